@@ -53,6 +53,20 @@ FRAGMENTS = 1024
 FRAGMENT_BYTES = 16 << 20
 """Bytes that they take."""
 
+COMPARED_BYTES = 8 << 10
+"""The first bytes of each direction, which what is sent again is compared with: as much as most handshakes
+take.
+"""
+
+COMPARED_SEGMENTS = 64
+"""Segments that hold them, the last ones."""
+
+COMPARED_NS = 10 * 1_000_000_000
+"""How long they are kept (packet time): a sender's first six attempts."""
+
+CONFLICTS = 8
+"""Places kept of each direction that two segments hold in different versions."""
+
 UNOPENED = 64
 """Kinds of frames that could not be opened, counted apart for each capture; the rest is counted as one."""
 

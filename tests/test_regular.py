@@ -112,9 +112,10 @@ def harmed(flows: list[Flow], dice: random.Random) -> list[tuple[int, bytes, int
                 case 0 if len(segments) > 1:
                     del segments[at]
                 case 1:
+                    again = s.payload if dice.random() < 0.6 else bytes(byte ^ 1 for byte in s.payload)
                     segments.insert(
                         min(at + dice.randrange(1, 4), len(segments)),
-                        Segment(s.ns + 1, s.from_client, s.flags, s.seq, s.payload, flow, s.ack),
+                        Segment(s.ns + 1, s.from_client, s.flags, s.seq, again, flow, s.ack),
                     )
                 case 2 if s.payload:
                     changed = bytearray(s.payload)

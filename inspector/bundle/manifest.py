@@ -16,6 +16,7 @@ from inspector.bundle.slices import Signature
 from inspector.document import Generator
 from inspector.errors import UsageError
 from inspector.plain_file import read_whole
+from inspector.text.terminal import terminal_json
 
 SCHEMA = "inspector.bundle/1"
 NAME = "MANIFEST.json"
@@ -107,7 +108,7 @@ def digest(path: str | Path) -> str | None:
 def seal(directory: Path, manifest: Manifest, names: Iterable[str]) -> None:
     """Hash the files and write the manifest. Raises OSError."""
     manifest.files = {name: digest(directory / name) or "" for name in sorted(names)}
-    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    encoded = terminal_json(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
     (directory / NAME).write_bytes(encoded + b"\n")
 
 

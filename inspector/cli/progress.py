@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from inspector.text.terminal import TerminalText
+
 if TYPE_CHECKING:
     from inspector.capture.files import Story
 
@@ -17,6 +19,7 @@ class Progress:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._terminal = out.isatty()
+        self._say = out.control if isinstance(out, TerminalText) else out.write
         self._started = self._shown = time.monotonic()
         self._total = 0
         self._read = 0
@@ -39,12 +42,12 @@ class Progress:
             else f"{self._read / 1e6:,.0f} MB"
         )
         text = f"inspector: read {share}"
-        self._out.write(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
+        self._say(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
         self._out.flush()
         self._drawn = True
 
     def done(self) -> None:
         """Remove the line."""
         if self._drawn and self._terminal:
-            self._out.write("\r\x1b[K")
+            self._say("\r\x1b[K")
             self._out.flush()

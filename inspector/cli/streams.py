@@ -13,6 +13,7 @@ from typing import BinaryIO, TextIO
 
 from inspector.errors import ReaderLeftError, UnwritableError
 from inspector.text.safe import path_text
+from inspector.text.terminal import TerminalText
 
 BUFFER_BYTES = 1 << 16
 
@@ -92,9 +93,9 @@ def _fill(number: int) -> None:
             os.close(descriptor)
 
 
-def _text(raw: io.FileIO, before: TextIO | None, is_line_buffered: bool = False) -> TextIO:
+def _text(raw: io.FileIO, before: TextIO | None, is_line_buffered: bool = False) -> TerminalText:
     """Text as the stream before it had it; Python leaves out one that was closed."""
-    return io.TextIOWrapper(
+    return TerminalText(
         io.BufferedWriter(raw, BUFFER_BYTES),
         encoding=before.encoding if before is not None else "utf-8",
         errors=(before.errors if before is not None else None) or "backslashreplace",

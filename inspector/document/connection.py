@@ -44,12 +44,15 @@ class Sizes(Struct):
 
 
 class Anomaly(Struct):
+    """``other_frame``: that of the version that came first, where the same bytes came in two."""
+
     kind: str
     text: str
     sender: Sender
     offset: int
     path: str
     frame: FrameRef | None
+    other_frame: FrameRef | None = None
 
 
 class LogLine(Struct):

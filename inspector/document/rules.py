@@ -29,6 +29,7 @@ class Rule(StrEnum):
     HANDSHAKE_FAILED = "handshake-failed"
     STALE_CONNECTION_USED = "stale-connection-used"
     RESUMPTION_LOST = "resumption-lost"
+    CONFLICTING_SEGMENTS = "conflicting-segments"
     CAPTURE_INCOMPLETE = "capture-incomplete"
 
 
@@ -47,6 +48,7 @@ SEVERITY: Mapping[Rule, Severity] = {
     Rule.HANDSHAKE_FAILED: "medium",
     Rule.STALE_CONNECTION_USED: "medium",
     Rule.RESUMPTION_LOST: "info",
+    Rule.CONFLICTING_SEGMENTS: "medium",
     Rule.CAPTURE_INCOMPLETE: "info",
 }
 """How severe what a rule says is, where nothing about the case makes it another."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from inspector.extract.conflicts import conflict_facts, is_contradicted
 from inspector.extract.connection import ConnectionAssembly
 from inspector.facts import (
     EVENT_BYTES,
@@ -55,7 +56,7 @@ def connection_facts(flow: Flow, connection: ConnectionAssembly, addresses: Addr
         from_client=_lane_facts(flow, connection, client, opened[client]),
         from_server=_lane_facts(flow, connection, 1 - client, opened[1 - client]),
         alerts=connection.alerts.facts(client, connection.handshake),
-        anomalies=_anomaly_facts(connection, client, events),
+        anomalies=(*_anomaly_facts(connection, client, events), *conflict_facts(flow, client)),
         events=events,
         renegotiations=tuple(connection.handshakes[1:]),
         secrets=not_decrypted,
@@ -122,6 +123,7 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
         opening=connection.openings[lane],
         flight_records=flight_records,
         flight_bytes=flight_bytes,
+        contradicted=is_contradicted(stream),
     )
 
 

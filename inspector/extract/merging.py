@@ -85,6 +85,9 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
         from_client=lane(connection.from_client),
         from_server=lane(connection.from_server),
         alerts=tuple(replace(a, frame=frame(a.frame)) for a in connection.alerts),
-        anomalies=tuple(replace(a, frame=frame(a.frame)) for a in connection.anomalies),
+        anomalies=tuple(
+            replace(a, frame=frame(a.frame), other_frame=frame(a.other_frame) if a.other_frame else 0)
+            for a in connection.anomalies
+        ),
         events=pack_events([replace(e, frame=frame(e.frame)) for e in unpack_events(connection.events)]),
     )

@@ -46,7 +46,7 @@ class AlertFact(Struct, frozen=True, gc=False, array_like=True):
 class AnomalyFact(Struct, frozen=True, gc=False, array_like=True):
     """Something that does not follow the protocol. ``path``: of the field; ``offset``: where it stands in the sender's
     stream, of what was decrypted where its record begins, 0 where ``frame`` alone says where. ``what``: a text in a
-    journal of an earlier version.
+    journal of an earlier version. ``other_frame``: that of the other version, where ``what`` is about two; else 0.
     """
 
     kind: str
@@ -55,6 +55,7 @@ class AnomalyFact(Struct, frozen=True, gc=False, array_like=True):
     offset: int
     path: str
     frame: int
+    other_frame: int = 0
 
 
 class HandshakeFacts(Struct, gc=False, array_like=True):
@@ -136,7 +137,8 @@ class LaneFacts(Struct, gc=False, array_like=True):
     number of the first byte, None where it is not known; ``sequence_jump``: they went on further away than any window
     is wide. ``opening``: the first 16 bytes, where they are not TLS. ``flight_records``, ``flight_bytes``: of
     application data before the other side's first one, all where that sent none; of a server of TLS 1.3 its encrypted
-    flight.
+    flight. ``contradicted``: some of the first bytes came in two versions, and the receiver may not have taken the one
+    that was read.
     """
 
     bytes: int = 0
@@ -156,6 +158,7 @@ class LaneFacts(Struct, gc=False, array_like=True):
     opening: Octets = b""
     flight_records: int = 0
     flight_bytes: int = 0
+    contradicted: bool = False
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):

@@ -161,8 +161,15 @@ class Case:
             sequence_jump=observed.sequence_jump,
             unclear=self.unclear.get(observed.client_address, 0),
             itself=itself(self.certificates, observed.client_leg.handshake.chain),
+            is_contradicted=observed.contradicted or self._is_session_contradicted(observed),
         )
         return weigh(abort, self.signs.get((key, observed.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
+
+    def _is_session_contradicted(self, observed: Observed) -> bool:
+        """Whether bytes of the connections that issued or resumed its session came in two versions."""
+        session = observed.entry.session
+        before = (session.issuer, session.resumed_by) if session is not None else ()
+        return any(index is not None and self.observed[index].contradicted for index in before)
 
     def certificate_name(self, digest: bytes) -> str:
         """A certificate by its common name; by its digest only where it has none, or was not captured."""

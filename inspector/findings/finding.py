@@ -57,8 +57,8 @@ def finding(
 
     ``on``: the connections that it names. By default they give its service (the last one's), its back ends and
     clients, how often (``count``) and from when to when (``times``, in ns: their first frames); a finding about no
-    connection gives those that it has. ``severity``: where it is not the rule's own. ``what``:
-    where it is not the title.
+    connection gives those that it has. ``severity``: where it is not the rule's own. ``what``: where it is not the
+    title. What rests on connections alone of which bytes came in two versions is not certain, whatever the rule says.
     """
     if service is None and on:
         service = case.services[on[-1].service]
@@ -68,6 +68,8 @@ def finding(
         clients = (case.clients[observed.client] for observed in on)
     if times is None and on:
         times = on[0].first_ns, on[-1].first_ns
+    if on and rule != Rule.CONFLICTING_SEGMENTS and all(observed.contradicted for observed in on):
+        verdict, grade = ("possible" if verdict == "confirmed" else verdict), "inferred"
     first, last = map(rfc3339, times) if times is not None else (None, None)
     return Finding(
         id=short_id(rule, *key),

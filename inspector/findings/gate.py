@@ -28,6 +28,10 @@ MISSING: dict[str, tuple[str, str]] = {
         "of 1 connection the ClientHello was not captured",
         "of {} connections the ClientHello was not captured",
     ),
+    "conflicting_segments": (
+        "bytes of 1 handshake came in two versions",
+        "bytes of {} handshakes came in two versions",
+    ),
     "lost_bytes": ("bytes of 1 handshake were not captured", "bytes of {} handshakes were not captured"),
     "unfinished": ("1 handshake was not captured to its end", "{} handshakes were not captured to their end"),
     "not_told": ("how 1 handshake was made cannot be told", "how {} handshakes were made cannot be told"),

@@ -70,7 +70,12 @@ def _began_before(observed: Observed) -> bool:
 
 
 IN_FLOWS: tuple[Lacking, ...] = (
-    Lacking("lost_bytes", lambda o: o.lost, "bytes of the handshake were not captured"),
+    Lacking(
+        "conflicting_segments",
+        lambda o: o.contradicted,
+        "bytes came in two versions, and which one the receiver took cannot be told",
+    ),
+    Lacking("lost_bytes", lambda o: o.lost and not o.contradicted, "bytes of the handshake were not captured"),
     Lacking("gaps", lambda o: o.gap_bytes > 0, _gaps),
     Lacking("one_sided", lambda o: o.one_sided, "only one direction was captured"),
     Lacking("mid_stream", lambda o: o.offer is None and not o.one_sided, "the ClientHello was not captured"),

@@ -80,6 +80,9 @@ RULE_INSIDE: Mapping[RuleReason, str] = {
 DOUBTS: Mapping[Sign, str] = {
     Sign.SLOW_AND_PATIENT: ("{late}; the same client went on {went_on} times although the certificate changed"),
     Sign.SLOW_EVERYWHERE: "{late}; the same client also does so where Java's rule cannot have spoken",
+    Sign.CONTRADICTED: (
+        "bytes that this rests on came in two versions, and which one the receiver took cannot be told"
+    ),
     Sign.CLOUDED: "{cloud}",
     Sign.JUMP: (
         "its SYN was not captured, and a jump of sequence numbers alone tells it from another connection of these ports"

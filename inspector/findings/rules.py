@@ -12,6 +12,7 @@ from inspector.findings import change, failures, pool, renegotiation
 from inspector.findings.aftermath import tell_aftermath
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
+from inspector.findings.conflicting import conflicting_segments
 from inspector.findings.drift import drift_of_answers
 from inspector.findings.odd_member import attribute_aborts
 from inspector.findings.prediction import Extended
@@ -71,6 +72,7 @@ def findings(
         lambda: pool.drift(compared, at_risk, ems, explained),
         lambda: drift_of_answers(compared, explained),
         lambda: resumption_lost(compared),
+        lambda: conflicting_segments(case),
     )
     for rule in rules:
         yield from _heard(case, rule)

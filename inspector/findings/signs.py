@@ -9,6 +9,7 @@ it took to close. The first row that holds decides:
 | row | holds where | the abort is |
 |---|---|---|
 | log | the client's own log says that the certificate changed | confirmed |
+| contradicted | bytes of it, or of what issued or resumed the session before, came in two versions | possible |
 | clouded | an earlier connection that may have used the session, or the offer itself, was not seen whole | possible |
 | jump | only a jump of sequence numbers tells it from another connection of the same ports | possible |
 | slow and patient | closed in silence, too late for Java's check, by a client that went on elsewhere though the rule
@@ -50,6 +51,7 @@ class Sign(Enum):
     """The rows of the table."""
 
     LOG = auto()
+    CONTRADICTED = auto()
     SLOW_AND_PATIENT = auto()
     SLOW_EVERYWHERE = auto()
     CLOUDED = auto()
@@ -91,7 +93,7 @@ class Manner(Struct):
     slow_unmarked: int = 0
 
 
-MENDED = frozenset((Sign.CLOUDED, Sign.JUMP, Sign.ORIGIN, Sign.ISSUER, Sign.UNCLEAR_ELSEWHERE))
+MENDED = frozenset((Sign.CONTRADICTED, Sign.CLOUDED, Sign.JUMP, Sign.ORIGIN, Sign.ISSUER, Sign.UNCLEAR_ELSEWHERE))
 """Rows that doubt for want of something that was not captured: another capture may show it."""
 
 CONFIRMED = frozenset((Sign.LOG, Sign.RULE))
@@ -104,7 +106,8 @@ class Abort(NamedTuple):
     ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the
     session's past cannot be told, None where it can. ``itself``: the certificate that may itself be the cause.
     ``sequence_jump``: no SYN of it was captured, and only its sequence numbers tell that it is a connection of its own.
-    ``unclear``: how often the client gave up where too little was captured.
+    ``unclear``: how often the client gave up where too little was captured. ``is_contradicted``: bytes that this rests
+    on came in two versions, and which one the receiver took cannot be told.
     """
 
     is_logged: bool
@@ -119,6 +122,7 @@ class Abort(NamedTuple):
     sequence_jump: bool = False
     itself: ParsedCertificate | None = None
     unclear: int = 0
+    is_contradicted: bool = False
 
 
 class Weighed(NamedTuple):
@@ -140,6 +144,7 @@ def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
     is_alike = signs.gave_up_unmarked > 0 and abort.code in signs.unmarked_alerts
     holds = (
         abort.is_logged,
+        abort.is_contradicted,
         is_slow and manner.went_on > 0,
         is_slow and manner.slow_unmarked > 0,
         abort.cloud is not None,

@@ -77,6 +77,7 @@ def _hides_a_renegotiation(case: Case, observed: Observed) -> bool:
 WAYS: tuple[Way, ...] = (
     Way("one_sided", lambda case, observed: observed.one_sided, ALL),
     Way("mid_stream", lambda case, observed: observed.offer is None, ALL),
+    Way("conflicting_segments", lambda case, observed: observed.contradicted, ALL),
     Way("lost_bytes", lambda case, observed: observed.lost, ALL),
     Way("unfinished", lambda case, observed: observed.outcome == "incomplete", ALL),
     Way("not_told", lambda case, observed: observed.kind is None and observed.answer is not None, ALL),

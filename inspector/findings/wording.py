@@ -9,7 +9,7 @@ from inspector.errors.internal import InternalError
 from inspector.errors.notice import Earlier, Moment, Notice, field_types
 from inspector.text.times import rfc3339
 from inspector.tls import anomalies
-from inspector.tls.anomalies import MISTAKES
+from inspector.tls.anomalies import MISTAKES, VersionTaken
 from inspector.tls.history import NAMES
 from inspector.tls.registry import cipher_name, message_name
 
@@ -104,9 +104,19 @@ WORDS: Mapping[type[Notice], str] = {
     anomalies.ImplausibleLength: "a handshake message of {length} bytes",
     anomalies.RecordVersion: "the first record is of version 0x03{minor:02x}",
     anomalies.NoRecord: "bytes that are no TLS record",
+    anomalies.ConflictingSegments: "{length} byte{s} came in two versions, first {first}, then {second}: {which}",
+    anomalies.UrgentData: "urgent data, of which receivers leave a byte out, or do not; it was read whole",
     anomalies.OutOfOrder: "{message} where the {side} stands at {state}",
 }
 """By kind; in braces the fields, and what ``_values`` adds to them."""
+
+WHICH_TAKEN: Mapping[VersionTaken, str] = {
+    VersionTaken.ACKNOWLEDGED: "the receiver had acknowledged the first, which was read",
+    VersionTaken.FIRST: "the checksum of the second is wrong; the first was taken, and read",
+    VersionTaken.SECOND: "the checksum of the first is wrong, which was read; the second was taken",
+    VersionTaken.UNKNOWN: "which one the receiver took cannot be told; the first was read",
+}
+"""Which version of some bytes a receiver took."""
 
 
 def worded(notice: Notice | str | None) -> str:
@@ -124,6 +134,8 @@ def _values(notice: Notice) -> dict[str, object]:
     values = {name: _value(notice, name, kind) for name, kind in field_types(type(notice)).items()}
     if isinstance(notice, anomalies.MalformedMessage):
         values["message"] = message_name(notice.message_type)
+    elif isinstance(notice, anomalies.ConflictingSegments):
+        values |= {"s": "s" if notice.length > 1 else "", "which": WHICH_TAKEN[notice.version_taken]}
     elif isinstance(notice, anomalies.OutOfOrder):
         values |= {"message": NAMES[notice.message], "side": "client" if notice.from_client else "server"}
     return values

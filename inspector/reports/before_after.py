@@ -11,6 +11,7 @@ from inspector.findings.before_after import BeforeAfter, ServicePair
 from inspector.reports import overview
 from inspector.reports.lines import columns, plain, table, wrap
 from inspector.text.safe import safe_text
+from inspector.text.terminal import terminal_json
 
 WIDTH = 100
 MARKS = {"fixed": "●", "remaining": "✖", "new": "✖", "not visible any more": "◌"}
@@ -89,4 +90,4 @@ def before_after_json(comparison: BeforeAfter) -> bytes:
         "problems": comparison.problems,
         "services": services,
     }
-    return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
+    return terminal_json(msgspec.json.format(msgspec.json.encode(whole), indent=2)) + b"\n"

@@ -9,6 +9,7 @@ from inspector.findings.jsse import Generation, Step
 from inspector.findings.problems import problem_text
 from inspector.reports.lines import table, wrap
 from inspector.text.safe import safe_cell, safe_text
+from inspector.text.terminal import terminal_json
 from inspector.tracking.certificates import ParsedCertificate
 
 SCHEMA = "inspector.comparison/1"
@@ -157,4 +158,4 @@ def comparison_json(comparison: Comparison) -> bytes:
         "equivalent": {generation: comparison.equivalent(generation) for generation in ("current", "first")},
         "fixes": fixes,
     }
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    return terminal_json(msgspec.json.format(msgspec.json.encode(value), indent=2)) + b"\n"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
+
+from inspector.text.terminal import TerminalText
 
 if TYPE_CHECKING:
     from inspector.findings.judge import Analysis, Wanted
@@ -47,7 +48,7 @@ def _write_csv(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
 
 def _encoded(target: BinaryIO, write: Callable[[TextIO], None]) -> None:
     """What is written as text, in UTF-8."""
-    text = io.TextIOWrapper(target, encoding="utf-8", errors="backslashreplace", write_through=False)
+    text = TerminalText(target, encoding="utf-8", errors="backslashreplace", write_through=False)
     write(text)
     text.flush()
     text.detach()

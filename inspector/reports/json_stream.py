@@ -16,6 +16,7 @@ from inspector.findings.judge import Analysis, Wanted
 from inspector.plain_file import read_whole
 from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
 from inspector.reports.forked_job import ForkedJob
+from inspector.text.terminal import terminal_json
 
 T = TypeVar("T")
 Chunk = Callable[[], list[bytes]]
@@ -95,10 +96,10 @@ def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     with DocumentRows(analysis, wanted, _as_list) as rows:
         document = analysis.document
         head = {"schema": document.schema, "generator": document.generator}
-        out.write(encode(head)[:-1])
+        out.write(terminal_json(encode(head))[:-1])
         for name in LISTS:
             if name not in ("connections", "sessions"):
-                out.write(b',\n"%b":' % name.encode() + encode(getattr(document, name)))
+                out.write(b',\n"%b":' % name.encode() + terminal_json(encode(getattr(document, name))))
         rows.write_to(out)
     out.write(b"}\n")
 
@@ -113,7 +114,7 @@ def _as_list(name: str, chunks: list[Chunk]) -> Iterator[Piece]:
 
 
 def _joined(chunk: Chunk) -> bytes:
-    return b",".join(chunk())
+    return terminal_json(b",".join(chunk()))
 
 
 def read_json(path: str) -> Document:
@@ -135,7 +136,8 @@ def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     encode = msgspec.json.encode
     with DocumentRows(analysis, wanted, _as_lines) as rows:
         document = analysis.document
-        out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
+        head = {"record": "analysis", "schema": document.schema, "generator": document.generator}
+        out.write(terminal_json(encode(head)) + b"\n")
         for name in LISTS:
             if name == "sessions":
                 rows.write_to(out)
@@ -153,4 +155,4 @@ def _lines(name: str, chunk: Chunk) -> bytes:
 
 
 def _line(name: str, row: bytes) -> bytes:
-    return b'{"record":"%b",%b\n' % (name.encode(), row[1:])
+    return b'{"record":"%b",%b\n' % (name.encode(), terminal_json(row)[1:])

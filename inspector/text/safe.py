@@ -7,9 +7,12 @@ us.
 
 from __future__ import annotations
 
+import unicodedata
+
 from inspector.text.cells import cut, is_settled
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
+FORMULA = frozenset("=+-@|%\t\r\n\N{MINUS SIGN}")
+"""What a spreadsheet may take for the beginning of a formula, in any width (see ``csv_cell``)."""
 
 
 def safe_text(text: str, limit: int = 300) -> str:
@@ -45,8 +48,11 @@ def escaped_character(character: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    """A cell that no spreadsheet takes for a formula, whose signs may be full-width or small forms as well (``＝``,
+    ``﹢``) and stand behind spaces; numbers stay numbers.
+    """
     if not isinstance(value, str):
         return value
     text = safe_text(value, 4096)
-    return "'" + text if text.startswith(FORMULA) else text
+    begins = value[:1] + text.lstrip()[:1]
+    return "'" + text if not FORMULA.isdisjoint(unicodedata.normalize("NFKC", begins)) else text

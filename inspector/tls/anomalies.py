@@ -5,6 +5,7 @@ parameters, as ``errors.notice`` has them; ``kind`` is what the document calls e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import ClassVar
 
 from inspector.errors.notice import ForeignText, Notice
@@ -135,6 +136,40 @@ class NoRecord(Notice, frozen=True, array_like=True):
     kind: ClassVar[str] = "no_record"
 
 
+class VersionTaken(Enum):
+    """Which of two versions of some bytes a receiver has taken: the first, for it had acknowledged them; the first or
+    the second, for the checksum of the other is wrong.
+    """
+
+    ACKNOWLEDGED = "acknowledged"
+    FIRST = "first"
+    SECOND = "second"
+    UNKNOWN = "unknown"
+
+
+class ConflictingSegments(Notice, frozen=True, array_like=True):
+    """So many bytes came in two versions, in two segments. ``first``, ``second``: what each begins with, in hexadecimal
+    digits; the first is what was read.
+    """
+
+    kind: ClassVar[str] = "conflicting_segments"
+    length: int
+    first: ForeignText
+    second: ForeignText
+    version_taken: VersionTaken
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the receiver has taken what was read."""
+        return self.version_taken in (VersionTaken.ACKNOWLEDGED, VersionTaken.FIRST)
+
+
+class UrgentData(Notice, frozen=True, array_like=True):
+    """A segment holds urgent data: receivers leave a byte of it out of what they read, or do not."""
+
+    kind: ClassVar[str] = "urgent_data"
+
+
 class OutOfOrder(Notice, frozen=True, array_like=True):
     """A message that the handshake does not allow where its sender stands."""
 
@@ -153,4 +188,9 @@ Anomaly = (
     | RecordVersion
     | NoRecord
     | OutOfOrder
+    | ConflictingSegments
+    | UrgentData
 )
+
+TWO_READINGS = frozenset((ConflictingSegments.kind, UrgentData.kind))
+"""Kinds of what a receiver may read otherwise than it was read here."""

@@ -75,6 +75,12 @@ class Observed(Struct, gc=False, kw_only=True):
     health_check: bool = False
     long_preamble: bool = False
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
+    contradicted: bool = False
+    """Some of its first bytes came in two versions, or as urgent data, and which ones the receiver took cannot be told:
+    as good as ``lost``, which it is too.
+    """
+    has_conflicts: bool = False
+    """Bytes came so, whether it can be told or not."""
     sequence_jump: bool = False
     """Sequence numbers went on further away than any window is wide."""
     lost_encrypted: bool = False

@@ -18,6 +18,7 @@ from inspector.facts import (
     Facts,
     PackedEndpoint,
 )
+from inspector.tls.anomalies import TWO_READINGS
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
@@ -56,6 +57,8 @@ def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
         or server.sequence_jump
         or client.lost_encrypted
         or server.lost_encrypted
+        or client.contradicted
+        or server.contradicted
     ):
         return None  # too rare
     return (
@@ -99,6 +102,7 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
     """A connection by itself, without what ``Observer`` fills in."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     is_tls13 = handshake.is_tls13
+    is_contradicted = client.contradicted or server.contradicted
     kind, reason = kind_of(handshake)
     renegotiations = find_renegotiations(client_leg)
     outcome = outcome_of(client_leg)
@@ -111,7 +115,8 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
         outcome=outcome,
         kind=kind,
         reason=reason,
-        lost=client.lost or server.lost,
+        lost=client.lost or server.lost or is_contradicted,
+        contradicted=is_contradicted,
         one_sided=not (client.has_packets and server.has_packets),
         is_tls13=is_tls13,
         is_resumed=kind in ("session_id", "ticket", "resumed"),
@@ -167,6 +172,7 @@ class Observer:
             hello_ns=handshake.hello_ns or first_ns,
             offer=offer,
             answer=handshake.answer,
+            has_conflicts=bool(client_leg.anomalies) and _has_conflicts(client_leg),
             stack=UNKNOWN if client_leg.anomalies and _is_odd(client_leg) else written.stack,
             program=written.program,
             client_address=self._address(address, address),
@@ -183,6 +189,10 @@ class Observer:
         if len(self._writers) < bounds.CACHE:
             self._writers[offer.key] = known
         return known
+
+
+def _has_conflicts(client_leg: ConnectionFacts) -> bool:
+    return any(anomaly.kind in TWO_READINGS for anomaly in client_leg.anomalies)
 
 
 def _is_odd(client_leg: ConnectionFacts) -> bool:

@@ -43,6 +43,7 @@ class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
     __slots__ = (
+        "acknowledged",
         "acks",
         "began",
         "closed",
@@ -74,6 +75,8 @@ class Flow:
         self.packets = [False, False]
         self.acks: list[int | None] = [None, None]
         """What each side acknowledged last of the other, as far as its segments with data, FIN or RST say it."""
+        self.acknowledged = [0, 0]
+        """Of each stream, how much the other side is known to have: of its first bytes alone."""
         self.tops: tuple[int, int] | None = None
         """At the end: how long each stream is by its own segments; one number more that is acknowledged is a FIN that
         was not captured.
@@ -93,6 +96,12 @@ class Flow:
         """
         self.spread: Spread | None = None
         """None where all frames are in one capture."""
+
+    def close(self) -> None:
+        """Nothing is taken any more, whatever comes."""
+        self.closed = True
+        for stream in self.streams:
+            stream.is_compared = False
 
     def client_lane(self) -> int:
         """The side that is the client: as the consumer or the SYN say, else the one with the higher port."""

@@ -25,13 +25,15 @@ from inspector import bounds
 from inspector.capture.frames import I64, Rows
 from inspector.capture.references import FRAME_BITS
 from inspector.wire import half_open
+from inspector.wire.acknowledged import note_acknowledged, weigh_conflicts
 from inspector.wire.addresses import AddressTable, FlowEnd
+from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
-from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
@@ -76,6 +78,8 @@ class FlowTable:
         """Flows that were open when draining began, with the initial sequence number of each side that is known: the
         time of the last frame.
         """
+        self._unsettled: list[tuple[Flow, int]] = []
+        """Flows of the batch whose first bytes may be acknowledged by more than was seen, and which they are there."""
         self._swept = self._swept_half_open = 0
         self.closed_early: Counter[int] = Counter()
         """Flows that were closed because too many were open, by how many may be."""
@@ -93,7 +97,11 @@ class FlowTable:
                 | self._half_open.holds(half_open.keys(*batch.ends()))
             )
         if len(batch):
-            self._feed(Grouped(batch, self._owner.opens, self.extent))
+            grouped = Grouped(batch, self._owner.opens, self.extent)
+            self._feed(grouped)
+            if self._unsettled:
+                note_acknowledged(self._unsettled, grouped)
+                self._unsettled.clear()
         self._now = max(now, self._now)
         is_late = not 0 <= now - self._swept <= SWEEP_NS  # stamps may go back
         if is_late or len(self._flows) > self._most_flows or self._is_draining:
@@ -121,7 +129,7 @@ class FlowTable:
         for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
             if number < 0:
                 self._follow(next(others))
-            elif not self._take(regular, number):
+            elif not self._take(regular, number, index):
                 self._follow(next(grouped.spans(np.array([index]))))
 
     def _wake(self, grouped: Grouped) -> None:
@@ -174,13 +182,16 @@ class FlowTable:
         keys = zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)
         return np.array([key in flows for key in keys], np.bool_)
 
-    def _take(self, regular: BatchReader, number: int) -> bool:
-        """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""
+    def _take(self, regular: BatchReader, number: int, index: int) -> bool:
+        """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all.
+        ``index``: which of the grouped flows it is.
+        """
         with self._owner.border:
             flow = regular.flow(number)
             if flow is None or flow.key in self._flows:
                 return False
             self._add(flow)
+            self._note_unsettled(flow, index)
             return True
         return False
 
@@ -287,19 +298,28 @@ class FlowTable:
                         begun += 1
                         stream = flow.streams[lane]
                         flow.packets[lane] = stream.sequence_jump = True
+                    known = stream.conflict_count
                     self._insert(stream, run, first, end, seq)
-            if control & (FIN | RST):
+                    if stream.conflict_count > known:
+                        weigh_conflicts(flow, lane, known, group)
+            if control & (FIN | RST | URG):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
-                self._close(
-                    flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
-                )
-                stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
+                ending = Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
+                self._note_control(flow, lane, control, seq, length, ending)
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
             if (flow.closed or flow is not newest) and ns > flow.last[0]:
                 flow.last = (ns, frame_base + run.number[first])
         if newest is not None:
             self._went_on(newest, group, begun)
+            self._note_unsettled(newest, group.index)
+
+    def _note_unsettled(self, flow: Flow, index: int) -> None:
+        """Whether more may be acknowledged of its first bytes in this batch than was seen. ``index``: which of the
+        grouped flows it is.
+        """
+        if any(stream.keeps_beyond(flow.acknowledged[lane]) for lane, stream in enumerate(flow.streams)):
+            self._unsettled.append((flow, index))
 
     def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
         """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still
@@ -351,7 +371,9 @@ class FlowTable:
             if run.extent is not None:
                 run.extent[row] = run.captured[row]
             piece = run.data[start : start + run.captured[row]].tobytes()
-            stream.insert(stream.offset(seq), piece, run.length[row], run.frame + run.number[row], run.time_ns[row])
+            headers = run.data[max(start - HEADERS_BYTES, 0) : start].tobytes()
+            frame, ns = run.frame + run.number[row], run.time_ns[row]
+            stream.insert(stream.offset(seq), piece, run.length[row], frame, ns, headers)
             seq = seq + run.length[row] & 0xFFFFFFFF
 
     @staticmethod
@@ -369,6 +391,15 @@ class FlowTable:
             if consumer.client_lane is None:
                 consumer.client_lane = lane
 
+    def _note_control(self, flow: Flow, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
+        """A FIN or RST, or urgent data. ``ending``: where it closes its side."""
+        stream = flow.streams[lane]
+        if control & URG and length:
+            stream.note_urgent(seq, ending.frame)
+        if control & (FIN | RST):
+            self._close(flow, lane, control, ending)
+            stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
+
     def _close(self, flow: Flow, lane: int, control: int, ending: Ending) -> None:
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = ending
@@ -376,7 +407,8 @@ class FlowTable:
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = ending
             flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=True)
-        flow.closed = (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets)
+        if (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets):
+            flow.close()
 
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
@@ -386,6 +418,8 @@ class FlowTable:
             self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
         self._completed.end_over(now)
         for flow in list(self._flows.values()):
+            for stream in flow.streams:
+                stream.forget(now)
             quiet = now - flow.last[0]
             if quiet > bounds.IDLE_NS or flow.is_over(now):
                 del self._flows[flow.key]

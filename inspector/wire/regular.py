@@ -7,8 +7,8 @@ the lengths before them, and where they do, a direction is one piece of a ``Line
 beside all others.
 
 Following segment by segment stays the truth. A flow is ``odd``, and left to it, for anything that makes a difference
-there: a SYN sent again or with data, other sequence numbers than the next, a frame that was cut, frames long behind the
-end of a flow. Tests hold one way against the other.
+there: a SYN sent again or with data, other sequence numbers than the next, urgent data, a frame that was cut, frames
+long behind the end of a flow. Tests hold one way against the other.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from inspector import bounds
 from inspector.capture.frames import I64, U8, Rows
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow
+from inspector.wire.overlaps import kept
 from inspector.wire.runs import Grouped
-from inspector.wire.segments import ACK, FIN, RST, SYN
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG
+from inspector.wire.streams import Stream
 
 BEHIND = 1 << 20
 """How far behind the end of a direction a RST may lie."""
@@ -89,7 +91,9 @@ def state_of(flow: FlowState[int], directions: Sequence[DirectionState[int]], co
         state.resets[lane] = Ending(rst_ns, rst_frame, rst_after, _known(rst_ack)) if rst_frame >= 0 else None
         state.streams[lane].stand(direction.isn + 1 & 0xFFFFFFFF, direction.length)
     state.syn_ns, state.rtt = flow.first_ns, _known(flow.rtt)
-    state.closed, state.last = bool(flow.closed), (flow.last_ns, flow.last_frame)
+    state.last = flow.last_ns, flow.last_frame
+    if flow.closed:
+        state.close()
     return state
 
 
@@ -171,9 +175,13 @@ class RegularFlows:
         return len(self.chosen)
 
     def _shapes(self, captured: I64) -> None:
-        """Odd: a frame that was cut, several of SYN, FIN and RST in one segment, a SYN or RST with data."""
+        """Odd: a frame that was cut, several of SYN, FIN and RST in one segment, a SYN or RST with data, urgent
+        data.
+        """
         control, length = self._control, self._length
-        odd = (captured != length) | (control & (control - 1) != 0) | ((control & (SYN | RST) != 0) & (length > 0))
+        odd = (
+            (captured != length) | (control & (control - 1) != 0) | ((control & (SYN | RST | URG) != 0) & (length > 0))
+        )
         self.odd[self.flow_number[odd]] = True
 
     def _sequences(self) -> None:
@@ -284,4 +292,24 @@ class RegularFlows:
     def flow(self, index: int, consumer: FlowConsumer) -> Flow:
         """One of them. ``consumer``: has what it read."""
         directions = [DirectionState(*row_of(self.directions, 2 * index + lane)) for lane in (0, 1)]
-        return state_of(FlowState(*row_of(self.flows, index)), directions, consumer)
+        flow = state_of(FlowState(*row_of(self.flows, index)), directions, consumer)
+        if not flow.closed:
+            for lane, stream in enumerate(flow.streams):
+                self._keep(2 * index + lane, stream)
+        return flow
+
+    def _keep(self, direction: int, stream: Stream) -> None:
+        """What later segments of a direction are compared with."""
+        low, high = int(self.low[direction]), int(self.high[direction])
+        if low == high:
+            return
+        line, data = self.line, self.line.data.data
+        ends = np.array((low, min(high, low + bounds.COMPARED_BYTES) - 1))
+        first, last = line.row(ends).tolist()
+        some = slice(first, last + 1)
+        rows = self.order[some]
+        begin = line.begin[some]
+        columns = (begin - low, begin + line.shift[some], line.end[some] - begin, self.frame[rows], self.ns[rows])
+        for offset, start, length, frame, ns in zip(*(column.tolist() for column in columns), strict=True):
+            if length:
+                stream.keep(kept(offset, data, start, length, frame, ns))

@@ -2,10 +2,10 @@
 
 Millions of segments cannot each be a Python object. They come as columns (``SegmentBatch``), and three steps, each over
 whole columns, leave little to do. *Sort*: by flow (its two ends, mixed into one number) and within a flow by time.
-*Leave out*: what carries nothing, neither payload nor SYN, FIN, RST; but the first of a flow, and what answers a SYN,
-for the round trip. *Join*: segments of one direction whose sequence numbers follow each other, all bytes of which were
-captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends where
-something may begin anew (``Opens``), so that this is not passed over.
+*Leave out*: what carries nothing, neither payload nor a flag of ``CONTROL``; but the first of a flow, and what answers
+a SYN, for the round trip. *Join*: segments of one direction whose sequence numbers follow each other, all bytes of
+which were captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends
+where something may begin anew (``Opens``), so that this is not passed over.
 
 A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch, which
 spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the cheapest thing that
@@ -17,15 +17,18 @@ spans.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
 
 from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS, frame_reference
-from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 
-CONTROL = SYN | FIN | RST
+CONTROL = SYN | FIN | RST | URG
+"""What a segment says beside its bytes, or of them."""
+
 HEAD_BYTES = 256
 """Of a segment: more than it takes to tell how it begins."""
 MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -39,7 +42,7 @@ Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
 
 Span = tuple[int, int, int, int, int, int, int, int, int]
-"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held,
+"""First row, end row, lane, sequence number, ``CONTROL`` bits, flags, payload bytes on the wire, payload bytes held,
 acknowledgement number (of the first segment).
 """
 
@@ -65,13 +68,27 @@ class Run(Struct, eq=False):
         return self.data[start : start + min(self.captured[row], HEAD_BYTES)].tobytes()
 
 
+class Acknowledgements(NamedTuple):
+    """Of one side of a flow in one batch, in the order of time; int64. ``row``: which of the flow's segments each is;
+    ``number``: the acknowledgement number; ``time_ns``. ``frames``: the number of each of the flow's frames.
+    """
+
+    row: I64
+    number: I64
+    time_ns: I64
+    frames: I64
+
+
+NO_ACKNOWLEDGEMENTS = Acknowledgements(*(np.zeros(0, np.int64) for _ in Acknowledgements._fields))
+
+
 class ParsedExtent:
     """How far into the payload of each segment of a batch somebody looked, filled in while the batch is followed; what
     lies behind was skipped by its length.
 
     All columns have a row for each segment. ``number``: int64, frame numbers. ``busy``: bool, it is one of many that
     its flow has in this batch.
-    ``control``: bool, SYN, FIN or RST.
+    ``control``: bool, SYN, FIN, RST or URG.
     """
 
     def __init__(self) -> None:
@@ -109,6 +126,12 @@ class FlowRuns(Struct, frozen=True, gc=False):
     last_ns: int
     last_number: int
     spread: Sequence[int] = ()
+    grouped: Grouped | None = None
+    index: int = 0
+
+    def acknowledgements(self, lane: int) -> Acknowledgements:
+        """All that one side acknowledged."""
+        return self.grouped.acknowledgements(self.index, lane) if self.grouped is not None else NO_ACKNOWLEDGEMENTS
 
 
 def _mixed(low: U64, high: U64) -> U64:
@@ -132,9 +155,9 @@ BUSY_SEGMENTS = 64
 
 
 class Grouped:
-    """The segments of a batch by flow, and of each flow by time. Segments without payload, SYN, FIN or RST are left
-    out, except the first of a flow and what answers a SYN. Columns have a row for each segment or, where they say so,
-    an entry for each flow.
+    """The segments of a batch by flow, and of each flow by time. Segments without payload or a flag of ``CONTROL`` are
+    left out, except the first of a flow and what answers a SYN. Columns have a row for each segment or, where they say
+    so, an entry for each flow.
 
     ``group``: int64, which flow. ``lane``: int64, 0 from its lower end. ``begins``: bool, whether the segment begins a
     span. ``heads``: int64, of each flow its first row, and behind them the number of rows. ``low``, ``high``: uint64,
@@ -151,6 +174,7 @@ class Grouped:
         order, fresh = _by_flow(batch, low, high)
         low, high = low[order], high[order]
         self.low, self.high = low[fresh], high[fresh]
+        self._batch, self._order = batch, order
         group: I64 = np.cumsum(fresh) - 1
         self._note_flows(batch, order, group, np.flatnonzero(fresh))
         rows = _telling(batch.flags[order], batch.length[order], fresh)
@@ -168,6 +192,7 @@ class Grouped:
         """What is known of each flow from all its segments. ``order``: of the batch, by flow. ``firsts``: of each flow
         its first row there.
         """
+        self._firsts = firsts
         lasts = order[np.append(firsts[1:], len(order)) - 1]
         self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
         self.total: I64 = np.diff(np.append(firsts, len(order)))
@@ -213,8 +238,37 @@ class Grouped:
             wanted.tolist(), bounds, bounds[1:], *ends_of_flows, strict=False
         ):
             yield FlowRuns(
-                (low, high), spans[first:last], run, last_ns, last_number, self.spread[index] if self.spread else ()
+                (low, high),
+                spans[first:last],
+                run,
+                last_ns,
+                last_number,
+                spread=self.spread[index] if self.spread else (),
+                grouped=self,
+                index=index,
             )
+
+    def last_acknowledged(self, wanted: I64) -> list[tuple[int, int]]:
+        """What each side of some flows acknowledged last, lane 0 and lane 1; -1 where it did nothing of the kind."""
+        counts = self.total[wanted]
+        ends = np.cumsum(counts)
+        places = np.arange(int(ends[-1])) + np.repeat(self._firsts[wanted] - ends + counts, counts)
+        rows, batch = self._order[places], self._batch
+        flow = np.repeat(np.arange(len(wanted)), counts)
+        number = np.where(batch.flags[rows] & ACK != 0, batch.ack[rows], -1)
+        has = number >= 0
+        lane = 2 * flow[has] + (batch.source[rows[has]] != self.low[wanted][flow[has]])
+        last = np.full(2 * len(wanted), -1, np.int64)
+        last[lane] = number[has]  # of several the last stays
+        return [(low, high) for low, high in last.reshape(-1, 2).tolist()]
+
+    def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
+        """All that one side of a flow acknowledged, segments that carry nothing else among them."""
+        batch, first = self._batch, int(self._firsts[index])
+        rows = self._order[first : first + int(self.total[index])]
+        is_low = batch.source[rows] == self.low[index]
+        row = np.flatnonzero((is_low == (lane == 0)) & (batch.flags[rows] & ACK != 0))
+        return Acknowledgements(row, batch.ack[rows[row]], batch.time_ns[rows[row]], batch.number[rows])
 
     def _rows_of(self, wanted: I64) -> tuple[slice | I64, I64]:
         """The rows of some flows, and how many each has: without a look at all others, for few may be asked for, and

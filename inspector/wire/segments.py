@@ -19,7 +19,7 @@ from inspector.wire.fragments import Key, Waiting
 from inspector.wire.headers import ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING, Carried, Columns, Network
 from inspector.wire.tunnels import Stop, Tunnels, carries
 
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+FIN, SYN, RST, ACK, URG = 1, 2, 4, 16, 32
 DEPTH = 3
 NONE_CARRIED = Carried(*(np.zeros(0, np.int64) for _ in Carried._fields))
 

@@ -8,9 +8,11 @@ for an earlier one before the lowest becomes offset 0.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from operator import itemgetter
 
 from inspector import bounds
 from inspector.wire.consumer import ByteConsumer
+from inspector.wire.overlaps import KeptSegment, Overlaps, kept
 from inspector.wire.runs import Run
 
 PLAUSIBLE_START = 1 << 20
@@ -18,8 +20,8 @@ PLAUSIBLE_START = 1 << 20
 PLAUSIBLE_TAIL = 1 << 24
 """A FIN further behind the last byte is damage, not a tail that was not captured."""
 
-Piece = tuple[int, bytes, int, int, int]
-"""offset, bytes held, length on the wire, frame, ns"""
+Piece = tuple[int, bytes, int, int, int, bytes]
+"""offset, bytes held, length on the wire, frame, ns, headers (empty where the bytes are not the whole payload)"""
 
 
 class Stream:
@@ -31,11 +33,14 @@ class Stream:
         "_pending",
         "_waiting",
         "anchored",
+        "is_compared",
         "next",
+        "overlaps",
         "reader",
         "received",
         "sequence_jump",
         "top",
+        "urgent",
     )
 
     def __init__(self, reader: ByteConsumer) -> None:
@@ -48,6 +53,14 @@ class Stream:
         self.received = 0
         self.sequence_jump = False
         """A segment lay further away than any window reaches."""
+        self.is_compared = True
+        """Segments are compared with what came before; not once nothing is taken any more."""
+        self.overlaps: Overlaps | None = None
+        """What they are compared with, where anything is kept."""
+        self.urgent: tuple[int, int] | None = None
+        """Where the first urgent data begins among the first bytes, and its frame: receivers leave a byte of it out of
+        what they read, or do not (RFC 6093, section 2.2).
+        """
         self._base = 0
         self._holes: list[list[int]] = []
         self._pending: list[Piece] = []
@@ -62,8 +75,8 @@ class Stream:
         shift = (shift + (1 << 31)) % (1 << 32) - (1 << 31) if waiting else 0
         self._base = seq
         self.anchored = True
-        for offset, piece, length, frame, ns in waiting:
-            self.insert(offset + shift, piece, length, frame, ns)
+        for offset, piece, length, frame, ns, headers in waiting:
+            self.insert(offset + shift, piece, length, frame, ns, headers)
 
     def stand(self, seq: int, length: int) -> None:
         """Be where so many bytes lead that came in order and were read elsewhere. ``seq``: of the first byte."""
@@ -113,12 +126,16 @@ class Stream:
         )
         return max(low - offset, offset - high, 0)
 
-    def insert(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
-        """A segment in any order. ``piece`` may be shorter than ``length`` where the frame was cut."""
+    def insert(self, offset: int, piece: bytes, length: int, frame: int, ns: int, headers: bytes = b"") -> None:
+        """A segment in any order. ``piece`` may be shorter than ``length`` where the frame was cut. ``headers``: what
+        stands before it.
+        """
         if not self.anchored:
-            self._hold(offset, piece, length, frame, ns)
+            self._hold(offset, piece, length, frame, ns, headers)
             return
         end = offset + length
+        if offset < bounds.COMPARED_BYTES and self.is_compared:
+            self._compare(KeptSegment(offset, piece, frame, ns, headers if len(piece) == length else b""))
         self.sequence_jump = self.sequence_jump or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
         self.top = max(self.top, end)
         if offset < self.next:
@@ -127,19 +144,62 @@ class Stream:
             skip = self.next - offset
             if skip >= length:
                 return
-            offset, piece, length = self.next, piece[skip:], length - skip
+            offset, piece, length, headers = self.next, piece[skip:], length - skip, b""
         if offset > self.next:
             if self.reader.want < offset:
-                self._pend(offset, piece, length, frame, ns)
+                self._pend(offset, piece, length, frame, ns, headers)
                 return
             self._open_hole(self.next, offset)
-        self._deliver(offset, piece, length, frame, ns)
+        self._deliver(offset, piece, length, frame, ns, headers)
         if self._pending:
             self._drain()
 
-    def _hold(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
+    def _compare(self, segment: KeptSegment) -> None:
+        """With what was handed on, and with what waits beside it."""
+        if self.overlaps is not None and (self._pending or segment.offset < self.overlaps.end):
+            self.overlaps.compare(segment, self._waiting_at(segment))
+        elif self._pending:
+            overlaps = Overlaps()
+            overlaps.compare(segment, self._waiting_at(segment))
+            if overlaps.conflicts:
+                self.overlaps = overlaps
+
+    def _waiting_at(self, segment: KeptSegment) -> list[KeptSegment]:
+        """What waits where a segment lies, or next to it."""
+        pending = self._pending
+        middle = bisect_right(pending, segment.offset, key=itemgetter(0))
+        near = pending[max(middle - bounds.COMPARED_SEGMENTS, 0) : middle + bounds.COMPARED_SEGMENTS]
+        return [KeptSegment(offset, piece, frame, ns, headers) for offset, piece, _, frame, ns, headers in near]
+
+    def note_urgent(self, seq: int, frame: int) -> None:
+        """A segment holds urgent data."""
+        offset = self.offset(seq) if self.anchored else 0
+        if self.urgent is None and self.is_compared and offset < bounds.COMPARED_BYTES:
+            self.urgent = offset, frame
+
+    @property
+    def conflict_count(self) -> int:
+        """How many conflicts were found."""
+        return len(self.overlaps.conflicts) if self.overlaps is not None else 0
+
+    def keep(self, segment: KeptSegment) -> None:
+        """A segment of the first bytes was handed on."""
+        if self.overlaps is None:
+            self.overlaps = Overlaps()
+        self.overlaps.keep(segment)
+
+    def keeps_beyond(self, offset: int) -> bool:
+        """Whether anything is kept that lies behind an offset."""
+        return self.overlaps is not None and self.overlaps.end > offset
+
+    def forget(self, now: int) -> None:
+        """Keep nothing that is too old to be sent again."""
+        if self.overlaps is not None and self.overlaps.is_old(now):
+            self.overlaps = None
+
+    def _hold(self, offset: int, piece: bytes, length: int, frame: int, ns: int, headers: bytes) -> None:
         """A direction whose start is unknown waits for an earlier segment, unless one begins with this segment."""
-        insort(self._pending, (offset, piece, length, frame, ns))
+        insort(self._pending, (offset, piece, length, frame, ns, headers))
         first = self._pending[0]
         if self.reader.opens(first[1], at_start=True) or len(self._pending) >= bounds.UNANCHORED_SEGMENTS:
             self.settle()
@@ -154,8 +214,8 @@ class Stream:
             self.reader.begin_midstream()
         self.anchor(start)
 
-    def _pend(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
-        insort(self._pending, (offset, piece, length, frame, ns))
+    def _pend(self, offset: int, piece: bytes, length: int, frame: int, ns: int, headers: bytes) -> None:
+        insort(self._pending, (offset, piece, length, frame, ns, headers))
         self._waiting += len(piece)
         while self._waiting > bounds.REORDER_BYTES or len(self._pending) > bounds.REORDER_SEGMENTS:
             self._give_up()
@@ -163,7 +223,7 @@ class Stream:
     def _drain(self) -> None:
         pending = self._pending
         while pending:
-            offset, piece, length, frame, ns = pending[0]
+            offset, piece, length, frame, ns, headers = pending[0]
             if offset > self.next and self.reader.want < offset:
                 return
             del pending[0]
@@ -172,7 +232,8 @@ class Stream:
                 self._open_hole(self.next, offset)
             skip = max(self.next - offset, 0)
             if skip < length:
-                self._deliver(offset + skip, piece[skip:] if skip else piece, length - skip, frame, ns)
+                rest, before = (piece[skip:], b"") if skip else (piece, headers)
+                self._deliver(offset + skip, rest, length - skip, frame, ns, before)
 
     def _give_up(self) -> None:
         """The bytes before the first waiting segment will not come."""
@@ -199,8 +260,10 @@ class Stream:
             self.reader.gap(self.top)
         self.reader.end()
 
-    def _deliver(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
+    def _deliver(self, offset: int, piece: bytes, length: int, frame: int, ns: int, headers: bytes) -> None:
         reader = self.reader
+        if offset < bounds.COMPARED_BYTES and self.is_compared and piece:
+            self.keep(KeptSegment(offset, piece, frame, ns, headers if len(piece) == length else b""))
         self.next = offset + length
         self.received += len(piece)
         if piece and piece[0] == reader.OPENING and reader.want >= self.next:
@@ -234,6 +297,8 @@ class Stream:
         """
         reader = self.reader
         offset = self.next
+        if offset < bounds.COMPARED_BYTES and self.is_compared:
+            self._keep_rows(rows, first, last)
         self.next = end = offset + length
         if end > self.top:
             self.top = end
@@ -251,6 +316,18 @@ class Stream:
             row = bisect_right(before, reader.want + origin, first, last) - 1
             at = before[row] - origin
             self._single(rows, row, at, at + rows.length[row])
+
+    def _keep_rows(self, rows: Run, first: int, last: int) -> None:
+        """Those that begin where the stream stands, as far as they are to be compared with."""
+        offset = self.next
+        for row in range(first, last):
+            if offset >= bounds.COMPARED_BYTES:
+                return
+            start, captured, frame = rows.start[row], rows.captured[row], rows.frame + rows.number[row]
+            if captured:
+                segment = kept(offset, rows.data, start, captured, frame, rows.time_ns[row])
+                self.keep(segment if captured == rows.length[row] else segment._replace(headers=b""))
+            offset += rows.length[row]
 
     def _single(self, rows: Run, row: int, offset: int, end: int) -> None:
         """One segment, as far as the reader wants it."""

@@ -169,7 +169,7 @@ def _check(stored: ConnectionFacts, runs: int) -> None:
         stored.first_frame,
         stored.last_frame,
         *(a.frame for a in stored.alerts),
-        *(a.frame for a in stored.anomalies),
+        *(frame for a in stored.anomalies for frame in (a.frame, a.other_frame)),
     ]
     frames += [
         close.frame

@@ -61,7 +61,13 @@ def connection(case: Case, observed: Observed) -> doc.Connection:
         health_check=observed.health_check,
         anomalies=[
             doc.Anomaly(
-                a.kind, worded(a.what), "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)
+                a.kind,
+                worded(a.what),
+                "client" if a.from_client else "server",
+                a.offset,
+                a.path,
+                frame=frame(a.frame),
+                other_frame=frame(a.other_frame),
             )
             for a in client_leg.anomalies
         ],

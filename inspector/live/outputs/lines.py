@@ -30,6 +30,7 @@ from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
+from inspector.text.terminal import terminal_json
 from inspector.text.times import SECOND_NS, rfc3339
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.observed import Observed
@@ -334,7 +335,7 @@ class LinePrinter:
     def _say(self, record: str, encoded: bytes) -> None:
         """An object as a line that names its kind."""
         try:
-            self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+            self._out.write(b'{"record":"%s",' % record.encode() + terminal_json(encoded)[1:] + b"\n")
         except OutputError as error:
             self._give_up(error)
 

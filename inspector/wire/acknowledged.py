@@ -1,0 +1,63 @@
+"""What a side had acknowledged when a segment came: bytes that its receiver has, it takes from no later one.
+
+Most acknowledgements carry nothing else, and nobody follows them. They are looked up where a direction's first bytes
+are on their way yet, and where two segments contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inspector.wire.flow import Flow
+from inspector.wire.runs import Acknowledgements, FlowRuns, Grouped
+from inspector.wire.streams import Stream
+
+
+def note_acknowledged(unsettled: Sequence[tuple[Flow, int]], grouped: Grouped) -> None:
+    """Remember, at the end of a batch, what was acknowledged of what flows' next segments are compared with.
+    ``unsettled``: flows, and which of the grouped ones each is.
+    """
+    indexes = np.array([index for _, index in unsettled], np.int64)
+    for (flow, _), numbers in zip(unsettled, grouped.last_acknowledged(indexes), strict=True):
+        for lane, stream in enumerate(flow.streams):
+            number = numbers[1 - lane]
+            if number >= 0 and stream.anchored:
+                known = stream.offset(number)
+                if flow.acknowledged[lane] < known <= stream.top + 1:
+                    flow.acknowledged[lane] = known
+
+
+def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:
+    """Which of the conflicts that were just found in a direction are about bytes that its receiver had. ``known``: how
+    many there were before. Where directions may lie in two captures nobody knows what came first.
+    """
+    stream = flow.streams[lane]
+    overlaps = stream.overlaps
+    if overlaps is None or flow.spread is not None or group.spread:
+        return
+    acknowledgements = group.acknowledgements(1 - lane)
+    for conflict in overlaps.conflicts[known:]:
+        first, second = conflict.frames
+        had = max(flow.acknowledged[lane], _highest(flow, stream, acknowledgements, second - group.run.frame))
+        conflict.acknowledged = first < second and had >= conflict.offset + conflict.length
+    # Whoever asks whether the other side is there may send any byte in place of one that it had (RFC 9293, 3.8.4).
+    overlaps.conflicts[known:] = [
+        conflict for conflict in overlaps.conflicts[known:] if not (conflict.is_one_byte and conflict.acknowledged)
+    ]
+
+
+def _highest(flow: Flow, stream: Stream, acknowledgements: Acknowledgements, frame: int | None) -> int:
+    """How many bytes of a stream were acknowledged, before a frame comes where one is given."""
+    if not stream.anchored or not len(acknowledgements.row):
+        return 0
+    numbers = acknowledgements.number[acknowledgements.time_ns >= flow.first[0]]
+    if frame is not None:
+        at = np.flatnonzero(acknowledgements.frames == frame)
+        before = acknowledgements.row < (at[0] if len(at) else 0)
+        numbers = acknowledgements.number[before & (acknowledgements.time_ns >= flow.first[0])]
+    base = stream.initial_sequence() + 1
+    offsets = (numbers - base + (1 << 31)) % (1 << 32) - (1 << 31)
+    offsets = offsets[offsets <= stream.top + 1]  # nobody has what was not sent
+    return int(offsets.max()) if len(offsets) else 0
