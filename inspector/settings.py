@@ -97,7 +97,9 @@ def parse(text: str, path: str) -> Settings:
     """Settings from text. Raises UsageError with line and key."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise UsageError(f"{path}: lists in lists without end") from None
+    except ValueError as error:  # also TOMLDecodeError; a number of thousands of digits is none
         raise UsageError(
             f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}"
         ) from None
