@@ -219,7 +219,8 @@ def tail(data: bytes) -> None:
                     read = _drained(follower, read)
                     path.write_bytes(b"")
                     read = _drained(follower, read)
-                case 5:
+                case 5:  # what nobody opened in time is lost
+                    read = _drained(follower, read)
                     path.unlink(missing_ok=True)
                 case 6 if not path.exists():
                     path.write_bytes(piece)
