@@ -24,7 +24,7 @@ test: $(VENV)/.tested  ## set up, and run all tests, style and types included
 quick: $(VENV)/.tested  ## types, style, parsers, rules, segmentation, goldens: under a minute, for every change (the list stands in tests/conftest.py)
 	$(BIN)/python -m pytest -m quick
 
-coverage: $(VENV)/.tested  ## run all tests and print which lines and branches none of them takes; also those of tls, wire and findings by themselves
+coverage: $(VENV)/.tested  ## run all tests and print which lines and branches none of them takes; also the shares by room, of which some may not fall below 95 %
 	@mkdir -p build/coverage
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest

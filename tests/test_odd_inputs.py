@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inspector.bundle.manifest import NAME, load as load_manifest
+from inspector.capture.blocks import ByteSource
+from inspector.capture.frames import CaptureInfo
+from inspector.capture.pcapng import read_pcapng
 from inspector.errors import InspectorError, UsageError
 from inspector.live.host.privileges import account
 from inspector.live.sources.open_sources import ssh_session
@@ -16,6 +20,7 @@ from inspector.query.language import FilterError, compile_filter
 from inspector.reports.json_stream import read_json
 from inspector.settings import parse as parse_settings
 from inspector.text.hostport import parsed
+from tests.test_capture_files import interface, packet, section
 
 DEEP = 100_000
 JSON = {
@@ -92,3 +97,14 @@ def test_times_of_any_year_are_written_as_they_are_read(year: str) -> None:
 @pytest.mark.parametrize("ns", [-(1 << 62), 1 << 62, -(1 << 70), 1 << 70])
 def test_times_of_no_year_are_written(ns: int) -> None:
     assert stamp_in(zoned(Stamp(ns, True, 1))) is not None
+
+
+@pytest.mark.parametrize("size", [128, 256, 1 << 20])
+def test_an_interface_that_is_described_behind_its_frames(size: int) -> None:
+    """What a frame is does not depend on where the buffers end: an interface counts from its description on."""
+    interfaces = interface(1) + interface(113)
+    data = section() + interface(1) + packet(1, bytes(60), 1) + packet(2, bytes(60), 0) + interfaces
+    data += packet(3, bytes(60), 1) + packet(4, bytes(60), 2) + section(">") + packet(5, bytes(60), 0, ">")
+    data += interface(276, b"", ">") + packet(6, bytes(60), 0, ">")
+    batches = read_pcapng(ByteSource(io.BytesIO(data), size=size), CaptureInfo("x"))
+    assert [kind for batch in batches for kind in batch.link_type.tolist()] == [-1, 1, 1, 113, -1, 276]
