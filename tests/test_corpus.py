@@ -17,7 +17,7 @@ from tests.fuzz.targets import CORPUS, TARGETS, corpus_of, keep, read_of, seeds_
 from tests.test_fuzz import mutated
 from tests.work import Work
 
-NEAR = 60
+NEAR = 20
 """Inputs beside the seeds and the corpus, of each target."""
 
 MOST_CALLS = 400_000
