@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo quick test coverage wheel bundle lab golden pictures bench bench-app bench-live clean
+.PHONY: demo quick test coverage fuzz wheel bundle lab golden pictures bench bench-app bench-live clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -24,13 +24,18 @@ test: $(VENV)/.tested  ## set up, and run all tests, style and types included
 quick: $(VENV)/.tested  ## types, style, parsers, rules, segmentation, goldens: under a minute, for every change (the list stands in tests/conftest.py)
 	$(BIN)/python -m pytest -m quick
 
-coverage: $(VENV)/.tested  ## run all tests and print which lines and branches none of them takes; also those of tls, wire and findings by themselves
+coverage: $(VENV)/.tested  ## run all tests and print which lines and branches none of them takes; also the shares by room, of which some may not fall below 95 %
 	@mkdir -p build/coverage
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/python -m tests.branches
 	$(BIN)/coverage report
+
+MINUTES ?= 5
+fuzz: $(VENV)/.fuzz  ## all parsers under the coverage-guided fuzzer for MINUTES together (5), then the captures harmed by the thousand (HARMED=0 for none)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+	$(BIN)/python -m tests.fuzz.captures $(or $(HARMED),1000) $$(date +%s)
 
 golden: $(VENV)/.tested  ## write golden analyses, pictures of screens and generated documents anew
 	$(BIN)/python -m pytest tests/test_golden.py tests/test_docs.py tests/test_keys.py --update-golden
@@ -69,6 +74,10 @@ $(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/bin/python
 
 $(VENV)/.tested: $(VENV)/.installed $(LOCK)
 	$(INSTALL) --requirement $(LOCK)
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.tested
+	@$(INSTALL) --constraint $(LOCK) --editable '.[fuzz]' || { echo "THE GUIDED FUZZER CANNOT BE INSTALLED: atheris has no wheel for this Python or machine; make test runs its corpus without it" >&2; exit 3; }
 	@touch $@
 
 clean:

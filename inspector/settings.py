@@ -106,8 +106,8 @@ def parse(text: str, path: str) -> Settings:
     try:
         table = tomllib.loads(text)
     except RecursionError:
-        raise UsageError(f"{path}: nested too deep") from None
-    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: lists in lists without end") from None
+    except ValueError as error:  # also TOMLDecodeError; a number of thousands of digits is none
         raise UsageError(
             f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}"
         ) from None

@@ -1,5 +1,5 @@
-"""The share of branches that the tests take, by room: ``make coverage`` prints it from what was measured, and ends with
-1 where a room has too few.
+"""The share of lines and branches that the tests take, by room: ``make coverage`` prints it from what was measured, and
+ends with 1 where a room has too few.
 """
 
 from __future__ import annotations
@@ -10,24 +10,31 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-LEAST = {"tls": 0.95, "wire": 0.95, "findings": 0.95}
+LEAST = dict.fromkeys(("tls", "wire", "capture", "secrets", "logs", "findings"), 0.95)
+"""Of lines, and of branches."""
+
 REPORT = Path("build/coverage/coverage.json")
+COUNTED = ("covered_lines", "num_statements", "covered_branches", "num_branches")
+
+
+def shares(report: dict[str, dict[str, dict[str, dict[str, int]]]]) -> dict[str, tuple[float, float]]:
+    """Of lines and of branches, by room, as a report of coverage in JSON has them."""
+    rooms: dict[str, list[int]] = defaultdict(lambda: [0] * len(COUNTED))
+    for name, file in report["files"].items():
+        room = Path(name).relative_to("inspector").parts[0].removesuffix(".py")
+        rooms[room] = [sum(pair) for pair in zip(rooms[room], (file["summary"][c] for c in COUNTED), strict=True)]
+    return {
+        room: (lines / max(all_lines, 1), branches / all_branches if all_branches else 1.0)
+        for room, (lines, all_lines, branches, all_branches) in sorted(rooms.items())
+    }
 
 
 def main() -> int:
     subprocess.run([sys.executable, "-m", "coverage", "json", "--quiet", "-o", str(REPORT)], check=True)
-    taken: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for name, file in json.loads(REPORT.read_bytes())["files"].items():
-        room = Path(name).relative_to("inspector").parts[0].removesuffix(".py")
-        taken[room][0] += file["summary"]["covered_branches"]
-        taken[room][1] += file["summary"]["num_branches"]
-    few = [room for room, least in LEAST.items() if taken[room][0] < least * taken[room][1]]
-    for room, (covered, count) in sorted(taken.items()):
-        if count:
-            print(
-                f"{room:16} {covered:5} of {count:5} branches "
-                f" {covered / count:6.1%}{'  too few' if room in few else ''}"
-            )
+    found = shares(json.loads(REPORT.read_bytes()))
+    few = [room for room, least in LEAST.items() if min(found[room]) < least]
+    for room, (lines, branches) in found.items():
+        print(f"{room:16} {lines:6.1%} of lines {branches:6.1%} of branches{'  too few' if room in few else ''}")
     return bool(few)
 
 

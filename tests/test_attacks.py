@@ -342,7 +342,7 @@ def test_interfaces_beyond_the_bound_are_not_opened_and_named(tmp_path: Path, mo
     assert [limit.kind for limit in document.limits if limit.kind == "undecoded"]
     section = Section("<")
     for _ in range(300):
-        section.add_interface(bytes(8))
+        section.add_interface(bytes(8), 0)
     assert len(section.interfaces) == 100
 
 

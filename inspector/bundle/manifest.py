@@ -116,7 +116,7 @@ def load(directory: Path) -> Manifest:
     """Raises UsageError where there is none that can be read."""
     try:
         return msgspec.json.decode(read_whole(directory / NAME, MOST_BYTES), type=Manifest)
-    except (OSError, msgspec.DecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also msgspec.DecodeError
         raise UsageError(
             f"{directory}: no bundle: {getattr(error, 'strerror', None) or f'{NAME} cannot be read: {error}'}"
         ) from None

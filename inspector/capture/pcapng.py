@@ -48,6 +48,8 @@ class Section:
     def __init__(self, byte_order: str) -> None:
         self.byte_order = byte_order
         self.interfaces: list[InterfaceDescription] = []
+        self.described_at: list[int] = []
+        """Where in the buffer that is being read each of them stands; 0 for those of buffers before."""
 
     def _options(self, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Options of a block, until the end, the first that does not fit, or more than anybody writes."""
@@ -61,8 +63,10 @@ class Section:
             yield code, body[at + 4 : at + 4 + length]
             at += 4 + (length + 3 & ~3)
 
-    def add_interface(self, body: bytes) -> None:
-        """An Interface Description Block. Beyond the bound they are not kept, and their frames not opened."""
+    def add_interface(self, body: bytes, at: int) -> None:
+        """An Interface Description Block that stands at that place of the buffer. Beyond the bound they are not kept,
+        and their frames not opened.
+        """
         if len(body) < 8 or len(self.interfaces) >= bounds.INTERFACES:
             return
         link_type, _, snaplen = struct.unpack_from(self.byte_order + "HHI", body)
@@ -75,6 +79,7 @@ class Section:
                 shift: int = struct.unpack(self.byte_order + "q", value)[0]
                 shift_ns = min(max(shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT)
         self.interfaces.append(InterfaceDescription(link_type, snaplen, ticks, shift_ns))
+        self.described_at.append(at)
 
     def add_drops(self, body: bytes, info: CaptureInfo) -> None:
         """An Interface Statistics Block: the last one holds the totals."""
@@ -156,6 +161,7 @@ class Packets:
 
     def __init__(self, buffer: bytearray, section: Section) -> None:
         self.buffer = buffer
+        section.described_at = [0] * len(section.interfaces)
         self.latest = SectionPackets(buffer, section)
         self._sections = [self.latest]
 
@@ -203,13 +209,19 @@ class Packets:
         first = len(described) + np.cumsum(counts) - counts
         for packets in sections:
             described += packets.section.interfaces
+        places = np.array([at for packets in sections for at in packets.section.described_at] + [0], np.int64)
+        before = len(described) - len(places) + 1
         lengths = [*(len(packets.enhanced) for packets in sections), *(len(packets.rows) for packets in sections)]
         counts, first = (np.repeat(np.tile(column, 2), lengths) for column in (counts, first))
+        offset = np.append(at + 28, more[0])
+        is_described = interface < counts
+        row = np.where(is_described, first + interface, -1)
+        is_described &= places[np.where(is_described, row - before, -1)] <= offset
         return PacketColumns(
-            offset=np.append(at + 28, more[0]),
+            offset=offset,
             captured=np.append(np.minimum(fields[:, 5].astype(np.int64), fields[:, 1].astype(np.int64) - 32), more[1]),
             original=np.append(fields[:, 6].astype(np.int64), more[2]),
-            interface=np.where(interface < counts, first + interface, -1),
+            interface=np.where(is_described, row, -1),
             stamp=np.append(
                 fields[:, 3].astype(np.uint64) << np.uint64(32) | fields[:, 4],
                 np.array([row[4] for row in rows], np.uint64),
@@ -286,7 +298,7 @@ def _other_block(kind: int, at: int, length: int, packets: Packets, info: Captur
     elif kind == PACKET and length >= 32:
         latest.add_obsolete(at, length)
     elif kind == INTERFACE:
-        latest.section.add_interface(bytes(packets.buffer[body]))
+        latest.section.add_interface(bytes(packets.buffer[body]), at)
     elif kind == STATISTICS:
         latest.section.add_drops(bytes(packets.buffer[body]), info)
     elif kind == SECRETS:

@@ -94,7 +94,7 @@ class FactsCache:
             if digest != hashlib.sha256(encoded).digest():
                 return None
             facts = msgspec.msgpack.decode(encoded, type=Facts)
-        except (OSError, ValueError):  # also msgspec.DecodeError
+        except (OSError, ValueError, RecursionError):  # also msgspec.DecodeError
             return None
         with contextlib.suppress(OSError):
             os.utime(entry)

@@ -153,4 +153,5 @@ def zoned(stamp: Stamp) -> bytes:
     whole, rest = divmod(min(max(stamp.ns, FIRST_NS), LAST_NS), SECOND_NS)
     digits = RESOLUTIONS.index(stamp.resolution_ns)
     fraction = f".{rest:09d}"[: digits + 1] if digits else ""
-    return f"{EPOCH + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}{fraction}{'Z' if stamp.has_zone else ''}".encode()
+    at = (EPOCH + timedelta(seconds=whole)).replace(tzinfo=None)  # strftime leaves out the zeros of early years
+    return f"{at.isoformat()}{fraction}{'Z' if stamp.has_zone else ''}".encode()

@@ -46,6 +46,9 @@ TOKEN = re.compile(
 )
 
 
+DEEPEST = 64
+"""Parentheses and negations within each other."""
+
 UNFINISHED = re.compile(r"(\w+)(?:<=|>=|[:~<>])")
 
 
@@ -151,6 +154,7 @@ class _Parser:
         self.expression = expression
         self.tokens: list[re.Match[str]] = []
         self.at = 0
+        self.depth = 0
         position = 0
         while expression[position:].strip():
             match = TOKEN.match(expression, position)
@@ -185,16 +189,12 @@ class _Parser:
 
     def term(self, token: re.Match[str]) -> Predicate:
         self.at += 1
-        if token["minus"]:
-            following = self.peek()
-            if following is None:
-                raise FilterError("a term is missing behind -", self.expression, self.column())
-            return _Not(self.term(following))
-        if token["paren"]:
-            inner = self.alternatives()
-            if self.peek() is None:
-                raise FilterError("a parenthesis is not closed", self.expression, token.start("paren") + 1)
-            self.at += 1
+        if token["minus"] or token["paren"]:
+            if self.depth == DEEPEST:
+                raise FilterError("more than that is not nested", self.expression, token.end())
+            self.depth += 1
+            inner = self.nested(token)
+            self.depth -= 1
             return inner
         if token["text"]:
             if (unfinished := UNFINISHED.fullmatch(token["text"])) and OTHER_NAMES.get(
@@ -203,6 +203,19 @@ class _Parser:
                 raise FilterError(f"a value is missing behind {token['text']}", self.expression, token.end("text") + 1)
             return _contains([BY_NAME[name] for name in TEXT_FIELDS], token["text"].strip('"').lower())
         return self.field_term(token)
+
+    def nested(self, token: re.Match[str]) -> Predicate:
+        """What stands behind - or in parentheses."""
+        if token["minus"]:
+            following = self.peek()
+            if following is None:
+                raise FilterError("a term is missing behind -", self.expression, self.column())
+            return _Not(self.term(following))
+        inner = self.alternatives()
+        if self.peek() is None:
+            raise FilterError("a parenthesis is not closed", self.expression, token.start("paren") + 1)
+        self.at += 1
+        return inner
 
     def field_term(self, token: re.Match[str]) -> Predicate:
         """``field:value`` and the like."""

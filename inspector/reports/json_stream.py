@@ -123,7 +123,7 @@ def read_json(path: str) -> Document:
         document = msgspec.json.decode(read_whole(path, MOST_BYTES), type=Document)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also msgspec.DecodeError
         raise UnreadableError(f"{path}: no analysis: {error}") from None
     if document.schema != SCHEMA:
         raise UnreadableError(f"{path}: an analysis of another schema: {document.schema}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from inspector.errors import UsageError
+
+PORT = re.compile(r"[0-9]{1,5}")
+"""What is taken for a port before its size is looked at: digits of other scripts are none."""
 
 
 def parsed(text: str) -> tuple[str, int]:
     """Host, an address in its shortest form or a name in lower case, and port. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not colon or not host or not PORT.fullmatch(port) or not 0 < int(port) < 65536:
         raise UsageError(
             f"--vip {text}: not HOST:PORT", "an IPv6 address stands in brackets: --vip '[2001:db8::1]:8081'"
         )

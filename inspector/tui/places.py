@@ -10,7 +10,7 @@ from inspector.facts import frame_reference, unpack_events
 from inspector.findings.judge import Analysis
 from inspector.text.times import DAY_NS, SECOND_NS, rfc3339
 
-FRAME = re.compile(r"(?:frame\s+)?(?:(\d+):)?(\d+)", re.IGNORECASE)
+FRAME = re.compile(r"(?:frame\s+)?(?:([0-9]{1,9}):)?([0-9]{1,12})", re.IGNORECASE)
 TIME = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?Z?")
 ID = re.compile(r"[0-9a-f]{4,12}")
 

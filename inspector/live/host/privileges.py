@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ VERSION_3 = 0x20080522
 NOBODY = "nobody"
 OWN = "inspector"
 """A system user of that name is taken rather than nobody, whom other programs become too."""
+NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 class Account(NamedTuple):
@@ -44,7 +46,7 @@ def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
     """Whom to become: the user named, else the one behind sudo, else a user of this program's own where there is one,
     else nobody. Raises UsageError where there is no such user.
     """
-    if wanted is None and environment.get("SUDO_UID", "").isdigit():
+    if wanted is None and NUMBER.fullmatch(environment.get("SUDO_UID", "")):
         uid = int(environment["SUDO_UID"])
         try:
             entry = pwd.getpwuid(uid)
@@ -53,7 +55,7 @@ def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
         return Account(entry.pw_name, uid, entry.pw_gid)
     name = wanted or _own() or NOBODY
     try:
-        entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+        entry = pwd.getpwuid(int(name)) if NUMBER.fullmatch(name) else pwd.getpwnam(name)
     except KeyError:
         raise UsageError(f"-Z {name}: there is no such user") from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)

@@ -15,6 +15,7 @@ from inspector.live.sources.interface import InterfaceSource
 from inspector.live.sources.processes import Command
 from inspector.live.sources.sniff_messages import CaptureMethod
 from inspector.live.sources.source import PipeSource, Source
+from inspector.text.hostport import PORT
 
 ANY = "any"
 SNAPLEN = 262_144
@@ -154,7 +155,7 @@ def ssh_session(environment: Mapping[str, str]) -> tuple[str, int, str, int] | N
     None where there is none.
     """
     words = (environment.get("SSH_CONNECTION") or _inherited("SSH_CONNECTION")).split()
-    if len(words) != 4 or not (words[1].isdigit() and words[3].isdigit()):
+    if len(words) != 4 or not (PORT.fullmatch(words[1]) and PORT.fullmatch(words[3])):
         return None
     client, server = (word.partition("%")[0] for word in (words[0], words[2]))
     return (client, int(words[1]), server, int(words[3])) if _is_address(client) and _is_address(server) else None
