@@ -123,11 +123,20 @@ CHAIN = 64
 CERTIFICATES = 100_000
 """Distinct certificates kept; of others the digest alone."""
 
-CERTIFICATE_BYTES = 128 << 20
+CERTIFICATE_BYTES = 64 << 20
 """Bytes that they take, with those of their names where they are read."""
 
-LIVE_CERTIFICATE_BYTES = 24 << 20
+LIVE_CERTIFICATE_BYTES = 16 << 20
 """The same in live capture, where those that nothing uses are forgotten long before."""
+
+LIVE_CONNECTION_BYTES = 32 << 20
+"""What the connections take that live capture remembers, waiting ones with them: beyond it the oldest are forgotten."""
+
+READ_CERTIFICATE_BYTES = 1_500
+"""What a certificate takes in memory, beside its own bytes and its alternative names."""
+
+LIVE_CERTIFICATES_READ = 2_048
+"""Certificates that live capture keeps as read; beyond it they are read again when they are asked for."""
 
 NAME_BYTES = 100
 """What one alternative name takes in memory, beside the few bytes that it stands in."""

@@ -199,7 +199,9 @@ def test_each_turn_ends_within_the_bound_and_leaves_nothing_behind(puts: list[tu
 def assert_consistent(window: Window, most: int) -> None:
     entries, relations = window._entries, window._relations
     assert len(entries) <= most
-    assert window._spared <= entries.keys()
+    assert window._spared.keys() <= entries.keys()
+    assert window._bytes == sum(entry.memory for entry in entries.values())
+    assert window._spared_bytes == sum(entries[name].memory for name in window._spared)
     assert len(window._spared) <= most // SPARED_SHARE
     for key, use in relations._sessions.items():
         assert use.issuer != use.resumer

@@ -54,7 +54,7 @@ def test_long_messages_are_known_only_as_far_as_there_is_room(monkeypatch: pytes
 
 def test_certificates_are_kept_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of others the digest alone, and how many they are is told; where some are forgotten there is room again."""
-    monkeypatch.setattr(bounds, "CERTIFICATE_BYTES", 10 * LONG)
+    monkeypatch.setattr(bounds, "CERTIFICATE_BYTES", 10 * (LONG + bounds.READ_CERTIFICATE_BYTES))
     engine = LiveEngine(10)
     chains = [engine.chain(chain_of(n)) for n in range(12)]
     engine.chain(chain_of(11))

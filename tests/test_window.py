@@ -8,6 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from inspector import bounds
 from inspector.errors.bounds import FlowsClosedEarly
 from inspector.facts import ConnectionFacts, Facts
 from inspector.findings.case import Options
@@ -15,6 +16,7 @@ from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.live.anchors import ANCHORS, Anchors
+from inspector.live.recall import Recall
 from inspector.live.window import Window
 from inspector.tracking.observed import connection_id
 from tests.build import Flow, Pool, certificate, facts_of, numbered, written
@@ -191,3 +193,35 @@ def test_flows_beyond_a_bound_are_closed_and_counted(monkeypatch: pytest.MonkeyP
     (closed,) = (bound for bound in watching.engine.not_kept() if isinstance(bound, FlowsClosedEarly))
     assert closed.count >= 30
     assert any("flows were closed early because more than 10 were open" in worded(bound) for bound in watching.limits())
+
+
+def test_connections_are_bounded_in_bytes_even_those_that_wait(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest go, spared ones have a part alone, and how many went is counted."""
+    pool = Pool()
+    for n in range(60):
+        pool.full((A, B, C)[n % 3], numbered(n))
+    found, facts = connections(pool, tmp_path_factory)
+    monkeypatch.setattr(bounds, "LIVE_CONNECTION_BYTES", 40_000)
+    for is_waiting in (False, True):
+        window = window_of(facts, 1_000)
+        for connection in found:
+            window.put(connection, True, is_waiting=is_waiting)
+            assert sum(entry.memory for entry in window._entries.values()) <= bounds.LIVE_CONNECTION_BYTES
+        assert 0 < len(window) < len(found)
+        assert window.forgotten == len(found) - len(window)
+        assert connection_id(found[-1]) in window._entries
+    monkeypatch.setattr(bounds, "LIVE_CONNECTION_BYTES", 10)
+    window = window_of(facts, 1_000)
+    window.put(found[0], True)
+    assert (len(window), window.forgotten) == (0, 1), "one that is larger than all that there is room for"
+
+
+def test_no_more_is_recalled_than_there_is_room_for() -> None:
+    past = {bytes([n]): bytes(100) for n in range(20)}
+    known = {b"here": bytes(450)}
+    recall = Recall(len, 1_000)
+    assert len(recall.find([b"here", *past], known, past.get)) == 6
+    assert len(known) == 6
+    assert recall.missed == 15

@@ -330,7 +330,7 @@ class Engine:
 
 def certificate_memory(der: bytes) -> int:
     """Bytes that a certificate takes once it was read, about: its names may be a few bytes each, and many."""
-    return len(der) + bounds.NAME_BYTES * len(NAME.findall(der))
+    return bounds.READ_CERTIFICATE_BYTES + len(der) + bounds.NAME_BYTES * len(NAME.findall(der))
 
 
 def _counted(one: U64, other: U64) -> tuple[U64, I64]:

@@ -13,10 +13,13 @@ import time
 import msgspec
 import numpy as np
 
+from inspector import bounds
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.document import Finding, Incident
 from inspector.errors.bounds import (
+    AuthoritiesNotKept,
     Bound,
+    CertificatesNotKept,
     ClockSet,
     ConnectionsForgotten,
     ConnectionsInJournal,
@@ -185,11 +188,15 @@ class LiveCapture:
 
     def limits(self) -> list[Bound]:
         """What was forgotten or could not be kept."""
-        bounds = list(self.losses)
+        reached = list(self.losses)
         if self.window.forgotten:
             kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
-            bounds.append(kind(self.window.forgotten))
-        return bounds + self.engine.not_kept()
+            reached.append(kind(self.window.forgotten))
+        if missed := self.window.recalled_certificates.missed:
+            reached.append(CertificatesNotKept(missed))
+        if missed := self.window.recalled_authorities.missed:
+            reached.append(AuthoritiesNotKept(missed))
+        return reached + self.engine.not_kept()
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
@@ -424,6 +431,8 @@ class LiveCapture:
             if used is not None:
                 self.engine.forget_certificates(used)
                 parse.cache_clear()  # it holds on to those that were forgotten
+        if parse.cache_info().currsize > bounds.LIVE_CERTIFICATES_READ:
+            parse.cache_clear()
         listener.second()
 
     def _look_at_clock(self, listener: Listener) -> None:

@@ -14,7 +14,8 @@ the first of each client that accepted it; and who first resumed a session of th
 rotation from a pool, and show what clients think of a certificate. Where they are more than half of what is kept, those
 that come later fall out as others do.
 
-**What is forgotten,** oldest use first, together with where its session came from: an origin without the connection
+**What is forgotten,** oldest use first, where connections are more than so many, or take more bytes than there are for
+them, together with where its session came from: an origin without the connection
 that resumed it first would look as if nobody had. How many were forgotten is counted, which is a limit of every
 verdict, and ``whole_from_ns`` says since when nothing was. Shapes of hellos, certificates and authorities that nothing
 uses any more go now and then (``tidy``).
@@ -28,25 +29,27 @@ of a pool or of clients, are those of what is remembered, and only ``whole`` is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from typing import Protocol
 
+from inspector import bounds
 from inspector.extract.engine import certificate_memory
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.live.anchors import Anchors
+from inspector.live.recall import Recall
 from inspector.live.relations import Relations
 from inspector.live.window_entry import ServiceKey, WindowEntry, entry_of
 from inspector.tracking.observed import connection_id
 
 SPARED_SHARE = 2
-"""Connections that never fall out: the window's size divided by this."""
+"""Connections that never fall out: the window's size divided by this, and its bytes."""
 
 RELATIVES = 20
 """Connections that one new one may draw in by its session, on the average of those that are judged together."""
 
 SHAPES = 2_048
-CERTIFICATE_BYTES = 8 << 20
+CERTIFICATE_BYTES = 6 << 20
 """Of certificates, with whatever uses them or not."""
 
 LISTS = 100
@@ -75,14 +78,19 @@ class Window:
         """Connections that fell out."""
         self.whole_from_ns = 0
         """All connections that began later are here; of those before, some fell out."""
+        self.recalled_certificates = Recall(certificate_memory, bounds.LIVE_CERTIFICATE_BYTES)
+        self.recalled_authorities = Recall(len, bounds.AUTHORITY_BYTES)
         self._most = most
         self._past = past
         self._entries: OrderedDict[str, WindowEntry] = OrderedDict()
         """The one that was used last stands last."""
         self._relations = Relations(most)
         self._anchors = Anchors(most)
-        self._spared: set[str] = set()
-        """Connections that did not fall out when it was their turn."""
+        self._bytes = 0
+        """What the entries take."""
+        self._spared: dict[str, int] = {}
+        """Connections that did not fall out when it was their turn, and what they take."""
+        self._spared_bytes = 0
         self._waiting: set[str] = set()
 
     def __len__(self) -> int:
@@ -125,33 +133,55 @@ class Window:
         before = self._entries.get(name)
         if before is not None:
             self._relations.remove(name, before)
+            self._bytes -= before.memory
+            self._spared_bytes -= self._spared.pop(name, 0)
+        self._bytes += entry.memory
         self._entries[name] = entry
         self._entries.move_to_end(name)
         self._relations.add(name, entry)
 
     def _bound(self) -> None:
         """Each turn forgets a connection, or spares one. It ends, and soon, since no more are spared than a part of
-        all, so that between two turns of the same one as many others are forgotten.
+        all, and of all bytes, so that between two turns of the same one as many others are forgotten. Where bytes are
+        short, those that wait are no exception.
         """
-        while len(self._entries) > self._most + len(self._waiting):
+        while self._is_large or len(self._entries) > self._most + len(self._waiting):
             name, entry = next(iter(self._entries.items()))
-            if name in self._waiting:
+            if name in self._waiting and not self._is_large:
                 self._entries.move_to_end(name)
                 continue
             issuers = self._relations.resumed_first(name, entry)
             is_wanted = self._anchors.holds(name, entry) or any(
                 self._anchors.holds(issuer, self._entries[issuer]) for issuer in issuers
             )
-            if is_wanted and (name in self._spared or len(self._spared) < self._most // SPARED_SHARE):
-                self._spared.add(name)
+            if is_wanted and self._may_spare(name, entry):
                 self._entries.move_to_end(name)
                 continue
             for forgotten in {name, *issuers}:  # without this one it would seem that nobody had resumed them
                 self._forget(forgotten)
 
+    @property
+    def _is_large(self) -> bool:
+        return self._bytes > bounds.LIVE_CONNECTION_BYTES
+
+    def _may_spare(self, name: str, entry: WindowEntry) -> bool:
+        """Spare a connection, where it is one of those or there is room for it among them."""
+        if name in self._spared:
+            return True
+        size = entry.memory
+        if (
+            len(self._spared) >= self._most // SPARED_SHARE
+            or self._spared_bytes + size > bounds.LIVE_CONNECTION_BYTES // SPARED_SHARE
+        ):
+            return False
+        self._spared[name] = size
+        self._spared_bytes += size
+        return True
+
     def _forget(self, name: str) -> None:
         entry = self._entries.pop(name)
-        self._spared.discard(name)
+        self._bytes -= entry.memory
+        self._spared_bytes -= self._spared.pop(name, 0)
         self._waiting.discard(name)
         self._relations.remove(name, entry)
         self._relations.remove_recent(name, entry)
@@ -290,33 +320,15 @@ class Window:
             connections=[entry.packed for entry in chosen],
             offers=self.facts.offers,
             answers=self.facts.answers,
-            certificates=_known(
+            certificates=self.recalled_certificates.find(
                 (d for entry in chosen for d in entry.chains),
                 self.facts.certificates,
                 past.certificate if past is not None else None,
             ),
             other_flows=others,
-            authorities=_known(
+            authorities=self.recalled_authorities.find(
                 (d for entry in chosen for d in entry.authorities),
                 self.facts.authorities,
                 past.authorities if past is not None else None,
             ),
         )
-
-
-def _known(
-    digests: Iterable[bytes], known: dict[bytes, bytes], remembered: Callable[[bytes], bytes | None] | None
-) -> dict[bytes, bytes]:
-    """What digests stand for; what is not ``known`` is looked up in a place that remembers longer, where there is one,
-    and known then.
-    """
-    values: dict[bytes, bytes] = {}
-    for digest in dict.fromkeys(digests):
-        value = known.get(digest)
-        if value is None and remembered is not None:
-            value = remembered(digest)
-            if value is not None:
-                known[digest] = value
-        if value is not None:
-            values[digest] = value
-    return values

@@ -13,6 +13,15 @@ from inspector.tracking.services import server_name
 ServiceKey = tuple[bytes | str, int]
 """A server name, or an address where none was asked for, and a port."""
 
+ENTRY_BYTES = 1_200
+"""What a connection takes beside its facts: its name, its client, its service, what it is looked up by."""
+
+KEY_BYTES = 300
+"""The same for each session, beside its bytes."""
+
+DIGEST_BYTES = 80
+"""Of a certificate or a list of authorities."""
+
 
 class WindowEntry(Struct, gc=False):
     """A connection with what it is looked up by. ``issued``: ids and tickets that it was issued, without
@@ -33,6 +42,13 @@ class WindowEntry(Struct, gc=False):
     gave_up: bool
     random: bytes
     authorities: tuple[bytes, ...]
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes, about, with what leads to it."""
+        keys = (*self.issued, *self.offered)
+        digests = len(self.chains) + len(self.authorities)
+        return ENTRY_BYTES + len(self.packed) + KEY_BYTES * len(keys) + sum(map(len, keys)) + DIGEST_BYTES * digests
 
 
 def entry_of(connection: ConnectionFacts, facts: Facts, is_final: bool, packed: bytes = b"") -> WindowEntry:
