@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 
 KINDS = {
     stat.S_IFIFO: "a pipe, not a file",
@@ -19,7 +18,7 @@ KINDS = {
 """What stands where a plain file is wanted (stat(2))."""
 
 
-def read_whole(path: str | Path, most_bytes: int) -> bytes:
+def read_whole(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     """All of a plain file. Raises OSError: also where it is something else, or longer than ``most_bytes``."""
     # a socket cannot be opened at all, and says so; a pipe is opened at once, and looked at
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
