@@ -32,7 +32,7 @@ from platformdirs import user_cache_path, user_config_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
-from inspector.plain_file import read_whole
+from inspector.text.plain_file import read_whole
 from inspector.text.safe import path_text, safe_text
 
 NAMED = ("services", "backends", "clients")

@@ -42,7 +42,19 @@ LAYERS: dict[str, set[str]] = {
     "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"capture", "document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
-        *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "reports", "secrets"),
+        *(
+            "bounds",
+            "capture",
+            "document",
+            "errors",
+            "extract",
+            "facts",
+            "findings",
+            "logs",
+            "packets",
+            "reports",
+            "secrets",
+        ),
         *("text", "tracking", "wire"),
     },
     "bundle": {

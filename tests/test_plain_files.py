@@ -14,9 +14,9 @@ import pytest
 from inspector import settings
 from inspector.bundle import manifest
 from inspector.errors import InspectorError
-from inspector.plain_file import read_whole
 from inspector.redaction import keys
 from inspector.reports.json_stream import read_json
+from inspector.text.plain_file import read_whole
 from inspector.tui import recent
 
 

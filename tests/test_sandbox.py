@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from inspector.live.host import landlock, seccomp
-from inspector.live.host.seccomp import ALLOW, EXECUTE, MACHINES, NEVER, REFUSE, SOCKET, X32, Machine, program
+from inspector.live.host.seccomp import ALLOW, EXECUTE, MACHINES, NEVER, REFUSE, SOCKET, X32, CallNumbers, program
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.test_watch import fault
@@ -171,7 +171,7 @@ def test_a_kernel_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert landlock.restrict([("/", landlock.READ)]) == 0
 
 
-def result(machine: Machine, architecture: int, number: int, argument: int = 0) -> int:
+def result(machine: CallNumbers, architecture: int, number: int, argument: int = 0) -> int:
     """What the kernel would return: the filter, run."""
     words = {0: number, 4: architecture, 16: argument}
     instructions = program(machine, [numbers[machine.column] for numbers in (NEVER | EXECUTE).values()], [1, 17])

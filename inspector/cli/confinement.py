@@ -36,11 +36,14 @@ def confine_watch(
     written = sorted({*map(_folder, files), *map(os.path.abspath, folders)})
     restarts = opened.account is None and any(isinstance(source, InterfaceSource) for source in opened.sources)
     try:
-        held = confine_loop(map(_folder, reads), written, restarts_capture=restarts)
+        confinement = confine_loop(map(_folder, reads), written, restarts_capture=restarts)
     except OSError as error:
         click.echo(f"inspector: not confined: {error.strerror or error}", err=True)
         return
-    means = [*(["Landlock"] if held.landlock else []), *(["a filter of system calls"] if held.is_filtered else [])]
+    means = [
+        *(["Landlock"] if confinement.landlock else []),
+        *(["a filter of system calls"] if confinement.is_filtered else []),
+    ]
     if not means:
         click.echo("inspector: not confined: this kernel has neither Landlock nor filters of system calls", err=True)
         return

@@ -17,9 +17,7 @@ from inspector import bounds
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.document import Finding, Incident
 from inspector.errors.bounds import (
-    AuthoritiesNotKept,
     Bound,
-    CertificatesNotKept,
     ClockSet,
     ConnectionsForgotten,
     ConnectionsInJournal,
@@ -188,15 +186,9 @@ class LiveCapture:
 
     def limits(self) -> list[Bound]:
         """What was forgotten or could not be kept."""
-        reached = list(self.losses)
-        if self.window.forgotten:
-            kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
-            reached.append(kind(self.window.forgotten))
-        if missed := self.window.recalled_certificates.missed:
-            reached.append(CertificatesNotKept(missed))
-        if missed := self.window.recalled_authorities.missed:
-            reached.append(AuthoritiesNotKept(missed))
-        return reached + self.engine.not_kept()
+        kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
+        forgotten = [kind(self.window.forgotten)] if self.window.forgotten else []
+        return [*self.losses, *forgotten, *self.window.not_recalled(), *self.engine.not_kept()]
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""

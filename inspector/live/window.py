@@ -34,6 +34,7 @@ from itertools import islice
 from typing import Protocol
 
 from inspector import bounds
+from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept
 from inspector.extract.engine import certificate_memory
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.live.anchors import Anchors
@@ -139,6 +140,14 @@ class Window:
         self._entries[name] = entry
         self._entries.move_to_end(name)
         self._relations.add(name, entry)
+
+    def not_recalled(self) -> list[Bound]:
+        """What the journal knows and there was no room for."""
+        certificates, authorities = self.recalled_certificates.missed, self.recalled_authorities.missed
+        return [
+            *([CertificatesNotKept(certificates)] if certificates else []),
+            *([AuthoritiesNotKept(authorities)] if authorities else []),
+        ]
 
     def _bound(self) -> None:
         """Each turn forgets a connection, or spares one. It ends, and soon, since no more are spared than a part of

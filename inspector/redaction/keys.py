@@ -9,8 +9,8 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from inspector.errors import UsageError
-from inspector.plain_file import read_whole
 from inspector.redaction.disguise import KEY_BYTES
+from inspector.text.plain_file import read_whole
 from inspector.text.safe import path_text
 
 SHORTEST = 16

@@ -13,9 +13,9 @@ from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
-from inspector.plain_file import read_whole
 from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
 from inspector.reports.forked_job import ForkedJob
+from inspector.text.plain_file import read_whole
 from inspector.text.terminal import terminal_json
 
 T = TypeVar("T")

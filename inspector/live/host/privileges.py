@@ -21,7 +21,7 @@ PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 8, 24, 3
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 VERSION_3 = 0x20080522
 NOBODY = "nobody"
-OWN = "inspector"
+SYSTEM_USER = "inspector"
 """A system user of that name is taken rather than nobody, whom other programs become too."""
 NUMBER = re.compile(r"[0-9]{1,10}")
 
@@ -53,7 +53,7 @@ def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
         except KeyError:
             return Account(str(uid), uid, int(environment.get("SUDO_GID", uid)))
         return Account(entry.pw_name, uid, entry.pw_gid)
-    name = wanted or _own() or NOBODY
+    name = wanted or _system_user() or NOBODY
     try:
         entry = pwd.getpwuid(int(name)) if NUMBER.fullmatch(name) else pwd.getpwnam(name)
     except KeyError:
@@ -61,10 +61,10 @@ def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def _own() -> str:
+def _system_user() -> str:
     """A user that was made for this program; ``""`` where there is none."""
     try:
-        return pwd.getpwnam(OWN).pw_name
+        return pwd.getpwnam(SYSTEM_USER).pw_name
     except KeyError:
         return ""
 

@@ -29,14 +29,14 @@ NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 X32 = 0x40000000
 
 
-class Machine(NamedTuple):
+class CallNumbers(NamedTuple):
     """``architecture``: AUDIT_ARCH_ of linux/audit.h. ``column``: of its numbers in ``CALLS``."""
 
     architecture: int
     column: int
 
 
-MACHINES = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
+MACHINES = {"x86_64": CallNumbers(0xC000003E, 0), "aarch64": CallNumbers(0xC00000B7, 1)}
 
 SOCKET = (41, 198)
 EXECUTE = {"execve": (59, 221), "execveat": (322, 281)}
@@ -93,7 +93,7 @@ class _Program(ctypes.Structure):
 Instruction = tuple[int, int, int, int]
 
 
-def program(machine: Machine, refused: Iterable[int], families: Iterable[int]) -> list[Instruction]:
+def program(machine: CallNumbers, refused: Iterable[int], families: Iterable[int]) -> list[Instruction]:
     """The filter. ``refused``: numbers of calls; ``families``: of sockets that may be made."""
     instructions: list[Instruction] = [
         (LOAD, 0, 0, ARCHITECTURE_AT),
