@@ -40,6 +40,9 @@ are cut off.
 LATER_NS = (100_000_000, 250_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)
 """How late a busy host, or a JVM that collects garbage, may be."""
 
+TOLD_NS = 1_000_000_000
+"""Where lines may be later than this it is not certain whose they are."""
+
 DENSE = 8
 """Connections that a line could belong to, on the average: with more of them, more time tells nothing."""
 
@@ -222,7 +225,7 @@ def _join(
             continue
         # a line that is late may be that of a connection that was not captured; unless every line has its connection,
         # and every connection its line
-        is_told = late_ns == LATE_NS or is_even or close[number] == {*partners.candidates}
+        is_told = late_ns == LATE_NS or (late_ns <= TOLD_NS and (is_even or close[number] == {*partners.candidates}))
         log, failure, _ = entries[number]
         line = JoinedLine(log, failure, partners.candidates, partners.is_certain and is_told and clock.is_certain)
         for index in partners.candidates:
