@@ -40,7 +40,7 @@ are cut off.
 LATER_NS = (100_000_000, 250_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)
 """How late a busy host, or a JVM that collects garbage, may be."""
 
-TOLD_NS = 1_000_000_000
+TOLD_NS = 2_000_000_000
 """Where lines may be later than this it is not certain whose they are."""
 
 DENSE = 8
