@@ -54,5 +54,5 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = safe_text(value, 4096)
-    begins = value[:1] + text.lstrip()[:1]
+    begins = value[:1] + value.lstrip()[:1]
     return "'" + text if not FORMULA.isdisjoint(unicodedata.normalize("NFKC", begins)) else text
