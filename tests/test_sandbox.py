@@ -11,6 +11,8 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -208,6 +210,14 @@ def test_the_filter_refuses_what_it_should_on_every_machine(name: str) -> None:
     assert REFUSE & 0xFFFF == errno.EPERM
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where anybody may write, for root becomes somebody else."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("further", "said"),
     [
@@ -216,14 +226,10 @@ def test_the_filter_refuses_what_it_should_on_every_machine(name: str) -> None:
         (("--no-sandbox",), "not confined: --no-sandbox"),
     ],
 )
-def test_watch_says_what_holds(tmp_path: Path, further: tuple[str, ...], said: str) -> None:
+def test_watch_says_what_holds(place: Path, further: tuple[str, ...], said: str) -> None:
     """And does its work so."""
     if said == "confined by" and not (landlock.version() or seccomp.is_offered()):
         pytest.skip("nothing can hold here")
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents:
-        if parent.name.startswith("pytest"):
-            parent.chmod(parent.stat().st_mode | 0o011)
     command = [
         sys.executable,
         "-m",
@@ -232,17 +238,17 @@ def test_watch_says_what_holds(tmp_path: Path, further: tuple[str, ...], said: s
         "-",
         "--findings-only",
         "--journal",
-        str(tmp_path / "j.sqlite"),
+        str(place / "j.sqlite"),
     ]
-    command += ["-w", str(tmp_path / "w.pcapng"), "--incidents", str(tmp_path / "in"), "--metrics", str(tmp_path / "m")]
+    command += ["-w", str(place / "w.pcapng"), "--incidents", str(place / "in"), "--metrics", str(place / "m")]
     done = subprocess.run(
         [*command, *further], input=capture(fault(3).flows), capture_output=True, timeout=120, check=False, env=IN_TREE
     )
     assert f"inspector: {said}" in done.stderr.decode()
     assert b"certificate-change-abort" in done.stdout
     for name in ("j.sqlite", "w.pcapng", "m"):
-        assert (tmp_path / name).stat().st_size
-    assert list((tmp_path / "in").iterdir())
+        assert (place / name).stat().st_size
+    assert list((place / "in").iterdir())
 
 
 HELD = """
