@@ -48,7 +48,8 @@ def confine_watch(
         click.echo("inspector: not confined: this kernel has neither Landlock nor filters of system calls", err=True)
         return
     where = f"it writes below {', '.join(map(path_text, written))} alone" if written else "it writes no file"
-    click.echo(safe_text(f"inspector: confined by {' and '.join(means)}: {where}", 1_000), err=True)
+    kept = ", and keeps what it captures by" if restarts else ""
+    click.echo(safe_text(f"inspector: confined by {' and '.join(means)}: {where}{kept}", 1_000), err=True)
 
 
 def _folder(path: str) -> str:
