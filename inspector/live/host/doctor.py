@@ -175,10 +175,7 @@ def _confinement() -> Iterator[Check]:
     else:
         yield Check("note", "this kernel offers no Landlock: which files watch may open its user alone decides")
     if seccomp.is_offered():
-        yield Check(
-            "good",
-            "a filter of system calls: watch, begun as root, starts nothing and connects nowhere",
-        )
+        yield Check("good", "a filter of system calls: watch, begun as root, starts nothing and connects nowhere")
     else:
         yield Check("note", "there is no filter of system calls for this machine")
 

@@ -14,12 +14,13 @@ import stat
 from collections.abc import Iterable
 from enum import IntFlag
 
+from inspector.live.host.prctl import no_new_privileges
+
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """System calls, of the same number everywhere."""
 
 ASK_VERSION = 1
 PATH_BENEATH = 1
-PR_SET_NO_NEW_PRIVS = 38
 
 
 class Access(IntFlag):
@@ -112,11 +113,6 @@ def _allow(rules: int, path: str, access: int) -> None:
         )
     finally:
         os.close(parent)
-
-
-def no_new_privileges() -> None:
-    """No program that is started can have more rights (prctl(2)). Raises OSError."""
-    _checked(_libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def _libc() -> ctypes.CDLL:

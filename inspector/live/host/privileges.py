@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from inspector.errors import UsageError
+from inspector.live.host.prctl import no_new_privileges, prctl
 
 CAP_NET_RAW = 13
 LAST_CAPABILITY = 63
-PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 8, 24, 38, 47
+PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_CAP_AMBIENT = 8, 24, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 VERSION_3 = 0x20080522
 NOBODY = "nobody"
@@ -74,11 +75,6 @@ def become(who: Account, keep: tuple[int, ...] = ()) -> None:
     must go on.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-
-    def prctl(option: int, argument: int = 0) -> None:
-        if libc.prctl(option, argument, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")
-
     for capability in range(LAST_CAPABILITY + 1):
         if capability not in keep and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
             break  # beyond the last one that this kernel knows
@@ -99,7 +95,7 @@ def become(who: Account, keep: tuple[int, ...] = ()) -> None:
         data[word] = _Data(bits, bits, 0)
     if libc.capset(ctypes.byref(header), data):
         raise OSError(ctypes.get_errno(), f"capset: {os.strerror(ctypes.get_errno())}")
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    no_new_privileges()
     if who.uid and os.getresuid() != (who.uid, who.uid, who.uid):
         raise OSError("the user could not be changed for good")
 

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from inspector.live.host.landlock import no_new_privileges
+from inspector.live.host.prctl import no_new_privileges, prctl
 
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
@@ -30,7 +30,7 @@ X32 = 0x40000000
 
 
 class CallNumbers(NamedTuple):
-    """``architecture``: AUDIT_ARCH_ of linux/audit.h. ``column``: of its numbers in ``CALLS``."""
+    """``architecture``: AUDIT_ARCH_ of linux/audit.h. ``column``: of its numbers in the tables below."""
 
     architecture: int
     column: int
@@ -131,9 +131,7 @@ def refuse(*, starts_programs: bool, captures: bool) -> bool:
     instructions = program(machine, [numbers[machine.column] for numbers in calls.values()], families)
     code = (_Instruction * len(instructions))(*(_Instruction(*instruction) for instruction in instructions))
     no_new_privileges()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(_Program(len(instructions), code)), 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(_Program(len(instructions), code)))
     return True
 
 
