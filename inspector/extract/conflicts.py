@@ -11,13 +11,6 @@ from inspector.wire.flow import Flow
 from inspector.wire.overlaps import TakenVersion
 from inspector.wire.streams import Stream
 
-VERSIONS = {
-    TakenVersion.ACKNOWLEDGED: VersionTaken.ACKNOWLEDGED,
-    TakenVersion.FIRST: VersionTaken.FIRST,
-    TakenVersion.SECOND: VersionTaken.SECOND,
-    TakenVersion.UNKNOWN: VersionTaken.UNKNOWN,
-}
-
 
 def conflict_facts(flow: Flow, client: int) -> tuple[AnomalyFact, ...]:
     """All that was found in a flow, the client's first. ``client``: its lane."""
@@ -42,7 +35,7 @@ def _of_stream(stream: Stream, from_client: bool) -> list[AnomalyFact]:
             conflict.length,
             ForeignText(conflict.first.hex(" ")),
             ForeignText(conflict.second.hex(" ")),
-            VERSIONS[overlaps.version_taken(conflict)],
+            VersionTaken[overlaps.version_taken(conflict).name],
         )
         first, second = conflict.frames
         facts.append(

@@ -48,15 +48,13 @@ def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:
     ]
 
 
-def _highest(flow: Flow, stream: Stream, acknowledgements: Acknowledgements, frame: int | None) -> int:
-    """How many bytes of a stream were acknowledged, before a frame comes where one is given."""
+def _highest(flow: Flow, stream: Stream, acknowledgements: Acknowledgements, frame: int) -> int:
+    """How many bytes of a stream were acknowledged before a frame comes."""
     if not stream.anchored or not len(acknowledgements.row):
         return 0
-    numbers = acknowledgements.number[acknowledgements.time_ns >= flow.first[0]]
-    if frame is not None:
-        at = np.flatnonzero(acknowledgements.frames == frame)
-        before = acknowledgements.row < (at[0] if len(at) else 0)
-        numbers = acknowledgements.number[before & (acknowledgements.time_ns >= flow.first[0])]
+    at = np.flatnonzero(acknowledgements.frames == frame)
+    before = acknowledgements.row < (at[0] if len(at) else 0)
+    numbers = acknowledgements.number[before & (acknowledgements.time_ns >= flow.first[0])]
     base = stream.initial_sequence() + 1
     offsets = (numbers - base + (1 << 31)) % (1 << 32) - (1 << 31)
     offsets = offsets[offsets <= stream.top + 1]  # nobody has what was not sent

@@ -57,8 +57,7 @@ class Conflict(Struct):
     """Two versions of some bytes. ``offset``, ``length``: from the first byte that differs to the last. ``frames``: of
     the version that came first, and of the other, which came at ``ns``; ``first``, ``second``: what each begins with
     there; ``checksums``: of the segment of each. ``is_one_byte``: that is all that the second segment holds.
-    ``acknowledged``: the receiver had the first one before the second
-    came.
+    ``acknowledged``: the receiver had the first one before the second came.
     """
 
     offset: int

@@ -130,12 +130,14 @@ class Stream:
         """A segment in any order. ``piece`` may be shorter than ``length`` where the frame was cut. ``headers``: what
         stands before it.
         """
+        if len(piece) < length:
+            headers = b""
         if not self.anchored:
             self._hold(offset, piece, length, frame, ns, headers)
             return
         end = offset + length
         if offset < bounds.COMPARED_BYTES and self.is_compared:
-            self._compare(KeptSegment(offset, piece, frame, ns, headers if len(piece) == length else b""))
+            self._compare(KeptSegment(offset, piece, frame, ns, headers))
         self.sequence_jump = self.sequence_jump or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
         self.top = max(self.top, end)
         if offset < self.next:
@@ -263,7 +265,7 @@ class Stream:
     def _deliver(self, offset: int, piece: bytes, length: int, frame: int, ns: int, headers: bytes) -> None:
         reader = self.reader
         if offset < bounds.COMPARED_BYTES and self.is_compared and piece:
-            self.keep(KeptSegment(offset, piece, frame, ns, headers if len(piece) == length else b""))
+            self.keep(KeptSegment(offset, piece, frame, ns, headers))
         self.next = offset + length
         self.received += len(piece)
         if piece and piece[0] == reader.OPENING and reader.want >= self.next:
