@@ -1,5 +1,6 @@
-"""Files that are read whole: settings, manifests, analyses, keys of redaction. Others may have made them, or put
-something else in their place: only a plain file is read, without waiting, and no more of it than such a file may hold.
+"""Files that are read whole: settings, manifests, analyses, keys of redaction, configurations. Others may have made
+them, or put something else in their place: only a plain file is read, without waiting, and no more of it than such a
+file may hold.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import BinaryIO
 
 KINDS = {
     stat.S_IFIFO: "a pipe, not a file",
@@ -18,15 +20,21 @@ KINDS = {
 """What stands where a plain file is wanted (stat(2))."""
 
 
-def read_whole(path: str | os.PathLike[str], most_bytes: int) -> bytes:
-    """All of a plain file. Raises OSError: also where it is something else, or longer than ``most_bytes``."""
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """A plain file, opened to be read. Raises OSError: also where it is something else."""
     # a socket cannot be opened at all, and says so; a pipe is opened at once, and looked at
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
-        data = file.read(most_bytes + 1) if status.st_size <= most_bytes else None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, KINDS.get(stat.S_IFMT(mode), "no file"))
+    return open(descriptor, "rb")
+
+
+def read_whole(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """All of a plain file. Raises OSError: also where it is something else, or longer than ``most_bytes``."""
+    with open_plain(path) as file:
+        data = file.read(most_bytes + 1) if os.fstat(file.fileno()).st_size <= most_bytes else None
     if data is None or len(data) > most_bytes:  # it may grow meanwhile
         raise OSError(errno.EFBIG, f"longer than the {_size(most_bytes)} that are read of such a file")
     return data

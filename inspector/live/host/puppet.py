@@ -12,13 +12,13 @@ import errno
 import os
 import re
 import socket
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from inspector.findings.machine import Machine
+from inspector.text.plain_file import open_plain
 
 MARKS = ("puppet-server-release.jar", "puppetlabs.puppetserver", "puppetserver")
 MAIN_CLASS = "puppetlabs.trapperkeeper.main"
@@ -111,10 +111,7 @@ def _text(path: Path) -> str:
     """Of a file; only its beginning where it is longer than any such file is. Raises OSError, also where it is no file:
     a pipe would never end.
     """
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(opened, "rb") as file:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise OSError(errno.EINVAL, "is no file")
+    with open_plain(path) as file:
         return file.read(TEXT_BYTES).decode("utf-8", "replace")
 
 
