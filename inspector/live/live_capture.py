@@ -23,8 +23,6 @@ from inspector.errors.bounds import (
     ConnectionsInJournal,
     Direction,
     FramesNotWritten,
-    JournalNotRead,
-    JournalNotWritten,
 )
 from inspector.errors.internal import Border
 from inspector.errors.notice import ForeignText, Moment, PathText
@@ -171,7 +169,8 @@ class LiveCapture:
     def captures(self) -> list[CaptureFacts]:
         """What is captured, behind what the journal's earlier runs captured."""
         self.info.drops = self.dropped
-        return [*self._before, capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))]
+        now = capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))
+        return [*self._before, now]
 
     def whole(self) -> Facts:
         """All that is known now. Of the loop's own thread."""
@@ -444,18 +443,13 @@ class LiveCapture:
         journal = self.keeping.journal
         if journal is None:
             return
-        if journal.trouble:  # told once, as any loss is
-            self.lose(listener, "journal", JournalNotRead(PathText(journal.path), ForeignText(journal.trouble)))
-        trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1], is_last=is_last)
-        if trouble:
-            self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(trouble)))
-        if journal.set_aside is not None:
-            self.lose(listener, "journal", journal.set_aside)
+        for loss in self._journaling.commit(journal, self.engine.facts, self.captures()[-1], is_last=is_last):
+            self.lose(listener, "journal", loss)
 
     def _is_over(self) -> bool:
-        return all(source.state == "ended" for source in self.sources) or self.keeping.is_over(
-            self._clock.monotonic() - self._started, self.info.packets, self.incidents
-        )
+        if all(source.state == "ended" for source in self.sources):
+            return True
+        return self.keeping.is_over(self._clock.monotonic() - self._started, self.info.packets, self.incidents)
 
     def _finish(self, listener: Listener) -> None:
         """What the sources still hold, then all that is open."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from itertools import islice
 
+from inspector.errors.bounds import Bound, JournalNotRead, JournalNotWritten
+from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.journal import Journal, JournalRecord, JournalRow, is_held
 from inspector.facts import CaptureFacts, Facts
 
@@ -36,6 +39,21 @@ class Journaling:
     def record(self, record: JournalRecord) -> None:
         """Something beside the connections."""
         self._records.append(record)
+
+    def commit(
+        self, journal: Journal, facts: Facts, capture: CaptureFacts, *, is_last: bool = False
+    ) -> Iterator[Bound]:
+        """Write what was gathered, as ``write`` does; what is lost of the journal, each as often as it is met. Whoever
+        records the first ones meanwhile has them written as well.
+        """
+        path = PathText(journal.path)
+        if journal.trouble:
+            yield JournalNotRead(path, ForeignText(journal.trouble))
+        trouble = self.write(journal, facts, capture, is_last=is_last)
+        if trouble:
+            yield JournalNotWritten(path, ForeignText(trouble))
+        if journal.set_aside is not None:
+            yield journal.set_aside
 
     def write(self, journal: Journal, facts: Facts, capture: CaptureFacts, *, is_last: bool = False) -> str:
         """Write what was gathered; why that is not possible, once until it is again, else nothing. While another
