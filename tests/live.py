@@ -24,7 +24,8 @@ from tests.conftest import CAPTURES
 AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
 """Tests read and write where another user may not."""
 
-WATCH = [sys.executable, "-m", "inspector", "watch", *AS_IS]
+WATCH_AS_USUAL = [sys.executable, "-m", "inspector", "watch"]
+WATCH = [*WATCH_AS_USUAL, *AS_IS]
 
 
 def bytes_of(path: Path) -> bytes:
@@ -49,6 +50,17 @@ def watched(
     lines = [json.loads(line) for line in process.stdout.splitlines()]
     assert not [limit for line in of_kind(lines, "statistics") for limit in line["limits"] if "mistake" in limit]
     return lines, process
+
+
+def watching_as_nobody(*logs: Path) -> subprocess.Popen[bytes]:
+    """``inspector watch -`` that gives up root, with logs to follow; nothing is kept."""
+    return subprocess.Popen(
+        [*WATCH_AS_USUAL, "--no-journal", "-Z", "nobody", *(part for log in logs for part in ("--log", str(log))), "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=CAPTURES.parent,
+    )
 
 
 def of_kind(lines: Sequence[dict[str, Any]], record: str, **values: object) -> list[dict[str, Any]]:

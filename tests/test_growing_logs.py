@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from inspector.errors import UsageError
 from inspector.findings.wording import worded
 from inspector.live.sources.growing import FAILURES, GrowingLog, GrowingLogs
 from tests.conftest import CAPTURES, find
-from tests.live import bytes_of, of_kind, watched
+from tests.live import bytes_of, of_kind, watched, watching_as_nobody
 from tests.logged import SECOND, today
 from tests.test_logs import TCP
 
@@ -228,20 +226,7 @@ def test_watch_lives_on_without_its_logs(tmp_path: Path) -> None:
         log.write_text(today(START, 1))
         log.chmod(0o644)
     closed.chmod(0o700)
-    command = [
-        sys.executable,
-        "-m",
-        "inspector",
-        "watch",
-        "--no-journal",
-        "-Z",
-        "nobody",
-        *(part for log in logs for part in ("--log", str(log))),
-        "-",
-    ]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent
-    )
+    process = watching_as_nobody(*logs)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None

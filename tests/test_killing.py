@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from tests.ended import Run, until
 from tests.killing import killed
-from tests.live import AS_IS
+from tests.live import WATCH
 
 MISSING_SECONDS = 2.0
 """Measured: 0.6 at most (docs/reference/live.md); this machine may be busy with other tests."""
@@ -43,7 +42,7 @@ def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
         pytest.skip("needs root, to capture")
     journal = tmp_path / "j.sqlite"
     for together in (False, True):
-        words = [sys.executable, "-m", "inspector", "watch", *AS_IS, "-i", "lo", "--journal", str(journal)]
+        words = [*WATCH, "-i", "lo", "--journal", str(journal)]
         with Run(words, stdout=subprocess.DEVNULL) as run:
             assert until(partial(captures, run, journal), 30)
             if together:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from inspector.live.sources.growing import FAILURES, GrowingLog
-from tests.conftest import CAPTURES, find
-from tests.live import bytes_of, of_kind
+from tests.conftest import find
+from tests.live import bytes_of, of_kind, watching_as_nobody
 from tests.logged import SECOND, today
 
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -140,13 +139,7 @@ def test_a_rotation_in_a_closed_directory_is_told(tmp_path: Path) -> None:
     closed.mkdir(mode=0o750)
     log = closed / "puppetserver.log"
     log.write_text(today(START, 1))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "inspector", "watch", "--no-journal", "-Z", "nobody", "--log", str(log), "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=CAPTURES.parent,
-    )
+    process = watching_as_nobody(log)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None

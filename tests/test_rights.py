@@ -23,6 +23,7 @@ from inspector.live.sources.interfaces import interfaces
 from inspector.live.sources.processes import Command
 from tests.build import capture
 from tests.conftest import CAPTURES
+from tests.live import WATCH_AS_USUAL
 from tests.test_watch import fault
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -133,16 +134,8 @@ def test_watch_loads_nothing_after_that(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_written_is_named_with_its_remedy(tmp_path: Path, option: str, name: str) -> None:
     tmp_path.chmod(0o700)
-    command = [
-        sys.executable,
-        "-m",
-        "inspector",
-        "watch",
-        "-",
-        option,
-        str(tmp_path / name),
-        *(["--no-journal"] if option != "--journal" else []),
-    ]
+    kept = ["--no-journal"] if option != "--journal" else []
+    command = [*WATCH_AS_USUAL, "-", option, str(tmp_path / name), *kept]
     done = subprocess.run(command, input=capture([]), capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
     said = done.stderr.decode()
     assert done.returncode == 2

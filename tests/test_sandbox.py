@@ -21,6 +21,7 @@ from inspector.live.host import landlock, seccomp
 from inspector.live.host.seccomp import ALLOW, EXECUTE, MACHINES, NEVER, REFUSE, SOCKET, X32, CallNumbers, program
 from tests.build import capture
 from tests.conftest import CAPTURES
+from tests.live import WATCH_AS_USUAL
 from tests.test_watch import fault
 
 needs_landlock = pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
@@ -230,16 +231,7 @@ def test_watch_says_what_holds(place: Path, further: tuple[str, ...], said: str)
     """And does its work so."""
     if said == "confined by" and not (landlock.version() or seccomp.is_offered()):
         pytest.skip("nothing can hold here")
-    command = [
-        sys.executable,
-        "-m",
-        "inspector",
-        "watch",
-        "-",
-        "--findings-only",
-        "--journal",
-        str(place / "j.sqlite"),
-    ]
+    command = [*WATCH_AS_USUAL, "-", "--findings-only", "--journal", str(place / "j.sqlite")]
     command += ["-w", str(place / "w.pcapng"), "--incidents", str(place / "in"), "--metrics", str(place / "m")]
     done = subprocess.run(
         [*command, *further], input=capture(fault(3).flows), capture_output=True, timeout=120, check=False, env=IN_TREE

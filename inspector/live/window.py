@@ -15,10 +15,9 @@ rotation from a pool, and show what clients think of a certificate. Where they a
 that come later fall out as others do.
 
 **What is forgotten,** oldest use first, where connections are more than so many, or take more bytes than there are for
-them, together with where its session came from: an origin without the connection
-that resumed it first would look as if nobody had. How many were forgotten is counted, which is a limit of every
-verdict, and ``whole_from_ns`` says since when nothing was. Shapes of hellos, certificates and authorities that nothing
-uses any more go now and then (``tidy``).
+them, together with where its session came from: an origin without the connection that resumed it first would look as
+if nobody had. How many were forgotten is counted, which is a limit of every verdict, and ``whole_from_ns`` says since
+when nothing was. Shapes of hellos, certificates and authorities that nothing uses any more go now and then (``tidy``).
 
 **What stays true.** A verdict on what ``around`` gives is the one that a capture of all that is remembered would give:
 what Java's rule asks for is drawn in by relation, within bounds, and not by time. What fell out is recalled from the

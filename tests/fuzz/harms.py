@@ -5,9 +5,10 @@ that overlap, datagrams in fragments, captures of other places merged.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from tests.fuzz.segments import TcpFrame, fragments, resent, tcp_frame
-from tests.mutations import ALTERING, LOSSLESS, MUTATIONS, Frames, Mutation
+from tests.mutations import ALTERING, LOSSLESS, MUTATIONS, Frame, Frames, Mutation
 
 
 def _picked(dice: random.Random, frames: Frames, least: int) -> dict[int, TcpFrame]:
@@ -18,38 +19,37 @@ def _picked(dice: random.Random, frames: Frames, least: int) -> dict[int, TcpFra
     return some or dict(list(found.items())[:1])
 
 
-def overlap(dice: random.Random, frames: Frames) -> list[Frames]:
-    """Segments sent in two pieces of which the second repeats some of the first; perhaps the later one first."""
-    chosen = _picked(dice, frames, 2)
+def _replaced(frames: Frames, chosen: dict[int, TcpFrame], by: Callable[[Frame, TcpFrame], Frames]) -> list[Frames]:
+    """A capture with others in place of the frames that were chosen."""
     out: Frames = []
     for number, frame in enumerate(frames):
         of = chosen.get(number)
-        if of is None:
-            out.append(frame)
-            continue
+        out += [frame] if of is None else by(frame, of)
+    return [out]
+
+
+def overlap(dice: random.Random, frames: Frames) -> list[Frames]:
+    """Segments sent in two pieces of which the second repeats some of the first; perhaps the later one first."""
+
+    def pieces(frame: Frame, of: TcpFrame) -> Frames:
         end = dice.randrange(1, len(of.body) + 1)
         start = dice.randrange(end)
-        pieces = [resent(of, 0, of.body[:end]), resent(of, start, of.body[start:])]
-        out += pieces[:: dice.choice((1, 1, -1))]
-    return [out]
+        return [resent(of, 0, of.body[:end]), resent(of, start, of.body[start:])][:: dice.choice((1, 1, -1))]
+
+    return _replaced(frames, _picked(dice, frames, 2), pieces)
 
 
 def rewrite(dice: random.Random, frames: Frames) -> list[Frames]:
     """Segments sent again with other bytes, before or behind what they contradict."""
-    chosen = _picked(dice, frames, 6)
-    out: Frames = []
-    for number, frame in enumerate(frames):
-        of = chosen.get(number)
-        if of is None:
-            out.append(frame)
-            continue
+
+    def versions(frame: Frame, of: TcpFrame) -> Frames:
         body = bytearray(of.body)
         start = dice.randrange(len(body))
         for _ in range(dice.choice((1, 4, 40))):
             body[dice.randrange(start, len(body))] ^= dice.randrange(1, 256)
-        other = resent(of, start, bytes(body[start:]))
-        out += [frame, other][:: dice.choice((1, -1))]
-    return [out]
+        return [frame, resent(of, start, bytes(body[start:]))][:: dice.choice((1, -1))]
+
+    return _replaced(frames, _picked(dice, frames, 6), versions)
 
 
 def fragment(dice: random.Random, frames: Frames) -> list[Frames]:
