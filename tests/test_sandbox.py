@@ -243,6 +243,41 @@ def test_watch_says_what_holds(place: Path, further: tuple[str, ...], said: str)
     assert list((place / "in").iterdir())
 
 
+REFUSED = """
+import os, sys
+from inspector.live.host import landlock, seccomp
+calls = [landlock.CREATE_RULESET, landlock.ADD_RULE, landlock.RESTRICT_SELF]
+seccomp.NEVER = {call: (call, call) for call in calls}
+seccomp.CONNECT = {"bind": (49, 200)}
+assert seccomp.refuse(starts_programs=True, captures=True)
+os.execv(sys.executable, sys.argv[1:])
+"""
+
+
+@needs_filter
+def test_where_a_service_manager_refuses_landlock(place: Path) -> None:
+    """As one does that does not know it: the rest holds, and nothing is killed."""
+    command = [*WATCH_AS_USUAL, "-", "--findings-only", "--journal", str(place / "j.sqlite")]
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED, *command],
+        input=capture(fault(3).flows),
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env=IN_TREE,
+    )
+    assert "inspector: confined by a filter of system calls: " in done.stderr.decode()
+    assert b"certificate-change-abort" in done.stdout
+
+
+def test_the_unit_lets_it_confine_itself() -> None:
+    """A call that systemd's filter does not name would kill it."""
+    unit = (CAPTURES.parent / "docs" / "inspector-watch.service").read_text(encoding="utf-8").splitlines()
+    assert "SystemCallErrorNumber=EPERM" in unit
+    allowed = [line.partition("=")[2] for line in unit if line.startswith("SystemCallFilter=")]
+    assert allowed == ["@system-service", "landlock_create_ruleset landlock_add_rule landlock_restrict_self"]
+
+
 HELD = """
 import ctypes, os, resource, sys
 from inspector.secrets.inputs import read_inputs
