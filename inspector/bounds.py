@@ -105,7 +105,7 @@ ANOMALIES = 8
 CACHE = 4096
 """Entries of each cache of repeated hello and certificate messages."""
 
-CACHE_BYTES = 16 << 20
+CACHE_BYTES = 4 << 20
 """Bytes of each of those whose messages may be long."""
 
 LISTED = 512
@@ -133,10 +133,13 @@ LIVE_CONNECTION_BYTES = 32 << 20
 """What the connections take that live capture remembers, waiting ones with them: beyond it the oldest are forgotten."""
 
 READ_CERTIFICATE_BYTES = 1_500
-"""What a certificate takes in memory, beside its own bytes and its alternative names."""
+"""What a certificate takes in memory that was read, beside its own bytes and its alternative names."""
 
-LIVE_CERTIFICATES_READ = 2_048
-"""Certificates that live capture keeps as read; beyond it they are read again when they are asked for."""
+READ_BYTES = 64 << 20
+"""What certificates take that are remembered as read; beyond it they are read again when they are asked for."""
+
+LIVE_READ_BYTES = 4 << 20
+"""The same in live capture."""
 
 NAME_BYTES = 100
 """What one alternative name takes in memory, beside the few bytes that it stands in."""

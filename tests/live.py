@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inspector.extract.live_engine import LiveEngine
+from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.live.clock import LoopClock
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Keeping, Update
+from inspector.live.window import Window
 from tests.conftest import CAPTURES
 
 AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
@@ -108,6 +111,14 @@ class Heard:
     def findings(self) -> dict[str, Any]:
         """The last word on each abort, by id."""
         return {finding.id: finding for update in self.updates for finding in update.findings}
+
+
+def window_of(facts: Facts, most: int) -> Window:
+    """An empty window, and the certificates that its connections will show."""
+    engine = LiveEngine(10)
+    for digest, der in facts.certificates.items():
+        engine.certificates.keep(digest, der)
+    return Window(engine, most)
 
 
 def listened(

@@ -18,10 +18,10 @@ from inspector.capture.pcapng import Section, read_pcapng
 from inspector.document import Document
 from inspector.errors.secrets import NoKeyLogLines, SecretsBlocksNotRead
 from inspector.extract.engine import Engine, certificate_memory
-from inspector.extract.live_engine import LiveEngine
 from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.secrets.inputs import Supply
+from inspector.tracking.certificate_reader import CertificateReader
 from inspector.tracking.certificates import parse
 from inspector.wire.fragments import Fragments
 from inspector.wire.segments import SegmentDecoder
@@ -122,13 +122,18 @@ def test_names_count_by_what_they_take_in_memory(monkeypatch: pytest.MonkeyPatch
     many = d.certificate(d.names(*[d.dns("ab") for _ in range(2_000)]))
     assert certificate_memory(many) > 20 * len(many)
     assert certificate_memory(A) - bounds.READ_CERTIFICATE_BYTES < 4 * len(A)
-    for engine, bound in ((Engine(), "CERTIFICATE_BYTES"), (LiveEngine(10), "LIVE_CERTIFICATE_BYTES")):
-        monkeypatch.setattr(bounds, bound, 4 * certificate_memory(many))
-        for n in range(10):
-            other = d.certificate(d.names(*[d.dns("ab") for _ in range(2_000)]), serial=d.num(1_000 + n))
-            engine.chain(vector(3, vector(3, other)))
-        assert 3 <= len(engine.facts.certificates) <= 4
-        assert [type(limit).__name__ for limit in engine.not_kept()] == ["CertificatesNotKept"]
+    monkeypatch.setattr(bounds, "CERTIFICATE_BYTES", 4 * certificate_memory(many))
+    engine, reader = Engine(), CertificateReader(4 * certificate_memory(many))
+    for n in range(10):
+        other = d.certificate(d.names(*[d.dns("ab") for _ in range(2_000)]), serial=d.num(1_000 + n))
+        (digest,) = engine.chain(vector(3, vector(3, other)))
+        assert reader.read(digest, other).sha256 == digest
+    assert 3 <= len(engine.facts.certificates) <= 4
+    assert [type(limit).__name__ for limit in engine.not_kept()] == ["CertificatesNotKept"]
+    assert 3 <= len(reader._read) <= 4
+    assert reader._bytes == sum(size for _, size in reader._read.values())
+    reader.forget(list(reader._read))
+    assert reader._bytes == 0
 
 
 LONG_LISTS = {"suites", "extensions", "groups", "signature algorithms", "protocols", "identities", "a name"}

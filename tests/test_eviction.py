@@ -36,7 +36,7 @@ from tests.build import (
     vector,
     written,
 )
-from tests.live import listened
+from tests.live import listened, window_of
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 TICKET = b"T" * 100
@@ -93,7 +93,7 @@ def test_anchors_and_who_resumed_them_stay_where_there_is_room(tmp_path: Path) -
     for n in range(200):
         pool.full(B, numbered(n + 2), data=False)
     facts = facts_of(written(tmp_path, pool.flows))
-    window = Window(Facts(certificates=facts.certificates), 40)
+    window = window_of(facts, 40)
     names = [window.put(facts.unpack(packed), True)[0] for packed in sorted(facts.connections)]
     for kept in names[:2], names[2 : 2 + ANCHORS], names[-1:]:
         assert len(window.connections(kept)) == len(kept)
@@ -117,7 +117,7 @@ def test_a_session_comes_from_where_it_was_issued_first(tmp_path: Path) -> None:
     pool._end(flow.client_says(CHANGE, FINISHED).server_says(CHANGE, FINISHED, DATA).close())
     resumed_and_given_again(pool, TICKET)
     facts = facts_of(written(tmp_path, pool.flows))
-    window = Window(Facts(certificates=facts.certificates), 40)
+    window = window_of(facts, 40)
     first, second = (window.put(facts.unpack(packed), True)[0] for packed in sorted(facts.connections))
     (key,) = window._entries[first].issued
     assert key in window._entries[second].offered
@@ -164,7 +164,7 @@ PUTS = st.lists(
 @given(puts=PUTS, most=st.integers(1, 30))
 def test_each_turn_ends_within_the_bound_and_leaves_nothing_behind(puts: list[tuple], most: int) -> None:  # type: ignore[type-arg]
     full, resumed, facts = templates()
-    window = Window(Facts(certificates=facts.certificates), most)
+    window = window_of(facts, most)
     known = set()
     for is_resumed, which, port, leaf, client, key, offered, issued, inner, at in puts:
         made = resumed if is_resumed else full
@@ -227,7 +227,7 @@ def test_a_window_of_nothing_but_anchors_takes_no_long_turns(monkeypatch: pytest
 
     monkeypatch.setattr(Anchors, "holds", holds)
     full, _, facts = templates()
-    window = Window(Facts(certificates=facts.certificates), most)
+    window = window_of(facts, most)
     with within(30):
         for n in range(10 * most):
             window.put(replace(full, client=replace(full.client, port=n)), True)

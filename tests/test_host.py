@@ -61,7 +61,7 @@ def machine(tmp_path: Path) -> Path:
 
 def test_what_functions_import_is_loaded_before_rights_are_given_up() -> None:
     """But for the capture process, which keeps them, and for what commands do before."""
-    code = "import sys; from inspector.live.host.preloading import preload; preload(); print(*sys.modules)"
+    code = "import sys; from inspector.live.host.preloading import *; preload(SECRETS); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     wanted: set[str] = set()
     for path in PACKAGE.rglob("*.py"):

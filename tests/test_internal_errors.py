@@ -5,7 +5,7 @@ rest goes on. Here mistakes are made on purpose: a reader raises what nobody for
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
@@ -31,7 +31,7 @@ from inspector.live.update import Keeping
 from inspector.live.window import Window
 from inspector.logs.puppetserver import PuppetServerLog
 from inspector.tls.x509 import certificate as x509
-from inspector.tracking import certificates
+from inspector.tracking import certificate_reader, certificates
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 from tests.build import Pool, capture, certificate, document_of, facts_of, numbered, written
 from tests.live import listened
@@ -45,7 +45,7 @@ EVIL = certificate("evil", ("evil.example.com",))
 def quiet(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production."""
     monkeypatch.setattr(Border, "is_loud", False)
-    certificates.parse.cache_clear()
+    monkeypatch.setattr(certificate_reader.READER, "_read", OrderedDict())
 
 
 def story(evil: int = 1) -> Pool:
@@ -258,8 +258,8 @@ def test_a_judgement_that_fails_costs_no_other_connection_its_verdict(monkeypatc
 
     right = judging._judged
 
-    def wrong(changed: judging.Changed, facts: Any, options: Any) -> judging.JudgedPart:
-        part = right(changed, facts, options)
+    def wrong(changed: judging.Changed, facts: Any, *rest: Any) -> judging.JudgedPart:
+        part = right(changed, facts, *rest)
         judged = [facts.unpack(packed) for packed in facts.connections]
         if any(is_evil(c) and part.analysis.case.observed[i].id in changed for i, c in enumerate(judged)):
             raise ZeroDivisionError

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import ipaddress
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given, strategies as st
 
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
@@ -14,6 +16,7 @@ from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.errors.bounds import AuthoritiesNotKept, CertificatesNotKept
 from inspector.extract.engine import Engine
+from inspector.extract.kept_values import STORED_BYTES, KeptValues
 from inspector.extract.live_engine import LiveEngine
 from inspector.findings.wording import worded
 from tests.build import (
@@ -53,21 +56,83 @@ def test_long_messages_are_known_only_as_far_as_there_is_room(monkeypatch: pytes
 
 
 def test_certificates_are_kept_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of others the digest alone, and how many they are is told; where some are forgotten there is room again."""
-    monkeypatch.setattr(bounds, "CERTIFICATE_BYTES", 10 * (LONG + bounds.READ_CERTIFICATE_BYTES))
+    """The last ones; of others the digest alone, and how many they are is told."""
+    monkeypatch.setattr(bounds, "LIVE_CERTIFICATE_BYTES", 10 * (LONG + STORED_BYTES))
     engine = LiveEngine(10)
     chains = [engine.chain(chain_of(n)) for n in range(12)]
     engine.chain(chain_of(11))
-    assert len(engine.facts.certificates) == 10
+    assert set(engine.facts.certificates) == {chain[0] for chain in chains[2:]}
     assert [chain[0] for chain in chains] == [hashlib.sha256(chain_of(n)[6:]).digest() for n in range(12)]
     assert engine.not_kept() == [CertificatesNotKept(2)]
-    engine.forget_certificates(set(chains[0]))
+    assert set(engine.forget_certificates(set(chains[5]))) == {chain[0] for chain in (*chains[2:5], *chains[6:])}
     engine.chain(chain_of(11))
-    assert set(engine.facts.certificates) == {chains[0][0], chains[11][0]}
+    assert set(engine.facts.certificates) == {chains[5][0], chains[11][0]}
+    assert engine.certificates.bytes == 2 * (LONG + STORED_BYTES)
+
+
+@pytest.mark.parametrize("engine", [Engine, lambda: LiveEngine(10)], ids=["files", "live"])
+def test_a_flood_of_certificates_leaves_those_that_come_again(
+    engine: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound in ("CERTIFICATE_BYTES", "LIVE_CERTIFICATE_BYTES"):
+        monkeypatch.setattr(bounds, bound, 20 * (LONG + 2_000))
+    flooded = engine()
+    pool = [flooded.chain(chain_of(n))[0] for n in range(3)]
+    for n in range(3):
+        flooded.chain(chain_of(n))
+    for n in range(1_000):
+        flooded.chain(chain_of(100 + n))
+    assert set(pool) <= set(flooded.facts.certificates)
+    assert flooded.chain(chain_of(1_099))[0] in flooded.facts.certificates
+    assert flooded.not_kept()[0].count > 900  # type: ignore[union-attr]
+
+
+VALUES = st.lists(st.tuples(st.sampled_from(["keep", "meet", "find", "retain"]), st.integers(0, 30)), max_size=200)
+
+
+@given(acts=VALUES, most=st.integers(1, 8))
+def test_what_is_kept_never_takes_more_than_its_room(acts: list[tuple[str, int]], most: int) -> None:
+    """And the ledger is the sum of it, whatever is done."""
+    kept = KeptValues({}, most, 3_000, len)
+    values = {bytes([n]): bytes(100 * (n % 7) + 1) for n in range(31)}
+    for act, n in acts:
+        digest = bytes([n])
+        if act == "keep":
+            kept.keep(digest, values[digest])
+            assert len(values[digest]) > 3_000 or digest in kept.values
+        elif act == "meet":
+            kept.meet(digest)
+        elif act == "find":
+            assert kept.find([digest], values.get).get(digest, values[digest]) == values[digest]
+        else:
+            gone = kept.retain({digest})
+            assert set(kept.values) <= {digest}
+            assert digest not in gone
+        assert kept.bytes == sum(map(len, kept.values.values())) <= 3_000
+        assert len(kept.values) <= most
+        assert {*kept._on_trial, *kept._proven} == set(kept.values)
+        assert kept._proven_bytes == sum(kept._proven.values()) <= 1_500
+
+
+def test_no_more_is_recalled_at_once_than_there_is_room_for() -> None:
+    past = {bytes([n]): bytes(100) for n in range(20)}
+    kept = KeptValues({b"here": bytes(450)}, 100, 8_000, len)
+    assert len(kept.find([b"here", *past], past.get)) == 11
+    assert len(kept.values) == 11
+    assert kept.missed == 10
+
+
+def test_what_was_missed_is_counted_as_far_as_it_is_known() -> None:
+    kept = KeptValues({}, 1, 1_000, len)
+    for n in range(bounds.CACHE + 10):
+        kept.keep(n.to_bytes(2, "big"), b"x")
+    assert kept.missed == bounds.CACHE
+    assert worded(CertificatesNotKept(kept.missed)).endswith(": 4096 or more")
+    assert worded(AuthoritiesNotKept(2)).endswith(": 2")
 
 
 def test_what_is_not_kept_is_a_limit_of_a_live_capture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "CERTIFICATE_BYTES", 100)
+    monkeypatch.setattr(bounds, "LIVE_CERTIFICATE_BYTES", 100)
     monkeypatch.setattr(bounds, "AUTHORITY_BYTES", 1)
     pool = Pool(request=certificate_request(b"\x30\0"))
     pool.full(certificate("puppetdb1", ("puppetdb1.example.com",)), numbered(1))

@@ -16,11 +16,9 @@ from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.live.anchors import ANCHORS, Anchors
-from inspector.live.recall import Recall
-from inspector.live.window import Window
 from inspector.tracking.observed import connection_id
 from tests.build import Flow, Pool, certificate, facts_of, numbered, written
-from tests.live import listened
+from tests.live import listened, window_of
 
 A, B, C = (certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3))
 
@@ -28,11 +26,6 @@ A, B, C = (certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (
 def connections(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[ConnectionFacts], Facts]:
     facts = facts_of(written(tmp_path_factory.mktemp("built"), pool.flows))
     return [facts.unpack(packed) for packed in sorted(facts.connections)], facts
-
-
-def window_of(facts: Facts, most: int) -> Window:
-    kept = Facts(certificates=facts.certificates)
-    return Window(kept, most)
 
 
 def test_an_old_session_that_is_still_used_is_remembered(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -216,12 +209,3 @@ def test_connections_are_bounded_in_bytes_even_those_that_wait(
     window = window_of(facts, 1_000)
     window.put(found[0], True)
     assert (len(window), window.forgotten) == (0, 1), "one that is larger than all that there is room for"
-
-
-def test_no_more_is_recalled_than_there_is_room_for() -> None:
-    past = {bytes([n]): bytes(100) for n in range(20)}
-    known = {b"here": bytes(450)}
-    recall = Recall(len, 1_000)
-    assert len(recall.find([b"here", *past], known, past.get)) == 6
-    assert len(known) == 6
-    assert recall.missed == 15

@@ -47,9 +47,8 @@ def begin(
     descriptor of a capture; ``keeps_journal``: also where none is named; ``packages``: what is needed then beside the
     capture itself. Raises InspectorError.
     """
-    import cryptography.x509  # noqa: F401 - all that is needed is loaded while this process may still read it
-
-    import inspector.live.outputs.lines  # noqa: F401
+    import inspector.live.outputs.lines  # noqa: F401 - loaded while this process may still read it
+    from inspector.live.host.preloading import SECRETS
     from inspector.live.update import Keeping
 
     plan = LivePlan(options.request(piped), options.generation, options.logs)
@@ -69,6 +68,8 @@ def begin(
     if journal is None and keeps_journal and not options.no_journal:
         journal = _place_for_journal(plan.request)
     let_signals_end()
+    if keeping.keys is not None:
+        packages += SECRETS
     opened = _opened(plan.request, packages)
     return opened, _prepared(opened, plan, options, keeping, metrics=metrics, journal=journal)
 

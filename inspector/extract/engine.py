@@ -22,6 +22,7 @@ from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.failing_frames import without_failing_frames
 from inspector.extract.greetings import greets
+from inspector.extract.kept_values import KeptValues, stored_memory
 from inspector.extract.message_cache import MessageCache
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
@@ -91,9 +92,10 @@ class Engine:
         self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
         self._chains: MessageCache[tuple[bytes, ...]] = MessageCache()
         self._requests: MessageCache[tuple[bytes, bytes]] = MessageCache()
-        self._certificate_bytes = 0
-        self._unkept: set[bytes] = set()
-        self._unlisted: set[bytes] = set()
+        self.certificates = self._kept_certificates()
+        self.authority_lists = KeptValues(
+            self.facts.authorities, bounds.AUTHORITY_LISTS, bounds.AUTHORITY_BYTES, stored_memory
+        )
 
     def feed(self, *window: FrameBatch) -> SegmentBatch:
         """Frames in, of one or of several captures at one time; their segments. The buffers may be used again
@@ -171,8 +173,8 @@ class Engine:
         """What was too much to be followed, or to be kept."""
         return [
             *(FlowsClosedEarly(count, most) for most, count in self._flows.closed_early.items()),
-            *([CertificatesNotKept(len(self._unkept))] if self._unkept else []),
-            *([AuthoritiesNotKept(len(self._unlisted))] if self._unlisted else []),
+            *([CertificatesNotKept(missed)] if (missed := self.certificates.missed) else []),
+            *([AuthoritiesNotKept(missed)] if (missed := self.authority_lists.missed) else []),
             *self.border.notices(),
         ]
 
@@ -193,30 +195,20 @@ class Engine:
         """The digests of a Certificate message's chain; keeps the certificates. ``is_tls13``: of TLS 1.3. Raises
         Malformed.
         """
+        kept = self.certificates
         known = self._chains.get((body, is_tls13))
-        if known is None:
-            certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
-            known = tuple(hashlib.sha256(der).digest() for der in certificates)
-            self._chains.keep(body, is_tls13, known, len(known) * DIGEST_BYTES)
-            for digest, der in zip(known, certificates, strict=True):
-                self._keep(digest, der)
-        return known
+        if known is not None and all(digest in kept.values for digest in known):
+            for digest in known:
+                kept.meet(digest)
+            return known
+        certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
+        known = tuple(hashlib.sha256(der).digest() for der in certificates)
+        for digest, der in zip(known, certificates, strict=True):
+            kept.keep(digest, der)
+        return self._chains.keep(body, is_tls13, known, len(known) * DIGEST_BYTES)
 
-    @property
-    def most_certificate_bytes(self) -> int:
-        """Of all certificates that are kept."""
-        return bounds.CERTIFICATE_BYTES
-
-    def _keep(self, digest: bytes, der: bytes) -> None:
-        kept = self.facts.certificates
-        if digest in kept:
-            return
-        size = certificate_memory(der)
-        if len(kept) < bounds.CERTIFICATES and self._certificate_bytes + size <= self.most_certificate_bytes:
-            kept[digest] = der
-            self._certificate_bytes += size
-        elif len(self._unkept) < bounds.CACHE:
-            self._unkept.add(digest)
+    def _kept_certificates(self) -> KeptValues:
+        return KeptValues(self.facts.certificates, bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES, certificate_memory)
 
     def authorities(self, body: bytes, version: int) -> bytes:
         """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises
@@ -231,15 +223,7 @@ class Engine:
             )
             known = self._requests.keep(body, version, (hashlib.sha256(listed).digest(), listed), len(listed))
         digest, listed = known
-        kept = self.facts.authorities
-        if digest not in kept:
-            if (
-                len(kept) < bounds.AUTHORITY_LISTS
-                and sum(map(len, kept.values())) + len(listed) <= bounds.AUTHORITY_BYTES
-            ):
-                kept[digest] = listed
-            elif len(self._unlisted) < bounds.CACHE:
-                self._unlisted.add(digest)
+        self.authority_lists.keep(digest, listed)
         return digest
 
     def consumer(self) -> ConnectionAssembly:
@@ -329,7 +313,9 @@ class Engine:
 
 
 def certificate_memory(der: bytes) -> int:
-    """Bytes that a certificate takes once it was read, about: its names may be a few bytes each, and many."""
+    """Bytes that a certificate takes with what a document says of it, about: its names may be a few bytes each, and
+    many.
+    """
     return bounds.READ_CERTIFICATE_BYTES + len(der) + bounds.NAME_BYTES * len(NAME.findall(der))
 
 

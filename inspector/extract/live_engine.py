@@ -14,7 +14,8 @@ from typing import NamedTuple
 from inspector import bounds
 from inspector.capture.frames import I64, FrameBatch
 from inspector.extract.connection import ConnectionAssembly
-from inspector.extract.engine import FEWEST, Engine, certificate_memory
+from inspector.extract.engine import FEWEST, Engine
+from inspector.extract.kept_values import KeptValues, stored_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
 from inspector.wire.flow import Flow
@@ -139,16 +140,12 @@ class LiveEngine(Engine):
         self._ended, self._over = [], []
         return settled
 
-    @property
-    def most_certificate_bytes(self) -> int:
-        """Of all certificates that are kept."""
-        return min(bounds.LIVE_CERTIFICATE_BYTES, bounds.CERTIFICATE_BYTES)
+    def _kept_certificates(self) -> KeptValues:
+        return KeptValues(self.facts.certificates, bounds.CERTIFICATES, bounds.LIVE_CERTIFICATE_BYTES, stored_memory)
 
-    def forget_certificates(self, used: set[bytes]) -> None:
-        """Keep only those that are still used."""
-        self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
-        self._certificate_bytes = sum(map(certificate_memory, self.facts.certificates.values()))
-        self._chains.clear()
+    def forget_certificates(self, used: set[bytes]) -> list[bytes]:
+        """Keep only those that are still used; the others' digests."""
+        return self.certificates.retain(used)
 
     def pack(self, connection: ConnectionFacts) -> bytes:
         """A connection that was completed."""

@@ -21,7 +21,8 @@ from inspector.findings.unopened import Carrier, carrier
 from inspector.tracking.backends import BackendGroup, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
-from inspector.tracking.certificates import ParsedCertificate, first_refused, parse
+from inspector.tracking.certificate_reader import READER, CertificateReader, Certificates
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.connections import observe
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import (
@@ -69,7 +70,7 @@ class Case:
     clients: list[ClientGroup]
     backends: list[BackendGroup]
     sessions: list[LedgerSession]
-    certificates: dict[bytes, ParsedCertificate]
+    certificates: Certificates
     judgements: list[Judgement]
     signs: dict[tuple[Program, bytes], Signs]
     balancer: Balanced
@@ -114,7 +115,7 @@ class Case:
         """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before
         it compares anything.
         """
-        return first_refused(self.certificates, observed.client_leg.handshake.chain) if self.has_refused else None
+        return self.certificates.first_refused(observed.client_leg.handshake.chain) if self.has_refused else None
 
     @property
     def is_cut(self) -> bool:
@@ -193,12 +194,12 @@ class Case:
         return self.backends[observed.backend].label if observed.backend >= 0 else "?"
 
 
-def build(facts: Facts, options: Options) -> Case:
-    """Join, group and judge the facts."""
+def build(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
+    """Join, group and judge the facts. ``reader``: of their certificates."""
     ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
     facts = merge_sightings(facts)
     observed = observe(facts, ledger, _wanted(options))
-    certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
+    certificates = Certificates(facts.certificates, reader)
     services = find_services(observed, facts.other_flows)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
@@ -219,7 +220,7 @@ def build(facts: Facts, options: Options) -> Case:
         balancer=balancer,
     )
     case.carriers = [carrier(capture) for capture in facts.captures]
-    case.has_refused = any(certificate.is_read_by_java is False for certificate in certificates.values())
+    case.has_refused = certificates.first_refused(certificates) is not None
     case.ticket_keys = _ticket_keys(ledger.sessions)
     case.pools = [[] for _ in services]
     for backend in backends:

@@ -153,7 +153,10 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
 def _shown(case: Case, members: list[Observed], *, of_client: bool) -> list[ParsedCertificate]:
     """The different leaf certificates of one side, the first few."""
     leaves = dict.fromkeys(
-        leaf for s in members for leaf in (s.client_leg.handshake.client_chain[:1] if of_client else (s.leaf,))
+        leaf
+        for s in members
+        for leaf in (s.client_leg.handshake.client_chain[:1] if of_client else (s.leaf,))
+        if leaf is not None
     )
     return [case.certificates[leaf] for leaf in leaves if leaf in case.certificates][:NAMED]
 
@@ -245,7 +248,8 @@ class _Pool:
     def lacking(self, wanted: str) -> list[str]:
         """A sentence on the certificates without the name that was asked for, where there are any."""
         if wanted not in self._lacking:
-            read = [(b, self._case.certificates[b.leaf]) for b in self._members if b.leaf in self._case.certificates]
+            theirs = [(b, self._case.certificates.get(b.leaf or b"")) for b in self._members]
+            read = [(b, certificate) for b, certificate in theirs if certificate is not None]
             without = [
                 f"{b.label} ({certificate.known_as})" for b, certificate in read if not covers(certificate, wanted)
             ]

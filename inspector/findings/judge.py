@@ -27,6 +27,7 @@ from inspector.findings.scene import NOTHING
 from inspector.findings.sifting import sifted
 from inspector.findings.what_if import what_if
 from inspector.text.version import VERSION
+from inspector.tracking.certificate_reader import READER, CertificateReader
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
 
@@ -42,14 +43,16 @@ class Analysis:
     size, one by one.
     """
 
-    def __init__(self, case: Case, extra_limits: Sequence[doc.Limit] = ()) -> None:
+    def __init__(self, case: Case, extra_limits: Sequence[doc.Limit] = (), *, has_inventory: bool = True) -> None:
+        """``has_inventory``: the document lists all certificates."""
         self.case = case
         self._extra_limits = list(extra_limits)
+        self._has_inventory = has_inventory
 
     @cached_property
     def document(self) -> doc.Document:
         """Everything but the connections and sessions."""
-        return _document(self.case, self._extra_limits)
+        return _document(self.case, self._extra_limits, has_inventory=self._has_inventory)
 
     @property
     def count(self) -> int:
@@ -78,12 +81,19 @@ class Analysis:
         return self.document
 
 
-def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[doc.Limit] = ()) -> Analysis:
-    """What the facts mean."""
-    return Analysis(sifted(facts, options or Options()), extra_limits)
+def judge(
+    facts: Facts,
+    options: Options | None = None,
+    extra_limits: Sequence[doc.Limit] = (),
+    *,
+    reader: CertificateReader = READER,
+    has_inventory: bool = True,
+) -> Analysis:
+    """What the facts mean. ``reader``: of their certificates; ``has_inventory``: the document lists all of them."""
+    return Analysis(sifted(facts, options or Options(), reader), extra_limits, has_inventory=has_inventory)
 
 
-def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
+def _document(case: Case, extra_limits: list[doc.Limit], *, has_inventory: bool) -> doc.Document:
     """A rule that stumbles costs what it would have found (``Case.border``). What went wrong before a service is
     assessed weakens its assessment; all of it stands among the limits.
     """
@@ -124,7 +134,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         services=services,
         clients=[_client(case, index) for index in range(len(case.clients))],
         backends=backends,
-        certificates=pool_of_document.certificates(case),
+        certificates=pool_of_document.certificates(case) if has_inventory else [],
         authorities=their_authorities,
         sessions=[],
         connections=[],

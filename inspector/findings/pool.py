@@ -127,9 +127,8 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
     """Each attribute with the back ends for which it is known. Names differ where no two certificates are equivalent by
     names.
     """
-    leaves = [
-        (b, b.leaf) for b in members if b.leaf in case.certificates and case.certificates[b.leaf].identity.is_known
-    ]
+    read = [(b, case.certificates.get(b.leaf or b"")) for b in members]
+    leaves = [(b, b.leaf) for b, certificate in read if certificate is not None and certificate.identity.is_known]
     if len(leaves) > 1 and any(case.step(leaves[0][1] or b"", leaf or b"") == "none" for _, leaf in leaves[1:]):
         yield "certificate_names", [(b, _names(case, leaf or b"")) for b, leaf in leaves]
     yield "ems", [(b, value) for b in members if (value := ems_of(case, b)) is not None]

@@ -11,25 +11,28 @@ import msgspec
 from inspector.errors.internal import Border
 from inspector.facts import Facts
 from inspector.findings.case import Case, Options, build
+from inspector.tracking.certificate_reader import READER, CertificateReader
 
 TRIES = 32
 """So many times it may stumble: halving finds one connection among thousands, or some that stand together."""
 
 
-def sifted(facts: Facts, options: Options) -> Case:
-    """The case of all connections that can be judged together. Raises what goes wrong where none can be."""
+def sifted(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
+    """The case of all connections that can be judged together. ``reader``: of their certificates. Raises what goes
+    wrong where none can be.
+    """
     border = Border()
     with border:
-        return build(facts, options)
+        return build(facts, options, reader)
     (mistake,) = border.notices()
-    sound = _sound(facts, options)
-    case = build(_with(facts, sound), options)
+    sound = _sound(facts, options, reader)
+    case = build(_with(facts, sound), options, reader)
     for _ in range(len(facts.connections) - len(sound)):
         case.border.note(mistake.where)
     return case
 
 
-def _sound(facts: Facts, options: Options) -> list[bytes]:
+def _sound(facts: Facts, options: Options, reader: CertificateReader) -> list[bytes]:
     """Connections that can be judged together, of which some part must be left out."""
     sound: list[bytes] = []
     parts = _halves(list(facts.connections))
@@ -38,7 +41,7 @@ def _sound(facts: Facts, options: Options) -> list[bytes]:
         part = parts.pop()
         border = Border()
         with border:
-            build(_with(facts, [*sound, *part]), options)
+            build(_with(facts, [*sound, *part]), options, reader)
         if not border.count:
             sound += part
             continue

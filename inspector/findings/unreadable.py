@@ -13,7 +13,7 @@ from inspector.findings.case import Case
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.tls.types import AlertDescription
-from inspector.tracking.certificates import ParsedCertificate, first_refused
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 
 KIND = "unreadable_certificate"
@@ -50,7 +50,7 @@ def refusal(case: Case, observed: Observed) -> Refusal | None:
     handshake, alert = observed.client_leg.handshake, observed.fatal_alert
     code = alert.code if alert is not None else None
     if alert is not None and not alert.from_client:
-        refused = first_refused(case.certificates, handshake.client_chain)
+        refused = case.certificates.first_refused(handshake.client_chain)
         if refused is None or code not in PARSED_NOT or not handshake.messages & C_CERTIFICATE:
             return None
         return Refusal(
@@ -75,7 +75,7 @@ def refused_in(case: Case, observed: Observed) -> ParsedCertificate | None:
     """The certificate that Java cannot parse: the client's where the server gave up, else the server's."""
     alert = observed.fatal_alert
     if alert is not None and not alert.from_client:
-        return first_refused(case.certificates, observed.client_leg.handshake.client_chain)
+        return case.certificates.first_refused(observed.client_leg.handshake.client_chain)
     return case.refused(observed)
 
 

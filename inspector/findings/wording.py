@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from inspector.bounds import CACHE as COUNTED
 from inspector.errors import bounds, captures, decryption, logs, secrets
 from inspector.errors.internal import InternalError
 from inspector.errors.notice import Earlier, Moment, Notice, field_types
@@ -136,6 +137,8 @@ def _values(notice: Notice) -> dict[str, object]:
         values["message"] = message_name(notice.message_type)
     elif isinstance(notice, anomalies.ConflictingSegments):
         values |= {"s": "s" if notice.length > 1 else "", "which": WHICH_TAKEN[notice.version_taken]}
+    elif isinstance(notice, bounds.CertificatesNotKept | bounds.AuthoritiesNotKept):
+        values["count"] = f"{notice.count} or more" if notice.count >= COUNTED else notice.count
     elif isinstance(notice, anomalies.OutOfOrder):
         values |= {"message": NAMES[notice.message], "side": "client" if notice.from_client else "server"}
     return values

@@ -15,6 +15,7 @@ from inspector.findings.finding import Raised
 from inspector.findings.judge import Analysis
 from inspector.findings.prediction import extended
 from inspector.findings.signs import Weighed
+from inspector.tracking.certificate_reader import CertificateReader
 
 TRIES = 32
 """So many judgements may fail where one did: halving finds one connection among thousands."""
@@ -32,7 +33,7 @@ class JudgedPart(NamedTuple):
 
 
 def judged_in_parts(
-    changed: Changed, around: Callable[[Changed], Facts], options: Options, border: Border
+    changed: Changed, around: Callable[[Changed], Facts], options: Options, reader: CertificateReader, border: Border
 ) -> Iterator[JudgedPart]:
     """All of them in one part, where nothing fails. ``around``: some with what their verdicts need."""
     todo = [changed]
@@ -41,7 +42,7 @@ def judged_in_parts(
         part = todo.pop()
         judged = None
         with border:
-            judged = _judged(part, around(part), options)
+            judged = _judged(part, around(part), options, reader)
         if judged is not None:
             yield judged
             continue
@@ -52,7 +53,7 @@ def judged_in_parts(
             todo += [{name: part[name] for name in half} for half in (names[middle:], names[:middle])]
 
 
-def _judged(changed: Changed, facts: Facts, options: Options) -> JudgedPart:
-    case = build(facts, options)
+def _judged(changed: Changed, facts: Facts, options: Options, reader: CertificateReader) -> JudgedPart:
+    case = build(facts, options, reader)
     ems = [extended(case, service) for service in case.services]
     return JudgedPart(changed, Analysis(case), list(change.aborts(case, ems)))

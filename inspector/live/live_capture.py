@@ -46,7 +46,7 @@ from inspector.live.window import Window
 from inspector.live.window_entry import WindowEntry, row_of
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
-from inspector.tracking.certificates import parse
+from inspector.tracking.certificate_reader import CertificateReader
 from inspector.wire.losses import Losses
 from inspector.wire.runs import ParsedExtent
 from inspector.wire.segments import SegmentBatch
@@ -99,7 +99,9 @@ class LiveCapture:
             notes_extent=keeping.recording is not None or keeping.trigger is not None,
         )
         journal = keeping.journal
-        self.window = Window(self.engine.facts, most, journal)
+        self.reader = CertificateReader(bounds.LIVE_READ_BYTES)
+        """Of certificates; of this loop's own thread."""
+        self.window = Window(self.engine, most, journal)
         self.connections = 0
         """Connections whose handshake was decided."""
         self.incidents = 0
@@ -187,7 +189,7 @@ class LiveCapture:
         """What was forgotten or could not be kept."""
         kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
         forgotten = [kind(self.window.forgotten)] if self.window.forgotten else []
-        return [*self.losses, *forgotten, *self.window.not_recalled(), *self.engine.not_kept()]
+        return [*self.losses, *forgotten, *self.engine.not_kept()]
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
@@ -348,7 +350,7 @@ class LiveCapture:
             self._urgent.pop(name, None)
         for name in self._doubtful:
             changed.setdefault(name, (False, False))
-        for part in judged_in_parts(changed, self._around, self.options, self.border):
+        for part in judged_in_parts(changed, self._around, self.options, self.reader, self.border):
             with self.border:
                 self._announce(part, listener)
 
@@ -420,10 +422,7 @@ class LiveCapture:
             self._tidied = self._clock.monotonic()
             used = self.window.tidy()
             if used is not None:
-                self.engine.forget_certificates(used)
-                parse.cache_clear()  # it holds on to those that were forgotten
-        if parse.cache_info().currsize > bounds.LIVE_CERTIFICATES_READ:
-            parse.cache_clear()
+                self.reader.forget(self.engine.forget_certificates(used))
         listener.second()
 
     def _look_at_clock(self, listener: Listener) -> None:

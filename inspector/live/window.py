@@ -33,11 +33,9 @@ from itertools import islice
 from typing import Protocol
 
 from inspector import bounds
-from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept
-from inspector.extract.engine import certificate_memory
+from inspector.extract.engine import Engine
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.live.anchors import Anchors
-from inspector.live.recall import Recall
 from inspector.live.relations import Relations
 from inspector.live.window_entry import ServiceKey, WindowEntry, entry_of
 from inspector.tracking.observed import connection_id
@@ -70,16 +68,16 @@ class Archive(Protocol):
 
 
 class Window:
-    """Connections by id, at most ``most``. ``facts``: the engine's, for hello shapes, certificates and authorities."""
+    """Connections by id, at most ``most``. ``engine``: what keeps hello shapes, certificates and authorities."""
 
-    def __init__(self, facts: Facts, most: int, past: Archive | None = None) -> None:
-        self.facts = facts
+    def __init__(self, engine: Engine, most: int, past: Archive | None = None) -> None:
+        self.facts = engine.facts
         self.forgotten = 0
         """Connections that fell out."""
         self.whole_from_ns = 0
         """All connections that began later are here; of those before, some fell out."""
-        self.recalled_certificates = Recall(certificate_memory, bounds.LIVE_CERTIFICATE_BYTES)
-        self.recalled_authorities = Recall(len, bounds.AUTHORITY_BYTES)
+        self._certificates = engine.certificates
+        self._authority_lists = engine.authority_lists
         self._most = most
         self._past = past
         self._entries: OrderedDict[str, WindowEntry] = OrderedDict()
@@ -140,14 +138,6 @@ class Window:
         self._entries.move_to_end(name)
         self._relations.add(name, entry)
 
-    def not_recalled(self) -> list[Bound]:
-        """What the journal knows and there was no room for."""
-        certificates, authorities = self.recalled_certificates.missed, self.recalled_authorities.missed
-        return [
-            *([CertificatesNotKept(certificates)] if certificates else []),
-            *([AuthoritiesNotKept(authorities)] if authorities else []),
-        ]
-
     def _bound(self) -> None:
         """Each turn forgets a connection, or spares one. It ends, and soon, since no more are spared than a part of
         all, and of all bytes, so that between two turns of the same one as many others are forgotten. Where bytes are
@@ -204,11 +194,8 @@ class Window:
             len(facts.offers) > 4 * SHAPES
             or len(facts.answers) > 4 * SHAPES
             or len(facts.certificates) > self._most
-            or self._certificate_bytes() > 2 * CERTIFICATE_BYTES
+            or self._certificates.bytes > 2 * CERTIFICATE_BYTES
         )
-
-    def _certificate_bytes(self) -> int:
-        return sum(map(certificate_memory, self.facts.certificates.values()))
 
     def tidy(self) -> set[bytes] | None:
         """Forget hello shapes and authorities that nothing uses; the certificates that are used, or None where there
@@ -226,10 +213,10 @@ class Window:
             facts.offers, facts.answers = keep.offers, keep.answers
         if len(facts.authorities) > LISTS:
             used = {digest for entry in self._entries.values() for digest in entry.authorities}
-            facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in used}
+            self._authority_lists.retain(used)
         self._relations.tidy()
         self._anchors.tidy(self._entries)
-        if len(facts.certificates) > self._most // 10 or self._certificate_bytes() > CERTIFICATE_BYTES:
+        if len(facts.certificates) > self._most // 10 or self._certificates.bytes > CERTIFICATE_BYTES:
             return {digest for entry in self._entries.values() for digest in entry.chains}
         return None
 
@@ -328,15 +315,13 @@ class Window:
             connections=[entry.packed for entry in chosen],
             offers=self.facts.offers,
             answers=self.facts.answers,
-            certificates=self.recalled_certificates.find(
+            certificates=self._certificates.find(
                 (d for entry in chosen for d in entry.chains),
-                self.facts.certificates,
                 past.certificate if past is not None else None,
             ),
             other_flows=others,
-            authorities=self.recalled_authorities.find(
+            authorities=self._authority_lists.find(
                 (d for entry in chosen for d in entry.authorities),
-                self.facts.authorities,
                 past.authorities if past is not None else None,
             ),
         )

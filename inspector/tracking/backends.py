@@ -57,7 +57,7 @@ Key = tuple[Literal["endpoint", "leaf", "log"], object]
 def find_backends(
     observed: Sequence[Observed],
     services: Sequence[ServiceGroup],
-    certificates: dict[bytes, ParsedCertificate],
+    certificates: Mapping[bytes, ParsedCertificate],
     servers: Mapping[int, str] | None = None,
 ) -> list[BackendGroup]:
     """Group the connections of each service, and number the back ends in ``observed``. ``servers``: where the
@@ -155,7 +155,7 @@ def _fill(
         backend.rotations.append(Rotation(old, new, at_ns, shown[new].index))
 
 
-def _keys(members: Members, certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
+def _keys(members: Members, certificates: Mapping[bytes, ParsedCertificate]) -> dict[int, Key]:
     """What identifies the back end of each connection, where anything does."""
     connections, leaves = members.connections, members.leaves
     endpoints = _distinguishing_endpoints(members)

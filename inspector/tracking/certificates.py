@@ -1,4 +1,4 @@
-"""Certificates, each read once: names for people, and the identity that Java compares.
+"""Certificates as they are read: names for people, and the identity that Java compares.
 
 How they are read stands in ``x509/``; what could not be read is None or empty, and named in ``problem``.
 """
@@ -6,7 +6,6 @@ How they are read stands in ``x509/``; what could not be read is None or empty, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -84,7 +83,6 @@ class ParsedCertificate(Struct, frozen=True):
         return True if self.problem is None else self.problem.is_read_by_java
 
 
-@lru_cache(maxsize=100_000)
 def parse(der: bytes) -> ParsedCertificate:
     """Read a certificate from its bytes, whatever they are. Raises nothing: where this program stumbles over one,
     nothing is known of it but that.
@@ -133,17 +131,6 @@ def _parsed(der: bytes) -> ParsedCertificate:
         other_names=names.others,
         unread_names=stands if names.flaw is not None else (),
     )
-
-
-def first_refused(
-    certificates: Mapping[bytes, ParsedCertificate], digests: Iterable[bytes]
-) -> ParsedCertificate | None:
-    """The first of some, by digest, that no Java can parse."""
-    for digest in digests:
-        certificate = certificates.get(digest)
-        if certificate is not None and certificate.is_read_by_java is False:
-            return certificate
-    return None
 
 
 class _NameTexts(NamedTuple):

@@ -8,7 +8,7 @@ are all called alike. Otherwise it takes enough handshakes with each, and nobody
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from inspector.tracking.certificates import ParsedCertificate
@@ -18,7 +18,7 @@ ROTATION_AT_LEAST = 8
 """Full handshakes with each of two certificates of different owners before one counts as the other's successor."""
 
 
-def successors(members: Sequence[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[bytes, bytes]:
+def successors(members: Sequence[Observed], certificates: Mapping[bytes, ParsedCertificate]) -> dict[bytes, bytes]:
     """For each certificate that replaced another the first one of its line. ``members``: the connections of one
     service.
     """
@@ -50,7 +50,10 @@ def successors(members: Sequence[Observed], certificates: dict[bytes, ParsedCert
 
 
 def _owners(
-    in_order: list[bytes], first: dict[bytes, int], last: dict[bytes, int], certificates: dict[bytes, ParsedCertificate]
+    in_order: list[bytes],
+    first: dict[bytes, int],
+    last: dict[bytes, int],
+    certificates: Mapping[bytes, ParsedCertificate],
 ) -> dict[bytes, object]:
     """What the certificates of one owner have in common; of some nothing is known."""
     by_subject: dict[tuple[str, str], list[bytes]] = {}

@@ -59,7 +59,7 @@ def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] |
 def certificates(case: Case) -> list[doc.Certificate]:
     """The inventory, by subject."""
     described = []
-    for digest, c in sorted(case.certificates.items(), key=lambda item: (item[1].subject, item[0])):
+    for digest, c in case.certificates.items():
         described.append(
             doc.Certificate(
                 sha256=digest.hex(),
@@ -76,7 +76,7 @@ def certificates(case: Case) -> list[doc.Certificate]:
                 problem=problem_text(c.problem) if c.problem is not None else None,
             )
         )
-    return described
+    return sorted(described, key=lambda certificate: (certificate.subject, certificate.sha256))
 
 
 def session(case: Case, entry: LedgerSession) -> doc.Session:

@@ -12,12 +12,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent.parent
-CAPTURE = ("encodings", "concurrent.futures.thread", "numpy.ma", "statistics")
+CODECS = ("ascii", "idna", "latin_1", "punycode", "unicode_escape", "utf_16", "utf_16_be", "utf_16_le", "utf_32_be")
+"""Encodings in which something that is read may be written."""
+
+CAPTURE = ("concurrent.futures.thread", "numpy.ma", "statistics", *(f"encodings.{codec}" for codec in CODECS))
 """What is loaded late beside our own modules."""
+
+SECRETS = ("inspector.secrets", "inspector.live.sources.growing_keys")
+"""What opens encrypted records. It takes some memory, and is loaded where there are keys alone."""
 
 APP = (
     "inspector.tui",
     "inspector.bundle",
+    "cryptography.hazmat.primitives.asymmetric.ec",
+    "cryptography.hazmat.primitives.serialization",
     "textual.drivers.linux_driver",
     "textual.layouts",
     "textual.system_commands",
@@ -28,8 +36,8 @@ APP = (
 LAZY = ("textual.widgets",)
 """Packages that load what they name when it is asked for."""
 
-NEVER = ("__main__", "sniff", "mbcs", "oem", "_win32_console", "_windows_renderer")
-"""Programs, and what is of another system."""
+NEVER = ("__main__", "sniff", "growing_keys", "tests", "mbcs", "oem", "_win32_console", "_windows_renderer")
+"""Programs, tests of libraries, what is of another system; and what is loaded for itself."""
 
 
 def program() -> list[str]:
@@ -43,11 +51,11 @@ def program() -> list[str]:
 
 
 def preload(packages: Iterable[str] = ()) -> None:
-    """Load all of the capture's modules, and ``packages`` with all that is in them."""
+    """Load the modules of a capture without secrets, and ``packages`` with all that is in them."""
     names = [
         f"inspector.{module.name}"
         for module in pkgutil.iter_modules([str(PACKAGE)])
-        if module.name not in ("tui", "bundle", *NEVER)
+        if module.name not in ("tui", "bundle", "secrets", *NEVER)
     ]
     for name in (*names, *CAPTURE, *packages):
         _load(name)

@@ -373,7 +373,7 @@ def _called(case: Case, backend: BackendGroup) -> str:
 
 def survey(capture: LiveCapture) -> list[Surveyed]:
     """The findings that are not about one connection, and the assessment of each service."""
-    analysis = judge(capture.whole(), capture.options)
+    analysis = judge(capture.whole(), capture.options, reader=capture.reader, has_inventory=False)
     document = analysis.document
     encode = msgspec.json.encode
     lines = [

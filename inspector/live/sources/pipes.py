@@ -25,7 +25,7 @@ PIPE_BYTES = 1 << 20
 GATHER_SECONDS = 0.2
 """How long frames gather."""
 
-BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 1 << 20
 
 
 class Pipe:
