@@ -126,7 +126,7 @@ CERTIFICATES = 100_000
 CERTIFICATE_BYTES = 64 << 20
 """Bytes that they take, with those of their names where they are read."""
 
-LIVE_CERTIFICATE_BYTES = 16 << 20
+LIVE_CERTIFICATE_BYTES = 12 << 20
 """The same in live capture, where those that nothing uses are forgotten long before."""
 
 LIVE_CONNECTION_BYTES = 32 << 20
@@ -143,6 +143,15 @@ LIVE_READ_BYTES = 4 << 20
 
 NAME_BYTES = 100
 """What one alternative name takes in memory, beside the few bytes that it stands in."""
+
+SHAPES = 50_000
+"""Distinct shapes of ClientHellos kept, and as many of ServerHellos."""
+
+SHAPES_BYTES = 48 << 20
+"""Bytes that each of the two may take."""
+
+LIVE_SHAPES_BYTES = 6 << 20
+"""The same in live capture, where those that nothing uses are forgotten long before."""
 
 AUTHORITY_LISTS = 1_000
 """Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""

@@ -117,7 +117,7 @@ def window_of(facts: Facts, most: int) -> Window:
     """An empty window, and the certificates that its connections will show."""
     engine = LiveEngine(10)
     for digest, der in facts.certificates.items():
-        engine.certificates.keep(digest, der)
+        engine.certificates[digest] = der
     return Window(engine, most)
 
 

@@ -87,45 +87,44 @@ def test_a_flood_of_certificates_leaves_those_that_come_again(
     assert flooded.not_kept()[0].count > 900  # type: ignore[union-attr]
 
 
-VALUES = st.lists(st.tuples(st.sampled_from(["keep", "meet", "find", "retain"]), st.integers(0, 30)), max_size=200)
+VALUES = st.lists(st.tuples(st.sampled_from(["keep", "keep", "find", "retain"]), st.integers(0, 30)), max_size=200)
 
 
 @given(acts=VALUES, most=st.integers(1, 8))
 def test_what_is_kept_never_takes_more_than_its_room(acts: list[tuple[str, int]], most: int) -> None:
     """And the ledger is the sum of it, whatever is done."""
-    kept = KeptValues({}, most, 3_000, len)
+    kept: KeptValues[bytes] = KeptValues(most, 3_000, len)
     values = {bytes([n]): bytes(100 * (n % 7) + 1) for n in range(31)}
     for act, n in acts:
         digest = bytes([n])
         if act == "keep":
-            kept.keep(digest, values[digest])
-            assert len(values[digest]) > 3_000 or digest in kept.values
-        elif act == "meet":
-            kept.meet(digest)
+            kept[digest] = values[digest]
+            assert len(values[digest]) > 3_000 or digest in kept
         elif act == "find":
             assert kept.find([digest], values.get).get(digest, values[digest]) == values[digest]
         else:
             gone = kept.retain({digest})
-            assert set(kept.values) <= {digest}
+            assert set(kept) <= {digest}
             assert digest not in gone
-        assert kept.bytes == sum(map(len, kept.values.values())) <= 3_000
-        assert len(kept.values) <= most
-        assert {*kept._on_trial, *kept._proven} == set(kept.values)
+        assert kept.bytes == sum(map(len, kept.values())) <= 3_000
+        assert len(kept) <= most
+        assert {*kept._on_trial, *kept._proven} == set(kept)
         assert kept._proven_bytes == sum(kept._proven.values()) <= 1_500
 
 
 def test_no_more_is_recalled_at_once_than_there_is_room_for() -> None:
     past = {bytes([n]): bytes(100) for n in range(20)}
-    kept = KeptValues({b"here": bytes(450)}, 100, 8_000, len)
+    kept: KeptValues[bytes] = KeptValues(100, 8_000, len)
+    kept[b"here"] = bytes(450)
     assert len(kept.find([b"here", *past], past.get)) == 11
-    assert len(kept.values) == 11
+    assert len(kept) == 11
     assert kept.missed == 10
 
 
 def test_what_was_missed_is_counted_as_far_as_it_is_known() -> None:
-    kept = KeptValues({}, 1, 1_000, len)
+    kept: KeptValues[bytes] = KeptValues(1, 1_000, len)
     for n in range(bounds.CACHE + 10):
-        kept.keep(n.to_bytes(2, "big"), b"x")
+        kept[n.to_bytes(2, "big")] = b"x"
     assert kept.missed == bounds.CACHE
     assert worded(CertificatesNotKept(kept.missed)).endswith(": 4096 or more")
     assert worded(AuthoritiesNotKept(2)).endswith(": 2")

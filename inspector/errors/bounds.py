@@ -27,6 +27,12 @@ class CertificatesNotKept(Notice, frozen=True, array_like=True):
     count: int
 
 
+class HellosNotKept(Notice, frozen=True, array_like=True):
+    """The shapes of so many hellos were too many, or too large, to keep them."""
+
+    count: int
+
+
 class ConnectionsForgotten(Notice, frozen=True, array_like=True):
     """Older connections are no longer in memory, nor anywhere else."""
 
@@ -99,6 +105,7 @@ class ClockSet(Notice, frozen=True, array_like=True):
 Bound = (
     FlowsClosedEarly
     | AuthoritiesNotKept
+    | HellosNotKept
     | ConnectionsForgotten
     | ConnectionsInJournal
     | JournalLost

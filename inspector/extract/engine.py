@@ -13,22 +13,24 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from inspector import bounds
 from inspector.capture.frames import I64, U64, CaptureInfo, FrameBatch
-from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept, FlowsClosedEarly
+from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept, FlowsClosedEarly, HellosNotKept
 from inspector.errors.internal import Border
 from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.failing_frames import without_failing_frames
 from inspector.extract.greetings import greets
-from inspector.extract.kept_values import KeptValues, stored_memory
+from inspector.extract.kept_values import KeptValues, answer_memory, offer_memory, stored_memory
 from inspector.extract.message_cache import MessageCache
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened, absorb
 from inspector.text.safe import path_text
 from inspector.tls import messages
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import TLS13
 from inspector.wire.flow import Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader
@@ -65,7 +67,15 @@ class Engine:
         records. ``columns``: so many flows that open in a batch are read by columns; 0 for never.
         """
         self.columns = columns
-        self.facts = Facts()
+        self.certificates = self._kept_certificates()
+        self.authority_lists = KeptValues[bytes](bounds.AUTHORITY_LISTS, bounds.AUTHORITY_BYTES, stored_memory)
+        self.offers, self.answers = self._kept_shapes()
+        self.facts = Facts(
+            certificates=self.certificates,
+            authorities=self.authority_lists,
+            offers=self.offers,
+            answers=self.answers,
+        )
         self.secrets = secrets
         self.losses: dict[int, Losses] = {}
         """By capture."""
@@ -92,10 +102,6 @@ class Engine:
         self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
         self._chains: MessageCache[tuple[bytes, ...]] = MessageCache()
         self._requests: MessageCache[tuple[bytes, bytes]] = MessageCache()
-        self.certificates = self._kept_certificates()
-        self.authority_lists = KeptValues(
-            self.facts.authorities, bounds.AUTHORITY_LISTS, bounds.AUTHORITY_BYTES, stored_memory
-        )
 
     def feed(self, *window: FrameBatch) -> SegmentBatch:
         """Frames in, of one or of several captures at one time; their segments. The buffers may be used again
@@ -166,8 +172,15 @@ class Engine:
             for key, fragment in self._decoder.waiting().items()
             if not self._is_following or key in self.parted
         }
-        self.facts.bounded += self.not_kept()
-        return self.facts
+        facts = self.facts
+        facts.bounded += self.not_kept()
+        return replace(
+            facts,
+            certificates=dict(facts.certificates),
+            authorities=dict(facts.authorities),
+            offers=dict(facts.offers),
+            answers=dict(facts.answers),
+        )
 
     def not_kept(self) -> list[Bound]:
         """What was too much to be followed, or to be kept."""
@@ -175,6 +188,7 @@ class Engine:
             *(FlowsClosedEarly(count, most) for most, count in self._flows.closed_early.items()),
             *([CertificatesNotKept(missed)] if (missed := self.certificates.missed) else []),
             *([AuthoritiesNotKept(missed)] if (missed := self.authority_lists.missed) else []),
+            *([HellosNotKept(missed)] if (missed := self.offers.missed + self.answers.missed) else []),
             *self.border.notices(),
         ]
 
@@ -197,18 +211,22 @@ class Engine:
         """
         kept = self.certificates
         known = self._chains.get((body, is_tls13))
-        if known is not None and all(digest in kept.values for digest in known):
+        if known is not None and all(digest in kept for digest in known):
             for digest in known:
-                kept.meet(digest)
+                kept[digest] = kept[digest]
             return known
         certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
         known = tuple(hashlib.sha256(der).digest() for der in certificates)
         for digest, der in zip(known, certificates, strict=True):
-            kept.keep(digest, der)
+            kept[digest] = der
         return self._chains.keep(body, is_tls13, known, len(known) * DIGEST_BYTES)
 
-    def _kept_certificates(self) -> KeptValues:
-        return KeptValues(self.facts.certificates, bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES, certificate_memory)
+    def _kept_certificates(self) -> KeptValues[bytes]:
+        return KeptValues(bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES, certificate_memory)
+
+    def _kept_shapes(self) -> tuple[KeptValues[HelloShape], KeptValues[AnswerShape]]:
+        most, most_bytes = bounds.SHAPES, bounds.SHAPES_BYTES
+        return KeptValues(most, most_bytes, offer_memory), KeptValues(most, most_bytes, answer_memory)
 
     def authorities(self, body: bytes, version: int) -> bytes:
         """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises
@@ -223,7 +241,7 @@ class Engine:
             )
             known = self._requests.keep(body, version, (hashlib.sha256(listed).digest(), listed), len(listed))
         digest, listed = known
-        self.authority_lists.keep(digest, listed)
+        self.authority_lists[digest] = listed
         return digest
 
     def consumer(self) -> ConnectionAssembly:

@@ -1,5 +1,5 @@
-"""Long values that connections share, certificates and lists of authorities, by their SHA-256: as many as there is room
-for. Of others the digest alone is known.
+"""What connections share, by its key: certificates, lists of authorities, shapes of hellos; as many as there is room
+for.
 
 Whoever floods a capture with values of their own, each shown once, must not push out those of a pool, which come again
 and again. So this is a cache of two parts (segmented LRU): what is new stands *on trial* and goes first, the one that
@@ -11,11 +11,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
 
 from inspector import bounds
+from inspector.tls.extensions import AnswerShape, HelloShape
+
+T = TypeVar("T")
 
 STORED_BYTES = 400
 """What a value takes beside its bytes: two objects, and places in tables."""
+
+SHAPE_BYTES = 1_000
+"""The same of a hello's shape."""
+
+NUMBER_BYTES = 36
+"""What a number in its lists takes."""
 
 PROVEN_SHARE = 2
 """All room divided by this is for those that were met again."""
@@ -29,12 +39,31 @@ def stored_memory(value: bytes) -> int:
     return STORED_BYTES + len(value)
 
 
-class KeptValues:
-    """``values``: those that are kept; changed by nobody else. ``bytes``: what they take."""
+def offer_memory(shape: HelloShape) -> int:
+    """Bytes that the shape of a ClientHello takes, about."""
+    lists = (
+        shape.cipher_suites,
+        shape.extensions,
+        shape.groups,
+        shape.point_formats,
+        shape.signature_algorithms,
+        shape.versions,
+    )
+    texts = sum(map(len, shape.alpn)) + NUMBER_BYTES * len(shape.alpn) + len(shape.server_name or b"") + len(shape.ja3)
+    return SHAPE_BYTES + NUMBER_BYTES * sum(map(len, lists)) + texts
 
-    def __init__(self, values: dict[bytes, bytes], most: int, most_bytes: int, memory: Callable[[bytes], int]) -> None:
+
+def answer_memory(shape: AnswerShape) -> int:
+    """Bytes that the shape of a ServerHello takes, about."""
+    return SHAPE_BYTES + NUMBER_BYTES * len(shape.extensions) + len(shape.alpn or b"") + len(shape.ja3s)
+
+
+class KeptValues(dict[bytes, T]):
+    """By key. To set a value is to meet it. ``bytes``: what all take."""
+
+    def __init__(self, most: int, most_bytes: int, memory: Callable[[T], int]) -> None:
         """``most``: how many they may be; ``most_bytes``: what they may take; ``memory``: what one takes."""
-        self.values = values
+        super().__init__()
         self.bytes = 0
         self._most = most
         self._most_bytes = most_bytes
@@ -44,78 +73,69 @@ class KeptValues:
         self._proven: OrderedDict[bytes, int] = OrderedDict()
         self._proven_bytes = 0
         self._missed: set[bytes] = set()
-        for digest, value in values.items():
-            self._enter(digest, value)
 
     @property
     def missed(self) -> int:
         """How many there was no room for, or none any more; counted as far as ``bounds.CACHE``."""
         return len(self._missed)
 
-    def keep(self, digest: bytes, value: bytes) -> None:
-        """Keep one that was met."""
-        if digest in self.values:
-            self.meet(digest)
+    def __setitem__(self, key: bytes, value: T) -> None:
+        if key in self:
+            self._meet(key)
             return
-        self.values[digest] = value
-        self._enter(digest, value)
-        while self.bytes > self._most_bytes or len(self.values) > self._most:
+        super().__setitem__(key, value)
+        size = self._on_trial[key] = self._memory(value)
+        self.bytes += size
+        while self.bytes > self._most_bytes or len(self) > self._most:
             gone = next(iter(self._on_trial or self._proven))
-            self._remove(gone)
+            del self[gone]
             self._miss(gone)
 
-    def meet(self, digest: bytes) -> None:
-        """One that may be kept was met again."""
-        size = self._on_trial.pop(digest, None)
-        if size is not None:
-            self._proven[digest] = size
-            self._proven_bytes += size
-            while (
-                self._proven_bytes > self._most_bytes // PROVEN_SHARE or len(self._proven) > self._most // PROVEN_SHARE
-            ):
-                oldest, size = self._proven.popitem(last=False)
-                self._on_trial[oldest] = size
-                self._proven_bytes -= size
-        elif digest in self._proven:
-            self._proven.move_to_end(digest)
+    def __delitem__(self, key: bytes) -> None:
+        super().__delitem__(key)
+        size = self._on_trial.pop(key, None)
+        if size is None:
+            size = self._proven.pop(key)
+            self._proven_bytes -= size
+        self.bytes -= size
 
-    def find(self, digests: Iterable[bytes], remembered: Callable[[bytes], bytes | None] | None) -> dict[bytes, bytes]:
-        """What digests stand for; what is not known is recalled, where something remembers longer, and known then."""
-        found: dict[bytes, bytes] = {}
+    def find(self, keys: Iterable[bytes], remembered: Callable[[bytes], T | None] | None) -> dict[bytes, T]:
+        """What keys stand for; what is not known is recalled, where something remembers longer, and known then."""
+        found: dict[bytes, T] = {}
         room = self._most_bytes // RECALLED_SHARE
-        for digest in dict.fromkeys(digests):
-            value = self.values.get(digest)
+        for key in dict.fromkeys(keys):
+            value = self.get(key)
             if value is None and remembered is not None:
                 if room <= 0:
-                    self._miss(digest)
+                    self._miss(key)
                     continue
-                value = remembered(digest)
+                value = remembered(key)
                 if value is not None:
                     room -= self._memory(value)
-                    self.keep(digest, value)
+                    self[key] = value
             if value is not None:
-                found[digest] = value
+                found[key] = value
         return found
 
     def retain(self, used: Collection[bytes]) -> list[bytes]:
-        """Forget all others; their digests."""
-        gone = [digest for digest in self.values if digest not in used]
-        for digest in gone:
-            self._remove(digest)
+        """Forget all others; their keys."""
+        gone = [key for key in self if key not in used]
+        for key in gone:
+            del self[key]
         return gone
 
-    def _miss(self, digest: bytes) -> None:
-        if len(self._missed) < bounds.CACHE:
-            self._missed.add(digest)
-
-    def _enter(self, digest: bytes, value: bytes) -> None:
-        size = self._on_trial[digest] = self._memory(value)
-        self.bytes += size
-
-    def _remove(self, digest: bytes) -> None:
-        del self.values[digest]
-        size = self._on_trial.pop(digest, None)
+    def _meet(self, key: bytes) -> None:
+        size = self._on_trial.pop(key, None)
         if size is None:
-            size = self._proven.pop(digest)
+            self._proven.move_to_end(key)
+            return
+        self._proven[key] = size
+        self._proven_bytes += size
+        while self._proven_bytes > self._most_bytes // PROVEN_SHARE or len(self._proven) > self._most // PROVEN_SHARE:
+            oldest, size = self._proven.popitem(last=False)
+            self._on_trial[oldest] = size
             self._proven_bytes -= size
-        self.bytes -= size
+
+    def _miss(self, key: bytes) -> None:
+        if len(self._missed) < bounds.CACHE:
+            self._missed.add(key)

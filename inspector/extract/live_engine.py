@@ -15,9 +15,10 @@ from inspector import bounds
 from inspector.capture.frames import I64, FrameBatch
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import FEWEST, Engine
-from inspector.extract.kept_values import KeptValues, stored_memory
+from inspector.extract.kept_values import KeptValues, answer_memory, offer_memory, stored_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.wire.flow import Flow
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.live_flows import LiveFlowTable
@@ -140,8 +141,12 @@ class LiveEngine(Engine):
         self._ended, self._over = [], []
         return settled
 
-    def _kept_certificates(self) -> KeptValues:
-        return KeptValues(self.facts.certificates, bounds.CERTIFICATES, bounds.LIVE_CERTIFICATE_BYTES, stored_memory)
+    def _kept_certificates(self) -> KeptValues[bytes]:
+        return KeptValues(bounds.CERTIFICATES, bounds.LIVE_CERTIFICATE_BYTES, stored_memory)
+
+    def _kept_shapes(self) -> tuple[KeptValues[HelloShape], KeptValues[AnswerShape]]:
+        most, most_bytes = bounds.SHAPES, bounds.LIVE_SHAPES_BYTES
+        return KeptValues(most, most_bytes, offer_memory), KeptValues(most, most_bytes, answer_memory)
 
     def forget_certificates(self, used: set[bytes]) -> list[bytes]:
         """Keep only those that are still used; the others' digests."""

@@ -44,6 +44,10 @@ WORDS: Mapping[type[Notice], str] = {
     bounds.CertificatesNotKept: (
         "certificates of which nothing but the digest was kept, for there are too many, or they are too large: {count}"
     ),
+    bounds.HellosNotKept: (
+        "kinds of hellos that were not kept, for there are too many, or they are too large: {count}; of their"
+        " connections what they offered and chose is not known"
+    ),
     bounds.ConnectionsForgotten: "{count} older connections were forgotten, so that memory stays bounded",
     bounds.ConnectionsInJournal: (
         "{count} older connections were forgotten, so that memory stays bounded, and can be found in the journal"
@@ -137,7 +141,7 @@ def _values(notice: Notice) -> dict[str, object]:
         values["message"] = message_name(notice.message_type)
     elif isinstance(notice, anomalies.ConflictingSegments):
         values |= {"s": "s" if notice.length > 1 else "", "which": WHICH_TAKEN[notice.version_taken]}
-    elif isinstance(notice, bounds.CertificatesNotKept | bounds.AuthoritiesNotKept):
+    elif isinstance(notice, bounds.CertificatesNotKept | bounds.AuthoritiesNotKept | bounds.HellosNotKept):
         values["count"] = f"{notice.count} or more" if notice.count >= COUNTED else notice.count
     elif isinstance(notice, anomalies.OutOfOrder):
         values |= {"message": NAMES[notice.message], "side": "client" if notice.from_client else "server"}

@@ -76,8 +76,7 @@ class Window:
         """Connections that fell out."""
         self.whole_from_ns = 0
         """All connections that began later are here; of those before, some fell out."""
-        self._certificates = engine.certificates
-        self._authority_lists = engine.authority_lists
+        self._engine = engine
         self._most = most
         self._past = past
         self._entries: OrderedDict[str, WindowEntry] = OrderedDict()
@@ -194,7 +193,7 @@ class Window:
             len(facts.offers) > 4 * SHAPES
             or len(facts.answers) > 4 * SHAPES
             or len(facts.certificates) > self._most
-            or self._certificates.bytes > 2 * CERTIFICATE_BYTES
+            or self._engine.certificates.bytes > 2 * CERTIFICATE_BYTES
         )
 
     def tidy(self) -> set[bytes] | None:
@@ -203,20 +202,15 @@ class Window:
         """
         facts = self.facts
         if len(facts.offers) > SHAPES or len(facts.answers) > SHAPES:
-            keep = Facts(offers={}, answers={})
-            for entry in self._entries.values():
-                handshake = facts.unpack(entry.packed).handshake
-                if handshake.offer is not None:
-                    keep.offers[handshake.offer.key] = handshake.offer
-                if handshake.answer is not None:
-                    keep.answers[handshake.answer.key] = handshake.answer
-            facts.offers, facts.answers = keep.offers, keep.answers
+            used = {key for entry in self._entries.values() for key in Facts.shape_keys(entry.packed)}
+            self._engine.offers.retain(used)
+            self._engine.answers.retain(used)
         if len(facts.authorities) > LISTS:
             used = {digest for entry in self._entries.values() for digest in entry.authorities}
-            self._authority_lists.retain(used)
+            self._engine.authority_lists.retain(used)
         self._relations.tidy()
         self._anchors.tidy(self._entries)
-        if len(facts.certificates) > self._most // 10 or self._certificates.bytes > CERTIFICATE_BYTES:
+        if len(facts.certificates) > self._most // 10 or self._engine.certificates.bytes > CERTIFICATE_BYTES:
             return {digest for entry in self._entries.values() for digest in entry.chains}
         return None
 
@@ -315,12 +309,12 @@ class Window:
             connections=[entry.packed for entry in chosen],
             offers=self.facts.offers,
             answers=self.facts.answers,
-            certificates=self._certificates.find(
+            certificates=self._engine.certificates.find(
                 (d for entry in chosen for d in entry.chains),
                 past.certificate if past is not None else None,
             ),
             other_flows=others,
-            authorities=self._authority_lists.find(
+            authorities=self._engine.authority_lists.find(
                 (d for entry in chosen for d in entry.authorities),
                 past.authorities if past is not None else None,
             ),
