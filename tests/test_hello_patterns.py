@@ -8,6 +8,7 @@ import pytest
 
 from inspector.tls import messages
 from inspector.tls.hello_patterns import without_name
+from inspector.tls.message_cache import MessageCache
 from inspector.tls.messages import ClientHello
 from inspector.tls.reader import Malformed
 from tests.build import client_hello, extension, numbered, sni, vector
@@ -70,8 +71,8 @@ def test_hellos_with_other_names_say_what_each_says_by_itself() -> None:
 
 @pytest.mark.parametrize("java", [True, False], ids=["jsse", "openssl"])
 def test_a_known_hello_with_another_name_is_not_read_again(java: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "_clients", {})
-    monkeypatch.setattr(messages, "_patterns", {})
+    monkeypatch.setattr(messages, "_clients", MessageCache())
+    monkeypatch.setattr(messages, "_patterns", MessageCache())
     first = messages.client_hello(client_hello(numbered(1), name="one.example.com", java=java)[4:])
     monkeypatch.delattr(messages, "_client_hello")
     other = messages.client_hello(client_hello(numbered(2), name="another.example.org", java=java)[4:])

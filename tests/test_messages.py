@@ -12,6 +12,7 @@ import pytest
 
 from inspector import bounds
 from inspector.tls import messages
+from inspector.tls.message_cache import MessageCache
 from inspector.tls.reader import Malformed
 from inspector.tls.tree import alert_tree, flattened, handshake_tree
 from tests.build import certificates, client_hello, extension, message, numbered, server_hello, vector
@@ -121,17 +122,15 @@ def test_of_several_names_the_first_host_name_counts() -> None:
 
 def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "CACHE", 2)
-    for cache in (messages._clients, messages._servers, messages._shapes):
-        monkeypatch.setattr(messages, next(name for name, value in vars(messages).items() if value is cache), {})
+    for name in ("_clients", "_servers", "_shapes"):
+        monkeypatch.setattr(messages, name, MessageCache())
     for number in range(9):
         name = f"{number}.example.com"
         hello = messages.client_hello(client_hello(numbered(1), name=name)[4:])
         assert hello.shape.server_name == name.encode()
         answer = messages.server_hello(server_hello(numbered(1))[4:-1] + bytes([number]))
         assert answer.shape.version == 0x0303
-        assert len(messages._clients) <= 2
-        assert len(messages._servers) <= 2
-        assert len(messages._shapes) <= 3
+        assert all(len(cache._known) <= 2 for cache in (messages._clients, messages._servers, messages._shapes))
 
 
 TREES: dict[str, tuple[bool, bytes, dict[str, str]]] = {

@@ -23,14 +23,14 @@ from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.failing_frames import without_failing_frames
 from inspector.extract.greetings import greets
-from inspector.extract.kept_values import KeptValues, answer_memory, offer_memory, stored_memory
-from inspector.extract.message_cache import MessageCache
+from inspector.extract.kept_values import KeptValues, stored_memory
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened, absorb
 from inspector.text.safe import path_text
 from inspector.tls import messages
 from inspector.tls.extensions import AnswerShape, HelloShape
+from inspector.tls.message_cache import MessageCache
 from inspector.tls.types import TLS13
 from inspector.wire.flow import Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader
@@ -100,8 +100,8 @@ class Engine:
         """Where several captures are compared."""
         self._is_following = False
         self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
-        self._chains: MessageCache[tuple[bytes, ...]] = MessageCache()
-        self._requests: MessageCache[tuple[bytes, bytes]] = MessageCache()
+        self._chains: MessageCache[tuple[bytes, bool], tuple[bytes, ...]] = MessageCache()
+        self._requests: MessageCache[tuple[bytes, int], tuple[bytes, bytes]] = MessageCache()
 
     def feed(self, *window: FrameBatch) -> SegmentBatch:
         """Frames in, of one or of several captures at one time; their segments. The buffers may be used again
@@ -219,14 +219,14 @@ class Engine:
         known = tuple(hashlib.sha256(der).digest() for der in certificates)
         for digest, der in zip(known, certificates, strict=True):
             kept[digest] = der
-        return self._chains.keep(body, is_tls13, known, len(known) * DIGEST_BYTES)
+        return self._chains.keep((body, is_tls13), known, len(body) + len(known) * DIGEST_BYTES)
 
     def _kept_certificates(self) -> KeptValues[bytes]:
         return KeptValues(bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES, certificate_memory)
 
     def _kept_shapes(self) -> tuple[KeptValues[HelloShape], KeptValues[AnswerShape]]:
         most, most_bytes = bounds.SHAPES, bounds.SHAPES_BYTES
-        return KeptValues(most, most_bytes, offer_memory), KeptValues(most, most_bytes, answer_memory)
+        return KeptValues(most, most_bytes, HelloShape.memory), KeptValues(most, most_bytes, AnswerShape.memory)
 
     def authorities(self, body: bytes, version: int) -> bytes:
         """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises
@@ -239,7 +239,9 @@ class Engine:
                 if version >= TLS13
                 else messages.certificate_authorities(body, version)
             )
-            known = self._requests.keep(body, version, (hashlib.sha256(listed).digest(), listed), len(listed))
+            known = self._requests.keep(
+                (body, version), (hashlib.sha256(listed).digest(), listed), len(body) + len(listed)
+            )
         digest, listed = known
         self.authority_lists[digest] = listed
         return digest

@@ -14,18 +14,11 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from inspector import bounds
-from inspector.tls.extensions import AnswerShape, HelloShape
 
 T = TypeVar("T")
 
 STORED_BYTES = 400
 """What a value takes beside its bytes: two objects, and places in tables."""
-
-SHAPE_BYTES = 1_000
-"""The same of a hello's shape."""
-
-NUMBER_BYTES = 36
-"""What a number in its lists takes."""
 
 PROVEN_SHARE = 2
 """All room divided by this is for those that were met again."""
@@ -37,25 +30,6 @@ RECALLED_SHARE = 8
 def stored_memory(value: bytes) -> int:
     """Bytes that a value takes where it is kept."""
     return STORED_BYTES + len(value)
-
-
-def offer_memory(shape: HelloShape) -> int:
-    """Bytes that the shape of a ClientHello takes, about."""
-    lists = (
-        shape.cipher_suites,
-        shape.extensions,
-        shape.groups,
-        shape.point_formats,
-        shape.signature_algorithms,
-        shape.versions,
-    )
-    texts = sum(map(len, shape.alpn)) + NUMBER_BYTES * len(shape.alpn) + len(shape.server_name or b"") + len(shape.ja3)
-    return SHAPE_BYTES + NUMBER_BYTES * sum(map(len, lists)) + texts
-
-
-def answer_memory(shape: AnswerShape) -> int:
-    """Bytes that the shape of a ServerHello takes, about."""
-    return SHAPE_BYTES + NUMBER_BYTES * len(shape.extensions) + len(shape.alpn or b"") + len(shape.ja3s)
 
 
 class KeptValues(dict[bytes, T]):

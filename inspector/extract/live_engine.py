@@ -15,7 +15,7 @@ from inspector import bounds
 from inspector.capture.frames import I64, FrameBatch
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import FEWEST, Engine
-from inspector.extract.kept_values import KeptValues, answer_memory, offer_memory, stored_memory
+from inspector.extract.kept_values import KeptValues, stored_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
 from inspector.tls.extensions import AnswerShape, HelloShape
@@ -146,7 +146,7 @@ class LiveEngine(Engine):
 
     def _kept_shapes(self) -> tuple[KeptValues[HelloShape], KeptValues[AnswerShape]]:
         most, most_bytes = bounds.SHAPES, bounds.LIVE_SHAPES_BYTES
-        return KeptValues(most, most_bytes, offer_memory), KeptValues(most, most_bytes, answer_memory)
+        return KeptValues(most, most_bytes, HelloShape.memory), KeptValues(most, most_bytes, AnswerShape.memory)
 
     def forget_certificates(self, used: set[bytes]) -> list[bytes]:
         """Keep only those that are still used; the others' digests."""

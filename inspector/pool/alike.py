@@ -14,7 +14,6 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from inspector import bounds
 from inspector.tls.extension_types import ExtensionType
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import is_grease
@@ -80,7 +79,7 @@ def alike(members: Iterable[Observed], turns: Mapping[bytes, Sequence[int]] | No
     return list(groups.values())
 
 
-@lru_cache(maxsize=bounds.CACHE)
+@lru_cache(maxsize=512)
 def asked_of(offer: HelloShape) -> Question:
     """What a server may choose by."""
     return (

@@ -14,6 +14,12 @@ from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import SCSV
 from inspector.tls.types import NameType
 
+SHAPE_BYTES = 1_000
+"""What the shape of a hello takes in memory beside its lists and texts."""
+
+NUMBER_BYTES = 36
+"""What a number in a list takes."""
+
 
 class HelloShape(NamedTuple):
     """What a ClientHello says of the client. ``problem``: the first malformed extension, as (mistake, offset, path);
@@ -41,6 +47,13 @@ class HelloShape(NamedTuple):
     """Eight bytes that name the shape, the same in every process."""
     partial: bool = False
 
+    def memory(self) -> int:
+        """Bytes that it takes, about."""
+        lists = (self.cipher_suites, self.extensions, self.groups, self.point_formats, self.signature_algorithms)
+        numbers = sum(map(len, lists)) + len(self.versions) + len(self.alpn)
+        texts = sum(map(len, self.alpn)) + len(self.server_name or b"") + len(self.ja3)
+        return SHAPE_BYTES + NUMBER_BYTES * numbers + texts
+
 
 class AnswerShape(NamedTuple):
     """What a ServerHello chooses. ``version``: the negotiated one, from supported_versions where that is there.
@@ -60,6 +73,10 @@ class AnswerShape(NamedTuple):
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""
     partial: bool = False
+
+    def memory(self) -> int:
+        """Bytes that it takes, about."""
+        return SHAPE_BYTES + NUMBER_BYTES * len(self.extensions) + len(self.alpn or b"") + len(self.ja3s)
 
 
 class Offered:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from inspector import bounds
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import is_grease
 from inspector.tls.types import TLS10, TLS11, TLS12, TLS13, ProtocolVersion
@@ -43,7 +42,7 @@ def ja3s(version: int, cipher: int, extensions: tuple[int, ...]) -> str:
     return md5(f"{version},{cipher},{'-'.join(map(str, extensions))}")
 
 
-@lru_cache(maxsize=bounds.CACHE)
+@lru_cache(maxsize=128)
 def fingerprints(shape: HelloShape) -> tuple[str, str]:
     """The JA3 and JA4 of a hello. Neither depends on the name that is asked for: give the shape without it."""
     return ja3(shape), ja4(shape)

@@ -14,6 +14,7 @@ from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotI
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.fingerprints import fingerprints, ja3s
 from inspector.tls.hello_patterns import HelloPattern, key_of, without_name
+from inspector.tls.message_cache import MessageCache
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
 from inspector.tls.types import DRAFT_MAJOR, TLS12, is_draft
@@ -55,9 +56,9 @@ ALPN, CERTIFICATE_AUTHORITIES, ZLIB = 16, 47, 1
 
 Known = tuple[HelloShape, bytes | None, tuple[bytes, ...]]
 """Of a ClientHello the shape, the ticket and the identities of pre-shared keys."""
-_clients: dict[bytes, Known] = {}
-_patterns: dict[bytes, HelloPattern] = {}
-_servers: dict[bytes, AnswerShape] = {}
+_clients: MessageCache[bytes, Known] = MessageCache()
+_patterns: MessageCache[bytes, HelloPattern] = MessageCache()
+_servers: MessageCache[bytes, AnswerShape] = MessageCache()
 CACHED_BYTES = 1024
 """Hellos that are longer carry a ticket or a key share, which is new each time."""
 
@@ -89,18 +90,16 @@ def client_hello(body: bytes) -> ClientHello:
 
 
 def _keep(key: bytes, known: Known) -> None:
-    if len(_clients) >= bounds.CACHE:
-        _clients.clear()
-    _clients[key] = known
+    shape, ticket, identities = known
+    _clients.keep(key, known, len(key) + shape.memory() + len(ticket or b"") + sum(map(len, identities)))
 
 
 def _keep_pattern(key: bytes, hello: ClientHello) -> None:
     """Keep what hellos have in common that differ in nothing but the name that they ask for."""
     parted = without_name(key)
     if parted is not None and hello.shape.server_name == parted.name:
-        if len(_patterns) >= bounds.CACHE:
-            _patterns.clear()
-        _patterns[parted.rest] = HelloPattern(hello.shape, hello.ticket, hello.psk_identities)
+        pattern = HelloPattern(hello.shape, hello.ticket, hello.psk_identities)
+        _patterns.keep(parted.rest, pattern, len(parted.rest) + hello.shape.memory())
 
 
 def _named_anew(key: bytes) -> Known | None:
@@ -150,7 +149,7 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
     )
 
 
-_shapes: dict[HelloShape, HelloShape] = {}
+_shapes: MessageCache[HelloShape, HelloShape] = MessageCache()
 
 
 def _key(shape: HelloShape | AnswerShape) -> bytes:
@@ -161,10 +160,9 @@ def named(shape: HelloShape) -> HelloShape:
     """A shape that has no fingerprints and no key yet with them, from a bounded cache."""
     known = _shapes.get(shape)
     if known is None:
-        if len(_shapes) > bounds.CACHE:
-            _shapes.clear()
         ja3, ja4 = ("", "") if shape.partial else fingerprints(shape._replace(server_name=None))
-        known = _shapes[shape] = shape._replace(ja3=ja3, ja4=ja4, key=_key(shape))
+        known = shape._replace(ja3=ja3, ja4=ja4, key=_key(shape))
+        _shapes.keep(shape, known, 2 * known.memory())
     return known
 
 
@@ -203,9 +201,7 @@ def server_hello(body: bytes) -> ServerHello:
         return ServerHello(known, body[2:34], body[35:behind])
     hello = _server_hello(body)
     if hello.shape.problem is None:
-        if len(_servers) >= bounds.CACHE:
-            _servers.clear()
-        _servers[key] = hello.shape
+        _servers.keep(key, hello.shape, len(key) + hello.shape.memory())
     return hello
 
 

@@ -9,7 +9,6 @@ import struct
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from inspector import bounds
 from inspector.tls.extension_types import ExtensionType as X
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import SCSV, is_grease
@@ -124,7 +123,7 @@ def writer(shape: HelloShape) -> Writer:
     return _writer(shape.cipher_suites, shape.extensions, shape.point_formats, shape.partial)
 
 
-@lru_cache(maxsize=bounds.CACHE)
+@lru_cache(maxsize=512)
 def _writer(
     cipher_suites: tuple[int, ...], extensions: tuple[int, ...], point_formats: tuple[int, ...], partial: bool
 ) -> Writer:
