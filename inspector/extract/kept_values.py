@@ -75,7 +75,7 @@ class KeptValues(dict[bytes, T]):
 
     def find(self, keys: Iterable[bytes], remembered: Callable[[bytes], T | None] | None) -> dict[bytes, T]:
         """What keys stand for; what is not known is recalled, where something remembers longer, and known then."""
-        found: dict[bytes, T] = {}
+        values: dict[bytes, T] = {}
         room = self._most_bytes // RECALLED_SHARE
         for key in dict.fromkeys(keys):
             value = self.get(key)
@@ -88,8 +88,8 @@ class KeptValues(dict[bytes, T]):
                     room -= self._memory(value)
                     self[key] = value
             if value is not None:
-                found[key] = value
-        return found
+                values[key] = value
+        return values
 
     def retain(self, used: Collection[bytes]) -> list[bytes]:
         """Forget all others; their keys."""
