@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import ipaddress
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -110,6 +111,14 @@ def test_what_is_kept_never_takes_more_than_its_room(acts: list[tuple[str, int]]
         assert len(kept) <= most
         assert {*kept._on_trial, *kept._proven} == set(kept)
         assert kept._proven_bytes == sum(kept._proven.values()) <= 1_500
+
+
+def test_in_another_process_it_is_a_dictionary() -> None:
+    kept: KeptValues[bytes] = KeptValues(100, 8_000, len)
+    kept[b"here"] = b"value"
+    sent = pickle.loads(pickle.dumps(kept))
+    assert type(sent) is dict
+    assert sent == {b"here": b"value"}
 
 
 def test_no_more_is_recalled_at_once_than_there_is_room_for() -> None:

@@ -13,7 +13,6 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec.structs import replace
 
 from inspector import bounds
 from inspector.capture.frames import I64, U64, CaptureInfo, FrameBatch
@@ -172,15 +171,8 @@ class Engine:
             for key, fragment in self._decoder.waiting().items()
             if not self._is_following or key in self.parted
         }
-        facts = self.facts
-        facts.bounded += self.not_kept()
-        return replace(
-            facts,
-            certificates=dict(facts.certificates),
-            authorities=dict(facts.authorities),
-            offers=dict(facts.offers),
-            answers=dict(facts.answers),
-        )
+        self.facts.bounded += self.not_kept()
+        return self.facts
 
     def not_kept(self) -> list[Bound]:
         """What was too much to be followed, or to be kept."""

@@ -65,6 +65,10 @@ class KeptValues(dict[bytes, T]):
             del self[gone]
             self._miss(gone)
 
+    def __reduce__(self) -> tuple[type[dict[bytes, T]], tuple[dict[bytes, T]]]:
+        """In another process it is a dictionary as any other."""
+        return dict, (dict(self),)
+
     def __delitem__(self, key: bytes) -> None:
         super().__delitem__(key)
         size = self._on_trial.pop(key, None)
