@@ -1,4 +1,4 @@
-"""Opening the records of one connection, record by record: what is told, what is waited for, and why a direction ends."""
+"""Opening the records of one connection, record by record: what is told, what is waited for, why a direction ends."""
 
 from __future__ import annotations
 
