@@ -134,7 +134,7 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
     end = at
     while at + 14 < len(data):
         length = packet.u16(at + 12)
-        if is_protected and data[at + 14 : at + 17] != SNAP:
+        if is_protected and not SNAP.startswith(data[at + 14 : at + 17]):
             raise Unread("encrypted")
         end = at + 14 + length
         frames.append(
