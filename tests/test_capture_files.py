@@ -376,7 +376,7 @@ def test_unknown_link_type_is_named(tmp_path: Path) -> None:
 def test_frames_longer_than_the_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Any) -> None:
     from inspector.capture import blocks
 
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 64))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (64,))
     for data in (capture(pool().flows), pcapng_nanoseconds()):
         path = tmp_path / "long"
         path.write_bytes(data)
