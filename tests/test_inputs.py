@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector.capture import inputs, nameless, parent
+from inspector.capture import inputs, parent
 from inspector.capture.files import Story
 from inspector.capture.foreign import foreign
 from inspector.capture.inputs import Workload, find, identity, is_journal, is_pipe, workload
@@ -106,7 +106,7 @@ def test_what_makes_a_capture_of_standard_input_names_no_file() -> None:
 def test_files_without_a_name(has_memory_files: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Elsewhere than on Linux they are files that nobody finds."""
     if not has_memory_files:
-        monkeypatch.delattr(nameless.os, "memfd_create")
+        monkeypatch.delattr(os, "memfd_create")
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with nameless_file() as file:
         file.write(b"something")
