@@ -182,11 +182,12 @@ def test_programs_and_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(reading, "SOURCES", 2)
     failing = [f"p{n}-1 | {line}" for n in range(4) for line in (HEAD, UNTRUSTED)]
     assert len(failures_of(*failing)) == 4
-    monkeypatch.setattr(envelope, "SOURCES", 2)
+    monkeypatch.setattr(envelope, "SOURCES", 1)
     when = "2026-11-23T17:10:18.000000000Z std"
-    begun = ['{"log":"x","pad":1}', f"{when}out F {HEAD}", f"{when}out F {UNTRUSTED}"]
-    facts = entries_of(*begun, f"{when}out P {HEAD[:30]}", f"{when}err P {HEAD[:30]}", f"{when}err F {HEAD[30:]}")
-    assert len(facts.failures) == 1
+    begun = [f"{when}out F {HEAD}", f"{when}out F {UNTRUSTED}"]
+    pieces = [f"{when}out P {HEAD[:30]}", f"{when}err P {HEAD[:30]}", f"{when}err F {HEAD[30:]}"]
+    assert len(failures_of(*begun, *pieces, f"{when}err F {UNTRUSTED}")) == 2
+    assert len(failures_of(*begun, *pieces, f"{when}out F {HEAD[30:]}", f"{when}out F {UNTRUSTED}")) == 1
 
 
 def test_what_is_neither_file_nor_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
