@@ -27,7 +27,7 @@ from inspector.secrets import keylog
 from inspector.secrets.channel import Channel
 from inspector.secrets.inputs import SecretInputs, read_inputs
 from inspector.secrets.masters import Exchange, master_of
-from inspector.secrets.openers import is_supported
+from inspector.secrets.openers import Traffic, is_supported
 from inspector.secrets.server_keys import read_server_key
 from inspector.secrets.store import Secrets
 from inspector.tls import messages
@@ -249,6 +249,20 @@ def test_records_without_their_bytes() -> None:
         else:
             assert told.said == ["1: over"]
             assert channel.outcome() == (BytesMissing(), (0, 0))
+
+
+def test_a_record_that_was_emptied_is_one_of_data_whatever_its_zeros_decrypt_to() -> None:
+    """Whoever wrote the capture may have kept the lengths of what is in it, and no byte."""
+    channel, told = modern_channel(keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
+    modern_records(channel, S, keylog.SERVER_HANDSHAKE, (HANDSHAKE, FINISHED))
+    suite = suite_of(GCM13, 0x0304)
+    traffic = Traffic(suite.protection, suite.digest, SECRETS13[keylog.SERVER_TRAFFIC])
+    like_an_alert = next(n for n in range(10_000) if traffic.inner_type(n, bytes(40)) in (ALERT, HANDSHAKE))
+    for _ in range(like_an_alert + 1):
+        channel.record(S, DATA, 0x0303, bytes(40), MARK)
+    channel.record(S, DATA, 0x0303, modern(keylog.SERVER_TRAFFIC)(like_an_alert + 1, ALERT, b"\1\0"), MARK)
+    assert told.said == ["1: message 20 12 at 0", "1: data 40", "1: alert 1 0"]
+    assert channel.outcome() == ("", (0, 2))
 
 
 def test_a_record_that_was_changed_ends_its_direction() -> None:

@@ -61,6 +61,19 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         Story([])
 
 
+def test_captures_without_a_frame_have_no_part_in_a_story(tmp_path: Path) -> None:
+    full = built(tmp_path / "full.pcap")
+    empty = [tmp_path / f"empty{number}.pcap" for number in range(2)]
+    for path in empty:
+        path.write_bytes(capture([]))
+    assert list(Story([str(path) for path in empty]).windows()) == []
+    read: list[int] = []
+    story = Story([str(path) for path in (empty[0], full)])
+    frames = sum(len(batch) for batch in story.batches(read.append))
+    assert frames == sum(len(batch) for batch in Story([str(full)]).batches())
+    assert sum(read) == story.bytes
+
+
 def test_what_a_path_names(tmp_path: Path) -> None:
     pipe, plain, journal = tmp_path / "pipe", tmp_path / "plain", tmp_path / "journal"
     os.mkfifo(pipe)

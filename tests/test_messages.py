@@ -125,7 +125,7 @@ def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(messages, next(name for name, value in vars(messages).items() if value is cache), {})
     for number in range(9):
         name = f"{number}.example.com"
-        others = extension(1000 + number // 3)
+        others = extension(1000 + number // 2)
         hello = messages.client_hello(client_hello(numbered(1), name=name, more=(others,))[4:])
         assert hello.shape.server_name == name.encode()
         answer = messages.server_hello(server_hello(numbered(1))[4:-1] + bytes([number]))

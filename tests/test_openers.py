@@ -130,6 +130,8 @@ OPENED: dict[str, tuple[Opener, bytes, Found]] = {
         [(PPP_FRAME, b"\0\x21" + IP4)],
     ),
     "L2TP of another version": (ports.l2tp, b"\0\1\0\0", "malformed"),
+    "Juniper mirroring": (ports.mirrored, bytes(8) + IP6, [(IPV6, IP6)]),
+    "Juniper mirroring of something else": (ports.mirrored, bytes(8) + FRAME, "malformed"),
     "session, a frame": (protocols.l2tp3, b"\0\0\0\5" + b"cook" + FRAME, [(ETHERNET, FRAME)]),
     "session, IP": (protocols.l2tp3, b"\0\0\0\5" + b"cookies." + IP4, [(IPV4, IP4)]),
     "session, PPP": (protocols.l2tp3, b"\0\0\0\5\xff\3\0\x21" + IP4, [(PPP_FRAME, b"\xff\3\0\x21" + IP4)]),

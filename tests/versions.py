@@ -184,11 +184,13 @@ def _damaged_first(story: Story) -> None:
 
 
 def _damaged_both(story: Story) -> None:
-    """Whatever comes in their place was not captured."""
+    """Whatever came in their place was not captured."""
     story.has_checksums = True
-    again = story.put(story.flight.ns + 10, story.flight, other(story.flight.payload))
+    whole = story.flight.payload
+    story.put(story.flight.ns + 1, story.flight, whole[300:], 300)
+    story.flight.payload = whole[:300]
+    again = story.put(story.flight.ns + 10, story.flight, other(whole[:300]))
     story.spoiled |= {id(story.flight), id(again)}
-    _more_of_the_server(story)
 
 
 def _offloaded(story: Story) -> None:
