@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -162,6 +163,18 @@ def test_a_value_is_cut_where_nobody_writes_more() -> None:
     assert entry.text == b"z" * (MOST_BYTES - 1) + b"\nz"
     [shown] = exported(b"__CURSOR=x", *[b"_PID=7"] * (MOST_LINES - 2), b"MESSAGE=m", b"MESSAGE=behind the last line")
     assert shown == OpenedLog(b"m", None, b"//7")
+
+
+def test_a_line_more_of_a_value_costs_no_more_than_it_is_long() -> None:
+    reader = Exported()
+    for line in (b"__CURSOR=x", b"MESSAGE", b"\xff" * 8, *[b"z" * 60_000] * 10):
+        assert reader.accepts(line)
+    tracemalloc.start()
+    for _ in range(10):
+        reader.accepts(b"z")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 400_000  # it may grow once
 
 
 @pytest.mark.parametrize(

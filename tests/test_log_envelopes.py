@@ -186,7 +186,7 @@ def test_hostile_logs_end_soon(name: str, tmp_path: Path) -> None:
         time.process_time()
     )  # of the processor, not of the wall: what takes long here is a regular expression, whose steps nothing counts
     found = read(tmp_path, HOSTILE[name])
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 60
     assert found.form != "unknown" or found.problem
 
 

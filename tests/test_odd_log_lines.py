@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,21 @@ def test_programs_and_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     pieces = [f"{when}out P {HEAD[:30]}", f"{when}err P {HEAD[:30]}", f"{when}err F {HEAD[30:]}"]
     assert len(failures_of(*begun, *pieces, f"{when}err F {UNTRUSTED}")) == 2
     assert len(failures_of(*begun, *pieces, f"{when}out F {HEAD[30:]}", f"{when}out F {UNTRUSTED}")) == 1
+
+
+def test_a_piece_more_costs_no_more_than_it_is_long() -> None:
+    """However much of its line came before: what is kept is not copied for it."""
+    entries = Entries(LogFacts("some.log", UNKNOWN))
+    when = "2026-11-23T17:10:18.000000000Z stdout"
+    for number, line in enumerate((f"{when} F {HEAD}", f"{when} F {UNTRUSTED}", *[f"{when} P {'y' * 60_000}"] * 20)):
+        entries.line(number, line.encode())
+    piece = f"{when} P {'y' * 10}".encode()
+    tracemalloc.start()
+    for number in range(10):
+        entries.line(number, piece)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 100_000
 
 
 def test_what_is_neither_file_nor_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
