@@ -48,6 +48,9 @@ def not_taken(report: Report, rooms: Collection[str]) -> Iterator[str]:
         missing = file["missing_lines"]
         if room_of(name) not in rooms or not (missing or file["missing_branches"]):
             continue
+        if not file["summary"]["covered_lines"]:
+            yield f"{name}: nothing of it"
+            continue
         ways = [f"{a} to {'its end' if b < 0 else b}" for a, b in file["missing_branches"] if not {a, b} & {*missing}]
         yield f"{name}: {', '.join([*map(str, missing), *ways])}"
 

@@ -25,15 +25,16 @@ REPORT = {
         ),
         "inspector/tls/x509/der.py": of_file((100, 100), (10, 10)),
         "inspector/logs/stamps.py": of_file((100, 100), (0, 0)),
+        "inspector/query/sorting.py": of_file((0, 9), (0, 2), missing_lines=[*range(9)]),
         "inspector/bounds.py": of_file((0, 0), (0, 0)),
     }
 }
 
 
 def test_shares_are_of_rooms() -> None:
-    assert shares(REPORT) == {"bounds": (0, 1), "logs": (1, 1), "tls": (0.95, 0.95)}
+    assert shares(REPORT) == {"bounds": (0, 1), "logs": (1, 1), "query": (0, 0), "tls": (0.95, 0.95)}
     assert list(not_taken(REPORT, LEAST)) == ["inspector/tls/reader.py: 7, 9 to its end, 12 to 9"]
-    assert list(not_taken(REPORT, ("logs",))) == []
+    assert list(not_taken(REPORT, ("logs", "query"))) == ["inspector/query/sorting.py: nothing of it"]
 
 
 @pytest.mark.parametrize(("rooms", "status"), [(["logs"], 0), (["tls", "logs"], 0), (["wire"], 1), ([], 1)])

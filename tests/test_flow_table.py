@@ -135,3 +135,18 @@ def test_live_what_is_no_tls_is_not_told() -> None:
     assert engine._live.undecided == 1
     assert list(engine.decided()) == []
     assert engine._live.undecided == 0
+
+
+def test_live_a_closed_connection_that_another_follows_ends_once() -> None:
+    """On the same ports, before the first was over."""
+    [flow] = established(1)
+    engine = LiveEngine(100)
+    engine.take(batch_of(ordered([flow])))
+    opened = len(flow.segments)
+    flow.close()
+    engine.take(batch_of(flow.segments[opened:]))
+    again = Flow(flow.port, flow.ns + MS, isn=(5, 6)).open()
+    engine.take(batch_of(again.segments))
+    ended, over = engine.settle(again.ns + 20 * SECOND)
+    assert (ports(ended), over) == ([flow.port], [])
+    assert engine.close() == ([], [])
