@@ -180,6 +180,7 @@ def test_a_path_that_needs_no_pathlib_is_left_as_it_is(path: str) -> None:
         (b"hello, I am text\n", "not a pcap"),
         (b"\xd4\xc3\xb2\xa1\2\0", "ends inside its header"),
         (b"\x0a\x0d\x0d\x0a\x1c\0\0\0", "ends inside its header"),
+        (b"SQLite format 3\0" + bytes(100), "a journal holds no packets"),
         (b"\x1f\x8b\x08\0", "damaged compression"),
         (gzip.compress(b"", mtime=0), "empty"),
         (gzip.compress(b"text", mtime=0), "not a pcap"),
@@ -191,6 +192,7 @@ def test_a_path_that_needs_no_pathlib_is_left_as_it_is(path: str) -> None:
         "text",
         "cut pcap header",
         "cut pcapng header",
+        "a journal",
         "cut gz header",
         "gz of nothing",
         "gz of text",
@@ -376,7 +378,7 @@ def test_unknown_link_type_is_named(tmp_path: Path) -> None:
 def test_frames_longer_than_the_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Any) -> None:
     from inspector.capture import blocks
 
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 64))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (64,))
     for data in (capture(pool().flows), pcapng_nanoseconds()):
         path = tmp_path / "long"
         path.write_bytes(data)

@@ -155,7 +155,7 @@ def test_stories_of_several_captures_and_processes(seed: int, captures: int, siz
             path.write_bytes(pcap([(s.ns + late, ethernet(s)) for s in chosen]))
             if chosen:
                 paths.append(str(path))
-        patch.setattr(ByteSource.__init__, "__defaults__", (None, size))
+        patch.setattr(ByteSource.__init__, "__defaults__", (size,))
         kept = facts_in_parts(paths, sorted(cuts))
         patch.setattr(half_open, "rows_of", never)
         assert facts_in_parts(paths, sorted(cuts)) == kept

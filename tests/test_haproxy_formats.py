@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
+from inspector.live.sources.growing import GrowingLog
 from inspector.logs.entries import LogFacts, Proxied
 from inspector.logs.reading import read_log
 from inspector.text.times import rfc3339
@@ -212,6 +214,22 @@ def test_every_format_names_the_servers(form: str, tag: str, tmp_path: Path) -> 
 def test_formats_in_envelopes(form: str, wrap: str, tmp_path: Path) -> None:
     found = read(tmp_path / "h.log", NAMES[1], ANY[wrap](written(NAMES[1], FORMATS[form], TAGS["stdout"])))
     assert servers(NAMES[1], [found])[0] == expected(NAMES[1])
+
+
+@pytest.mark.parametrize("wrap", ["{}", "haproxy[1]: {}"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("client", ["10.0.0.1", "fd00::1", "::1"])
+def test_a_growing_log_says_what_the_whole_one_says(client: str, form: str, wrap: str, tmp_path: Path) -> None:
+    """Also where its lines begin with a name, as lines of no program's do that is known."""
+    path = tmp_path / "h.log"
+    rows = [msgspec.structs.replace(p, client=client) for p in truth(NAMES[0])[:20]]
+    path.write_text("".join(f"{wrap.format(FORMATS[form](p))}\n" for p in rows))
+    whole, growing = read_log(str(path)), GrowingLog(str(path))
+    growing.poll()
+    growing.close()
+    assert growing.facts.proxied == whole.proxied
+    if wrap != "{}":  # else some of them name no client but to those who know it
+        assert [p.port for p in growing.facts.proxied] == [p.port for p in rows]
 
 
 SHIFTS = {"none": 0, "-3h": -3 * HOUR, "+2s": 2 * SECOND, "both": -3 * HOUR + 2 * SECOND}

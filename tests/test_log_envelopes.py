@@ -174,7 +174,7 @@ HOSTILE = {
     "members": b'{"a":' * 200_000,
     "open braces": (b"{" * 1000 + b"\n") * 5_000,
     "pieces": b"2026-11-23T17:10:17Z stdout P x\n" * 200_000,
-    "export": b"__CURSOR=x\nMESSAGE\n" + b"\xff" * 8 + b"\n" * 500_000,
+    "export": b"__CURSOR=x\nMESSAGE\n" + b"\xff" * 8 + b"\n" * 2_000_000,
     "syslog": b"<1>1 2026-11-23T17:28:10Z h p 1 - [" + b'a="\\' * 200_000,
     "endpoints": b"haproxy[1]: " + b"1.1.1.1:1 " * 400 + b"\n",
 }
@@ -186,7 +186,7 @@ def test_hostile_logs_end_soon(name: str, tmp_path: Path) -> None:
         time.process_time()
     )  # of the processor, not of the wall: what takes long here is a regular expression, whose steps nothing counts
     found = read(tmp_path, HOSTILE[name])
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 60
     assert found.form != "unknown" or found.problem
 
 

@@ -69,9 +69,7 @@ def test_three_copies_of_which_one_was_rotated(tmp_path: Path) -> None:
 def test_one_process_for_each_stretch_finds_the_same_clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """IPv6 addresses have other numbers in each process."""
     paths = [str(path) for path in copies(tmp_path, "ipv6", 2, SECOND // 2)]
-    monkeypatch.setattr(
-        blocks.ByteSource.__init__, "__defaults__", (None, 4096)
-    )  # many batches, so that there are borders
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (4096,))  # many batches, so that there are borders
     size = sum(Path(p).stat().st_size for p in paths)
     story = Story(paths)
     (alone,) = clocks_apart([extract_shard(story, 0, float("inf"))]).items()

@@ -122,18 +122,25 @@ def test_of_several_names_the_first_host_name_counts() -> None:
 
 def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "CACHE", 2)
-    for name in ("_clients", "_servers", "_shapes"):
+    for name in ("_clients", "_patterns", "_servers", "_shapes"):
         monkeypatch.setattr(messages, name, MessageCache())
     for number in range(9):
         name = f"{number}.example.com"
-        hello = messages.client_hello(client_hello(numbered(1), name=name)[4:])
+        others = extension(1000 + number // 2)
+        hello = messages.client_hello(client_hello(numbered(1), name=name, more=(others,))[4:])
         assert hello.shape.server_name == name.encode()
         answer = messages.server_hello(server_hello(numbered(1))[4:-1] + bytes([number]))
         assert answer.shape.version == 0x0303
-        assert all(len(cache._known) <= 2 for cache in (messages._clients, messages._servers, messages._shapes))
+        caches = (messages._clients, messages._patterns, messages._servers, messages._shapes)
+        assert all(len(cache._known) <= 2 for cache in caches)
 
 
-TREES: dict[str, tuple[bool, bytes, dict[str, str]]] = {
+def hello_with(*extensions: bytes) -> bytes:
+    listed = vector(2, b"".join(extensions))
+    return message(1, b"\3\3" + numbered(1) + b"\0" + vector(2, b"\x13\x01") + b"\1\0" + listed)
+
+
+TREES: dict[str, tuple[bool, bytes, dict[str, str | None]]] = {
     "certificate of TLS 1.3": (
         True,
         message(11, LIST13),
@@ -187,6 +194,60 @@ TREES: dict[str, tuple[bool, bytes, dict[str, str]]] = {
         message(12, b"\3\0\x17" + vector(1, b"pub") + b"\4\3" + vector(2, b"signed")),
         {"ServerKeyExchange.public": b"pub".hex(), "ServerKeyExchange.signature": b"signed".hex()},
     ),
+    "key exchange before TLS 1.2": (
+        False,
+        message(12, b"\3\0\x17" + vector(1, b"pub") + vector(2, b"signed")),
+        {"ServerKeyExchange.signature": b"signed".hex(), "ServerKeyExchange.algorithm": None},
+    ),
+    "key exchange of nobody": (
+        False,
+        message(12, b"\3\0\x17" + vector(1, b"pub")),
+        {"ServerKeyExchange.public": b"pub".hex(), "ServerKeyExchange.signature": None},
+    ),
+    "key exchange with a signature of another length": (
+        False,
+        message(12, b"\3\0\x17" + vector(1, b"pub") + b"\0\3signed"),
+        {"ServerKeyExchange.malformed": "its length is not the one that it names at offset 11"},
+    ),
+    "status asked for": (
+        False,
+        hello_with(extension(5, b"\1" + vector(2, b"id") + vector(2, b"more"))),
+        {
+            f"ClientHello.extensions.status_request (5).{field}": value
+            for field, value in (
+                ("status_type", "ocsp (0x01)"),
+                ("responder_id_list", b"id".hex()),
+                ("request_extensions", b"more".hex()),
+            )
+        },
+    ),
+    "next protocols, asked for": (
+        False,
+        hello_with(extension(13172)),
+        {"ClientHello.extensions.next_protocol_negotiation (13172)": "empty"},
+    ),
+    "next protocols": (
+        False,
+        message(2, b"\3\3" + numbered(1) + b"\0\x13\x01\0" + vector(2, extension(13172, b"\2h2\3spd"))),
+        {
+            "ServerHello.extensions.next_protocol_negotiation (13172).[0]": "h2",
+            "ServerHello.extensions.next_protocol_negotiation (13172).[1]": "spd",
+        },
+    ),
+    "answer of an early draft": (
+        True,
+        message(2, b"\x7f\x12" + numbered(1) + b"\x13\x01" + vector(2, extension(51, b"\0\x17"))),
+        {
+            "ServerHello.session_id": None,
+            "ServerHello.compression_method": None,
+            "ServerHello.extensions.key_share (51).group": "secp256r1 (0x0017)",
+        },
+    ),
+    "answer without extensions": (
+        False,
+        message(2, b"\3\0" + numbered(1) + b"\0\0\x2f\1"),
+        {"ServerHello.compression_method": "DEFLATE (0x01)", "ServerHello.extensions": None},
+    ),
     "another key exchange": (False, message(12, b"\1abc"), {"ServerKeyExchange.exchange_keys": b"\1abc".hex()}),
     "a kind that nobody knows": (False, message(99, b"xy"), {}),
     "nothing": (False, b"", {}),
@@ -216,6 +277,18 @@ def test_key_shares_pre_shared_keys_and_long_lists() -> None:
     found = flattened(handshake_tree(retry))
     assert found["ServerHello.extensions.key_share (51).group"].startswith("secp256r1")
     assert found["ServerHello.extensions.pre_shared_key (41).selected_identity"] == "1"
+
+
+def test_fields_of_one_name_are_told_apart() -> None:
+    """However many there are: a field has the place of its number, and each number is looked for once."""
+    count = 30
+    shares = b"".join(b"\0\x17" + vector(2, bytes([number])) for number in range(count))
+    found = flattened(handshake_tree(hello_with(*[extension(51, vector(2, shares))] * 3)))
+    one = "ClientHello.extensions.key_share (51).client_shares.key_exchange"
+    keys = [one, *(f"{one} #{number}" for number in range(2, count + 1))]
+    assert [found[key] for key in keys] == [f"{number:02x}" for number in range(count)]
+    values = [value for path, value in found.items() if path.startswith(one)]
+    assert sorted(values) == sorted([f"{number:02x}" for number in range(count)] * 3)
 
 
 def test_alerts_of_any_level() -> None:

@@ -65,7 +65,7 @@ def test_ports_used_again_without_a_syn(tmp_path: Path, is_closed: bool) -> None
 
 def test_ports_used_again_wherever_the_story_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several processes tell the same connections apart."""
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 512))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (512,))
     pool = Pool()
     pool.full(A, X)
     pool.resumed(X)
@@ -109,7 +109,7 @@ def connections(facts: Facts) -> list[tuple[int, int, bool, bytes]]:
 
 
 def test_a_connection_at_a_border_whose_ports_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 4096))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (4096,))
     first = established(Flow(40001, 10**18), 1)
     for _ in range(40):
         first.client_says(DATA)

@@ -12,6 +12,7 @@ from inspector.secrets.derivation import expand_label, master_secret, prf, trans
 from inspector.secrets.openers import NotOpened, Suite, Traffic, is_supported, openers
 from inspector.tls.cipher_suites import CIPHER_SUITES
 from inspector.tls.protection import Extent, plaintext_extent, protection_of
+from inspector.tls.suite_strength import SuiteStrength, differ_in_strength, strength_of
 from tests.sealing import CLIENT, MASTER, SERVER, modern_sealer, sealer, suite_of
 
 LENGTHS = [
@@ -169,3 +170,22 @@ def test_extended_master_secret_depends_on_the_transcript() -> None:
     second = master_secret(0x0303, "sha256", b"p" * 48, CLIENT + SERVER, transcript_hash(0x0303, "sha256", b"two"))
     assert len({plain, first, second}) == 3
     assert transcript_hash(0x0301, "sha256", b"x") == hashlib.md5(b"x").digest() + hashlib.sha1(b"x").digest()
+
+
+@pytest.mark.parametrize(
+    ("suite", "strength"),
+    [
+        (0x1301, SuiteStrength(True, True)),
+        (0xC02F, SuiteStrength(True, True)),
+        (0xC013, SuiteStrength(True, False)),
+        (0x009C, SuiteStrength(False, True)),
+        (0x002F, SuiteStrength(False, False)),
+        (0x0002, SuiteStrength(False, False)),
+        (0x0A0A, None),
+    ],
+)
+def test_strength(suite: int, strength: SuiteStrength | None) -> None:
+    """What RFC 9325, sections 4.1 and 4.2, asks of a suite."""
+    assert strength_of(suite) == strength
+    assert differ_in_strength((suite, 0x1301)) == (strength not in (None, SuiteStrength(True, True)))
+    assert not differ_in_strength((suite, suite))

@@ -68,7 +68,7 @@ def test_any_cut_gives_the_same(plain: Path, shares: list[float], is_passing: bo
     from inspector.capture import blocks
 
     defaults = blocks.ByteSource.__init__.__defaults__
-    blocks.ByteSource.__init__.__defaults__ = (None, 4096)  # many batches, so that there are borders
+    blocks.ByteSource.__init__.__defaults__ = (4096,)  # many batches, so that there are borders
     try:
         expected = document(whole(plain))
         size = plain.stat().st_size
@@ -89,7 +89,7 @@ def test_fragments_across_the_border(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from tests.encapsulations import ENCAPSULATIONS, ethernet, in_fragments, ipv4
     from tests.test_encapsulations import plain as frames
 
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 1024))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (1024,))
     pieces = [(ns, piece) for ns, frame in frames() for piece in in_fragments(size, ENCAPSULATIONS["VXLAN"][1])(frame)]
     pieces.insert(40, (pieces[40][0], ethernet(0x0800, ipv4(6, bytes(64), position=0x2000))))
     path = tmp_path / "fragments.pcap"
@@ -114,7 +114,7 @@ def test_where_stamps_are_put_right_all_are_read(tmp_path: Path, monkeypatch: py
     from inspector.capture import blocks
     from tests.build import ethernet, ordered
 
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 4096))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (4096,))
     monkeypatch.setattr(extraction, "_processes", lambda work: 2)
     monkeypatch.setattr(extraction, "_started", lambda task: None)  # so that all have buffers of that size
     pool = Pool()
@@ -238,7 +238,7 @@ def test_looking_at_what_is_known_leaves_no_trace(plain: Path, every: int, size:
     from inspector.capture import blocks
 
     defaults = blocks.ByteSource.__init__.__defaults__
-    blocks.ByteSource.__init__.__defaults__ = (None, size)
+    blocks.ByteSource.__init__.__defaults__ = (size,)
     looks: list[Facts] = []
     windows = 0
 

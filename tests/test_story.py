@@ -355,7 +355,7 @@ def test_any_stretches_of_two_directions_give_the_same(
     size = sum(Path(p).stat().st_size for p in paths)
     borders = [0.0, *sorted(s * size for s in shares), float("inf")]
     defaults = blocks.ByteSource.__init__.__defaults__
-    blocks.ByteSource.__init__.__defaults__ = (None, 4096)  # many batches, so that there are borders
+    blocks.ByteSource.__init__.__defaults__ = (4096,)  # many batches, so that there are borders
     try:
         parts = [extract_shard(Story(paths), a, b) for a, b in pairwise(borders[:-1])]
         story = Story(paths)

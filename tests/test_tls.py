@@ -11,7 +11,7 @@ from inspector import bounds
 from inspector.tls import messages
 from inspector.tls.anomalies import Anomaly, BytesExpected
 from inspector.tls.handshake import unexpected
-from inspector.tls.preamble import NEED_DATA, NoHello, Sentinel, find_hello
+from inspector.tls.preamble import NEED_DATA, NoHello, Sentinel, find_hello, find_record
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.records import NEVER, RecordReader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, cipher_name, extension_name, version_name
@@ -183,6 +183,76 @@ def test_records_without_a_byte_leave_no_trace_in_a_message() -> None:
     reader._sink.message = lambda *_: places.extend(map(reader.offset_in_message, (49, 50)))  # type: ignore[method-assign]
     reader.feed(reader.want, record(22, HELLO[50:]), 1, 0)
     assert places == [5 + 49, len(begun) + 100 * len(empty) + 5]
+
+
+def opening(data_bytes: int) -> tuple[RecordReader, Sink]:
+    """A direction behind its hello, whose encrypted records somebody opens: whole up to ``data_bytes``."""
+    sink = Sink()
+    reader = RecordReader(0, sink)
+    reader.feed(0, record(22, HELLO), 1, 0)
+    reader.wants_encrypted, reader.data_bytes = True, data_bytes
+    sink.said.clear()
+    return reader, sink
+
+
+@pytest.mark.parametrize(
+    ("held", "missing", "said"),
+    [
+        (5, 100, ["data 200", "protected 23 None"]),
+        (50, 155, ["data 200", "protected 23 None"]),
+        (50, 156, ["broken"]),
+        (4, 201, ["missing", "broken"]),
+    ],
+)
+def test_bytes_that_are_missing_in_a_record_of_data_lose_no_other(held: int, missing: int, said: list[str]) -> None:
+    """Where its header is there: the number of the record behind it is known."""
+    reader, sink = opening(data_bytes=1 << 14)
+    begins = reader.want
+    reader.feed(begins, DATA[:held], 1, 0)
+    reader.gap(begins + held + missing)
+    assert sink.said == said
+    assert reader.wants_encrypted == ("broken" not in said)
+    if reader.wants_encrypted:
+        assert reader.want == begins + len(DATA)
+        reader.feed(reader.want, DATA, 1, 0)
+        assert sink.said[2:] == ["data 200", "protected 23 200"]
+
+
+def test_bytes_that_are_missing_in_another_encrypted_record_lose_what_follows() -> None:
+    reader, sink = opening(data_bytes=0)
+    reader.feed(reader.want, CHANGE + FINISHED[:20], 1, 0)
+    reader.gap(reader.want + 10)
+    assert sink.said == ["change", "broken"]
+    assert not reader.wants_encrypted
+
+
+def test_what_is_over_stays_over() -> None:
+    """A direction that was given up takes no byte; what begins in the middle, or anew, does so once."""
+    sink = Sink()
+    reader = RecordReader(0, sink)
+    reader.wake(5)
+    assert reader.want == 0
+    reader.begin_midstream()
+    assert sink.said == ["missing"]
+    reader.begin_midstream()
+    assert sink.said == ["missing"]
+    reader.feed(0, record(22, HELLO), 1, 0)
+    reader.begin_midstream()
+    reader.wake(5)
+    assert sink.said == ["missing", f"message 1 {N}"]
+    over = RecordReader(0, Sink())
+    over._give_up()
+    over.feed(NEVER, record(22, HELLO), 1, 0)
+    assert not over.has_begun
+
+
+def test_records_behind_a_gap_are_looked_at_until_they_are_sure() -> None:
+    short = record(23, b"xy")
+    for count, expected in ((1, 0), (64, 0), (200, 0)):
+        assert find_record(short * count) == expected
+        assert find_record(short * count + b"no record") == (0 if count >= 64 else None)
+    assert find_record(b"") == 0
+    assert find_record(record(23, b"")) is None
 
 
 def test_behind_a_gap_no_record_is_looked_for_without_end() -> None:

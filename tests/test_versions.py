@@ -14,11 +14,12 @@ from inspector.document import Document
 from inspector.tls.anomalies import ConflictingSegments
 from inspector.wire.checksums import Checksum, checksum_of
 from inspector.wire.segments import URG
-from tests.build import ACK, Pool, Segment, document_of, ethernet, facts_of, pcap, written
+from tests.build import ACK, PORT, Pool, Segment, document_of, ethernet, facts_of, pcap, written
 from tests.test_live_engine import read
 from tests.test_regular import told
 from tests.versions import IP, KINDS, NO_CONFLICT, TCP, Story, flood, made, other, summed
 
+SERVED = PORT.to_bytes(2, "big")
 FIRM = {"acknowledged", "first"}
 
 
@@ -153,6 +154,35 @@ def test_failures_are_possible_where_bytes_came_in_two_versions(tmp_path: Path) 
     flow.segments.append(Segment(alert.ns + 10, False, ACK, alert.seq, alert.payload[:-1] + b"\x2a", flow, alert.ack))
     [after] = [f for f in document_of(written(tmp_path, pool.flows)).findings if f.rule == "handshake-failed"]
     assert (after.verdict, after.grade) == ("possible", "inferred")
+
+
+def test_what_came_first_in_two_captures_nobody_knows(tmp_path: Path) -> None:
+    """The acknowledgement that would tell lies in another file."""
+    frames = made("acknowledged").frames()
+    for name, is_of_server in (("server", True), ("client", False)):
+        some = [(ns, frame) for ns, frame in frames if (frame[TCP : TCP + 2] == SERVED) == is_of_server]
+        (tmp_path / f"{name}.pcap").write_bytes(pcap(some))
+    facts = facts_of(tmp_path / "server.pcap", tmp_path / "client.pcap")
+    found = [a.what for packed in facts.connections for a in facts.unpack(packed).anomalies]
+    assert [w.version_taken.value for w in found if isinstance(w, ConflictingSegments)] == ["unknown"]
+    assert not any(what.is_settled for what in found if isinstance(what, ConflictingSegments))
+
+
+def test_checksums_of_ipv6() -> None:
+    tcp = bytearray(ethernet(Story().flight)[TCP:])
+    addresses = bytes(range(32))
+    tcp[16:18] = bytes(2)
+    summed_up = addresses + len(tcp).to_bytes(4, "big") + b"\0\0\0\6" + tcp + bytes(len(tcp) & 1)
+    total = sum(int.from_bytes(summed_up[at : at + 2], "big") for at in range(0, len(summed_up), 2))
+    tcp[16:18] = (~(total % 0xFFFF) & 0xFFFF).to_bytes(2, "big")
+    ip = b"\x60\0\0\0" + len(tcp).to_bytes(2, "big") + b"\6\x40" + addresses
+    head, payload = bytes(tcp[:20]), bytes(tcp[20:])
+    assert checksum_of(ip + head, payload) is Checksum.RIGHT
+    assert checksum_of(b"link" + ip + head, payload) is Checksum.RIGHT
+    assert checksum_of(ip + head, bytes([payload[0] ^ 1]) + payload[1:]) is Checksum.WRONG
+    assert checksum_of(ip + head, payload + b"x") is Checksum.UNKNOWN
+    assert checksum_of(ip[4:] + head, payload) is Checksum.UNKNOWN
+    assert checksum_of(ip[:6] + b"\x11" + ip[7:] + head, payload) is Checksum.UNKNOWN
 
 
 def test_checksums() -> None:

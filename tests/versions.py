@@ -183,6 +183,16 @@ def _damaged_first(story: Story) -> None:
     _more_of_the_server(story)
 
 
+def _damaged_both(story: Story) -> None:
+    """Whatever came in their place was not captured."""
+    story.has_checksums = True
+    whole = story.flight.payload
+    story.put(story.flight.ns + 1, story.flight, whole[300:], 300)
+    story.flight.payload = whole[:300]
+    again = story.put(story.flight.ns + 10, story.flight, other(whole[:300]))
+    story.spoiled |= {id(story.flight), id(again)}
+
+
 def _offloaded(story: Story) -> None:
     """All of the server's checksums are wrong: they are computed behind the place of the capture."""
     story.has_checksums = True
@@ -217,6 +227,7 @@ KINDS: dict[str, Kind] = {
     "alert": Kind(_alert, ("unknown",), 1),
     "damaged second": Kind(_damaged_second, ("first",)),
     "damaged first": Kind(_damaged_first, ("second",)),
+    "damaged both": Kind(_damaged_both, ("unknown",)),
     "offloaded": Kind(_offloaded, ("unknown",)),
 }
 

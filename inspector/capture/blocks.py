@@ -21,8 +21,6 @@ class Readable(Protocol):
 
     def readinto(self, buffer: memoryview, /) -> int | None: ...
 
-    def close(self) -> None: ...
-
 
 class ByteSource:
     """One buffer that is filled again and again, so that memory does not grow with the file.
@@ -37,14 +35,12 @@ class ByteSource:
     def __init__(
         self,
         stream: Readable,
-        progress: Callable[[int], None] | None = None,
         size: int = bounds.BATCH_BYTES,
         *,
         most: int | None = None,
     ) -> None:
         """``most``: bytes that are read, as if the stream ended behind them."""
         self._stream = stream
-        self._progress = progress
         self._buffer = bytearray(size + PADDING)
         self._room = size
         self._most = most
@@ -100,8 +96,6 @@ class ByteSource:
                     break
                 self._end += got
                 self.total += got
-                if self._progress:
-                    self._progress(got)
         return self._end - before
 
 

@@ -44,9 +44,6 @@ class Counted(io.RawIOBase):
         self._raw = raw
         self._progress = progress
 
-    def readable(self) -> bool:
-        return True
-
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         got: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
         if self._progress:
@@ -185,7 +182,3 @@ class Inflated:
         self._begun = True
         self._input = self._inflater.unused_data if self._inflater.eof else b""
         return True
-
-    def close(self) -> None:
-        """Close the file behind it."""
-        self._stream.close()

@@ -46,12 +46,9 @@ class CaptureFile:
             self._check(self._standard_input)
             return
         source = self._open(None, PEEK_BYTES, bounds.FIRST_FRAME_BYTES)
-        try:
-            self._check(source)
-            peek = CaptureInfo(path)
-            self.first_ns = min((int(b.time_ns.min()) for b in islice(_frames(source, peek), 1)), default=None)
-        except OSError:
-            self.first_ns = None
+        self._check(source)
+        first = islice(_frames(source, CaptureInfo(path)), 1)
+        self.first_ns = min((int(batch.time_ns.min()) for batch in first), default=None)
 
     def _open(self, progress: Progress | None, size: int | None = None, most: int | None = None) -> ByteSource:
         path = self.info.path
@@ -213,10 +210,6 @@ class _Cursor:
             if self._late:
                 self.batch.time_ns = self.batch.time_ns - self._late
         return self.batch is not None
-
-    def first_ns(self) -> int:
-        assert self.batch is not None
-        return int(self.batch.time_ns.min())
 
     def last_ns(self) -> int:
         assert self.batch is not None

@@ -97,7 +97,7 @@ class Envelope:
         self._near_ns = near_ns
         self._chain: tuple[Layer, ...] = ()
         self._is_known = False
-        self._pieces: dict[tuple[int, bytes], bytes] = {}
+        self._pieces: dict[tuple[int, bytes], bytearray] = {}
         self._file = b""
         self._failed = self._tried = 0
         """Lines that taught nothing since one did; and what was tried of the present one."""
@@ -186,10 +186,11 @@ class Envelope:
             if inner.is_partial:
                 if len(self._pieces) >= SOURCES:
                     self._pieces.clear()
-                self._pieces[key] = (self._pieces.get(key, b"") + inner.text)[:PIECES]
+                piece = self._pieces.setdefault(key, bytearray())
+                piece += inner.text[: PIECES - len(piece)]
                 return opened
             if self._pieces and key in self._pieces:
-                opened = opened._replace(text=self._pieces.pop(key) + opened.text)
+                opened = opened._replace(text=bytes(self._pieces.pop(key)) + opened.text)
         return opened
 
     def _learned(self, opened: OpenedLog, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], OpenedLog] | None:

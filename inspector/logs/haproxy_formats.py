@@ -196,7 +196,7 @@ def _members(body: bytes) -> Iterator[tuple[str, object]]:
         name, value = open_.pop(0)
         if isinstance(value, dict):
             open_ += [(f"{name} {key}", member) for key, member in value.items() if isinstance(key, str)]
-        elif name:
+        else:
             yield name, value
 
 

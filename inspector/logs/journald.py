@@ -38,8 +38,8 @@ class Exported:
         self._lines = 0
         self._name = b""
         """The field whose bytes are being put together."""
-        self._value_lines: list[bytes] = []
-        self._size = 0
+        self._value = bytearray()
+        """What came of it, each line with its end."""
         self._entry: OpenedLog | None = None
 
     def accepts(self, line: bytes) -> bool:
@@ -56,7 +56,7 @@ class Exported:
             self._entry = self._opened(self._fields)
             self._fields = None
         elif FIELD.match(line):
-            self._name, self._value_lines, self._size = line, [], -1
+            self._name, self._value = line, bytearray()
         else:
             name, equals, value = line.partition(b"=")
             if not equals or not FIELD.match(name):
@@ -72,17 +72,16 @@ class Exported:
 
     def _extend_value(self, line: bytes) -> None:
         """The next line of a value with a length."""
-        self._value_lines.append(line)
-        self._size += len(line) + 1
-        if self._size < LENGTH:
+        value = self._value
+        value += line
+        size = len(value)
+        value += b"\n"
+        if size < LENGTH:
             return
-        whole = b"\n".join(self._value_lines)
-        size = int.from_bytes(whole[:LENGTH], "little")
-        if self._size >= LENGTH + min(size, MOST_BYTES):
-            self._keep(self._name, whole[LENGTH : LENGTH + size])
+        end = LENGTH + int.from_bytes(value[:LENGTH], "little")
+        if size >= min(end, LENGTH + MOST_BYTES):
+            self._keep(self._name, bytes(value[LENGTH : min(end, size)]))
             self._name = b""
-        else:
-            self._value_lines = [whole]
 
     def _keep(self, name: bytes, value: bytes) -> None:
         if self._fields is not None and name in WANTED:

@@ -109,6 +109,9 @@ class Entries:
     def line(self, number: int, line: bytes) -> None:
         """The next line, without its end."""
         if self._envelope.is_empty and not SUSPICIOUS.match(line):
+            plain = self.plain
+            if plain is not None and plain(number, line):
+                return
             for reader in self._unnamed:
                 reader.continued(line)
             return

@@ -187,11 +187,8 @@ class Channel:
 
     def _reason(self, lane: int) -> NotDecrypted:
         """Why a direction still waits."""
-        suite = self._suite(0)
-        if suite is None:
+        if self._suite(0) is None:
             return ServerHelloMissing()
-        if isinstance(suite, Notice):
-            return suite
         if not self._client.handshakes[0].client_random:
             return ClientHelloMissing()
         return self._exchange(self._lanes[lane].round).problem or NO_SECRET
@@ -249,10 +246,10 @@ class Channel:
                 return None
             pair = self._pairs[number] = openers(suite, master, handshake.client_random, handshake.server_random)
         handshake = self._client.handshakes[number]
-        exchange = self._exchange(number)
-        if exchange.master:
-            self._secrets.keep_session(handshake.answered_id, exchange.master)
-            self._secrets.keep_session(handshake.issued_ticket or b"", exchange.master)
+        master = self._exchange(number).master
+        assert master is not None
+        self._secrets.keep_session(handshake.answered_id, master)
+        self._secrets.keep_session(handshake.issued_ticket or b"", master)
         return pair[0 if lane == self._client.client_lane else 1]
 
     # --- TLS 1.3

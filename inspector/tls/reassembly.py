@@ -114,12 +114,9 @@ class HandshakeReassembly:
 
     def _is_plausible(self, kind: int, length: int, left: int, mark: Mark) -> bool:
         """Whether this can be a handshake message in clear. ``left``: bytes of the record from its header on."""
-        if not self.is_uncertain:
-            if length > bounds.MESSAGE_BYTES:
-                self._sink.anomaly(
-                    self._lane, ImplausibleLength(length), mark, "handshake.length", self.offset(LENGTH_AT)
-                )
-            return length <= bounds.MESSAGE_BYTES
+        if not self.is_uncertain:  # it is too long, then
+            self._sink.anomaly(self._lane, ImplausibleLength(length), mark, "handshake.length", self.offset(LENGTH_AT))
+            return False
         is_plausible = (
             length <= bounds.MESSAGE_BYTES and kind in MESSAGES and length + HEADER <= max(left, bounds.RECORD_BYTES)
         )

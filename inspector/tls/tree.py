@@ -383,10 +383,11 @@ def flattened(node: Node, path: str = "") -> dict[str, str]:
     if not node.children:
         return {own_path: node.value}
     flat: dict[str, str] = {}
+    numbers: dict[str, int] = {}
     for child in node.children:
         for name, value in flattened(child, own_path).items():
-            key, number = name, 2
+            key, number = name, numbers.get(name, 2)
             while key in flat:
                 key, number = f"{name} #{number}", number + 1
-            flat[key] = value
+            flat[key], numbers[name] = value, number
     return flat

@@ -48,9 +48,6 @@ class CompletedFlows:
         """Each as one of its batch."""
         return ((entry.batch, entry.number) for entry in self._entries.values())
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._entries
-
     def keys(self) -> Iterable[Key]:
         """The endpoints of all."""
         return self._entries.keys()

@@ -203,6 +203,4 @@ class HalfOpenFlows:
         """The last two runs as one, without what was taken out of them."""
         merged = np.concatenate(self._runs[-2:])
         merged = merged[merged["count"] > 0]
-        del self._runs[-2:]
-        if len(merged):
-            self._runs.append(merged[np.argsort(merged["key"], kind="stable")])
+        self._runs[-2:] = [merged[np.argsort(merged["key"], kind="stable")]]

@@ -134,7 +134,7 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
     end = at
     while at + 14 < len(data):
         length = packet.u16(at + 12)
-        if is_protected and data[at + 14 : at + 17] != SNAP:
+        if is_protected and not SNAP.startswith(data[at + 14 : at + 17]):
             raise Unread("encrypted")
         end = at + 14 + length
         frames.append(
@@ -195,15 +195,13 @@ def pflog(packet: Packet) -> Iterable[Packet]:
 def nflog(packet: Packet) -> Iterable[Packet]:
     """Linux's netfilter: attributes, one of which is the packet."""
     at = 4
-    while at + 4 <= len(packet.data):
+    while True:
         length, kind = _little(packet, at, 2), _little(packet, at + 2, 2) & 0x7FFF
         if kind == 9:
             return (ip(packet, at + 4),) if packet.data[0] in IP_FAMILIES else ()
         if length < 4:
             raise Unread("malformed")
         at += length + 3 & ~3
-    packet.need(at + 4)
-    return ()
 
 
 def erf(packet: Packet) -> Iterable[Packet]:

@@ -226,6 +226,8 @@ def gue(packet: Packet) -> Iterable[Packet]:
 
 def esp(packet: Packet) -> Iterable[Packet]:
     """RFC 3948: IKE begins with zeros, and a single byte keeps a translation alive."""
+    if packet.missing:
+        packet.need(4)
     if packet.data[:4] in (b"\xff", b"\0\0\0\0") or packet.length < 16:
         return ()
     raise Unread("encrypted")

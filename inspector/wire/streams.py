@@ -240,10 +240,9 @@ class Stream:
     def _give_up(self) -> None:
         """The bytes before the first waiting segment will not come."""
         offset = self._pending[0][0]
-        if offset > self.next:
-            self._open_hole(self.next, offset)
-            self.next = offset
-            self.reader.gap(offset)
+        self._open_hole(self.next, offset)
+        self.next = offset
+        self.reader.gap(offset)
         self._drain()
 
     def ends_at(self, offset: int) -> None:

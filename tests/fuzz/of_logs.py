@@ -87,7 +87,7 @@ def log_record(data: bytes) -> None:
         record = LogRecord(data)
     except ValueError:
         return
-    _ = record.at, record.source, record.is_partial, record.raw, record.composed
+    _ = record.at, record.source, record.is_partial, record.raw(), record.composed()
 
 
 def journal_export(data: bytes) -> None:
@@ -113,7 +113,7 @@ def stamp(data: bytes) -> None:
 
 
 SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
-    "log": lambda: (text.encode() for line in (*PUPPET, *HAPROXY) for text in _wrapped(line)),
+    "log": lambda: (text.encode() for line in (*PUPPET, *HAPROXY, HAPROXY[2] * 2) for text in _wrapped(line)),
     "log_in_pieces": lambda: iter((b"a\nb\r\n\nc", b"\n\n")),
     "haproxy": lambda: (line.rstrip("\n").encode() for line in HAPROXY),
     "log_record": lambda: iter(
