@@ -152,7 +152,7 @@ def wrong(attack: Attack, ran: Run, size: float, usual: float) -> list[str]:
         found.append("slow")
     if ran.spent.megabytes > (FILE_MB if ran.command == "files" else LIVE_MB):
         found.append("large")
-    if ran.aborts != attack.aborts:
+    if ran.aborts != attack.aborts and (attack.aborts >= 0 or not ran.aborts):
         found.append(f"aborts {ran.aborts}")
     if ran.spent.status not in ((0, 1) if ran.command == "files" else (0,)):
         found.append(f"status {ran.spent.status}")

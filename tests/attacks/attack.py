@@ -42,7 +42,7 @@ class Given(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Attack:
     """``make``: of so many pieces. ``few`` are enough for a test, ``many`` are measured. ``aborts``: of Java's rule
-    that a capture of it holds, whatever else stands in it.
+    that a capture of it holds, whatever else stands in it; -1 where there are more than the one that is certain.
     """
 
     kind: str

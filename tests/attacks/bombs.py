@@ -82,7 +82,7 @@ def broken(name: str, *, at: float = 1.0, behind: bytes = b"") -> Callable[[int]
     pack, suffix = PACKS[name]
 
     def given(size: int) -> Given:
-        noise = random.Random(1).randbytes(min(size, MB))
+        noise = random.Random(1).randbytes(MB)
         data = with_frames(STAMPED + struct.pack("<II", len(noise), len(noise)) + noise)
         whole = pack(data)
         return Given(whole[: int(len(whole) * at)] + behind, f".pcap{suffix}", unpacked=len(data))

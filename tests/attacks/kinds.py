@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from tests.attacks import bombs, certificates, floods, fragments, hellos, logs, names, secrets, sections, sessions
+from tests.attacks import (
+    bombs,
+    certificates,
+    flights,
+    floods,
+    fragments,
+    hellos,
+    logs,
+    names,
+    secrets,
+    sections,
+    sessions,
+)
 from tests.attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = (
@@ -18,6 +30,7 @@ ATTACKS: tuple[Attack, ...] = (
     *names.ATTACKS,
     *logs.ATTACKS,
     *floods.ATTACKS,
+    *flights.ATTACKS,
 )
 BY_KIND = {kind: list(some) for kind, some in groupby(ATTACKS, lambda attack: attack.kind)}
 """In their order."""
