@@ -61,7 +61,8 @@ def assert_only_planted(attack: Attack, document: Document) -> None:
     """The abort beside it, at its back end; no other; and its service is not acquitted."""
     found = [f for f in document.findings if f.rule == ABORT]
     assert len(found) == abs(attack.aborts) or attack.aborts < 0
-    assert len([f for f in found if f.verdict == "confirmed" and is_planted(f, document)]) == abs(attack.aborts)
+    planted = [f for f in found if f.verdict == "confirmed" and is_planted(f, document)]
+    assert len(planted) == attack.aborts or (planted and attack.aborts < 0)
     services = {f.service for f in found}
     assert {one.assessment.state for one in document.services if one.id in services} <= {"confirmed"}
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from tests.attacks import (
     bombs,
     certificates,
+    findings,
     flights,
     floods,
     fragments,
@@ -31,6 +32,7 @@ ATTACKS: tuple[Attack, ...] = (
     *logs.ATTACKS,
     *floods.ATTACKS,
     *flights.ATTACKS,
+    *findings.ATTACKS,
 )
 BY_KIND = {kind: list(some) for kind, some in groupby(ATTACKS, lambda attack: attack.kind)}
 """In their order."""
