@@ -15,6 +15,7 @@ from tests.build import START_NS, Flow, Pool, capture, certificate, numbered
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 PCAP_HEADER = 24
 T = TypeVar("T")
+NOTHING: Mapping[str, bytes] = {}
 
 
 class Beside(NamedTuple):
@@ -26,16 +27,21 @@ class Beside(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What the program gets. ``unpacked``: bytes of the capture where it is compressed."""
+    """What the program gets. ``unpacked``: bytes of the capture where it is compressed. ``journal``: one that is read
+    instead of the capture, and written on by who watches it: its file, and by their endings those beside it.
+    """
 
     data: bytes
     suffix: str = ".pcap"
     beside: tuple[Beside, ...] = ()
     unpacked: int = 0
+    journal: Mapping[str, bytes] = NOTHING
 
     @property
     def size(self) -> int:
         """Bytes that are read."""
+        if self.journal:
+            return sum(map(len, self.journal.values()))
         return (self.unpacked or len(self.data)) + sum(len(one.data) for one in self.beside)
 
 

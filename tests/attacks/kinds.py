@@ -12,6 +12,7 @@ from tests.attacks import (
     floods,
     fragments,
     hellos,
+    journals,
     logs,
     names,
     secrets,
@@ -33,6 +34,7 @@ ATTACKS: tuple[Attack, ...] = (
     *floods.ATTACKS,
     *flights.ATTACKS,
     *findings.ATTACKS,
+    *journals.ATTACKS,
 )
 BY_KIND = {kind: list(some) for kind, some in groupby(ATTACKS, lambda attack: attack.kind)}
 """In their order."""
