@@ -7,6 +7,7 @@ import gzip
 import lzma
 import random
 import struct
+import zlib
 from collections.abc import Callable
 
 import zstandard
@@ -108,11 +109,20 @@ def wide_window(size: int) -> Given:
     return Given(packed, ".pcap.zst", unpacked=len(data))
 
 
+def endless_window(size: int) -> Given:
+    """zstd that asks for a window of 3.75 TB (RFC 8878, section 3.1.1.1.2)."""
+    data = with_frames(b"")
+    block = (len(data) << 3 | 1).to_bytes(3, "little")
+    return Given(b"\x28\xb5\x2f\xfd\x00\xff" + block + data, ".pcap.zst", unpacked=len(data))
+
+
 def large_dictionary(size: int) -> Given:
-    """xz whose dictionary is as large as can be asked for cheaply: what it takes is more than is granted."""
+    """xz that asks for a dictionary of 4 GB: more than is granted (The .xz File Format, section 5.3.1)."""
     data = with_frames(bytes(min(size, MB)))
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20, "preset": 0}]
-    packed = bytearray(lzma.compress(data, format=lzma.FORMAT_XZ, filters=filters))
+    packed = bytearray(lzma.compress(data, preset=0))
+    length = (packed[12] + 1) * 4
+    packed[packed.index(b"\x21\x01", 12) + 2] = 40
+    packed[12 + length - 4 : 12 + length] = zlib.crc32(packed[12 : 12 + length - 4]).to_bytes(4, "little")
     return Given(bytes(packed), ".pcap.xz", unpacked=len(data))
 
 
@@ -133,7 +143,8 @@ ATTACKS = (
     *(attack(f"{name}, cut", broken(name, at=0.9)) for name in PACKS),
     *(attack(f"{name}, garbage behind", broken(name, behind=b"\x55" * 5_000)) for name in PACKS),
     attack("zstd, a wide window", wide_window),
-    attack("xz, a large dictionary", large_dictionary),
+    attack("zstd, a window of terabytes", endless_window, aborts=0),
+    attack("xz, a dictionary of 4 GB", large_dictionary, aborts=0),
     attack("gzip in zstd", twice("zstd", "gzip"), aborts=0),
     attack("zstd in gzip", twice("gzip", "zstd"), aborts=0),
 )
