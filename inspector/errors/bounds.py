@@ -27,6 +27,13 @@ class CertificatesNotKept(Notice, frozen=True, array_like=True):
     count: int
 
 
+class ServicesNotJudged(Notice, frozen=True, array_like=True):
+    """There were more services than are judged: so many with so many connections were left out."""
+
+    count: int
+    connections: int
+
+
 class ConnectionsForgotten(Notice, frozen=True, array_like=True):
     """Older connections are no longer in memory, nor anywhere else."""
 
@@ -109,5 +116,6 @@ Bound = (
     | FramesNotWritten
     | ClockSet
     | CertificatesNotKept
+    | ServicesNotJudged
     | InternalError
 )

@@ -43,6 +43,10 @@ WORDS: Mapping[type[Notice], str] = {
     bounds.CertificatesNotKept: (
         "certificates of which nothing but the digest was kept, for there are too many, or they are too large: {count}"
     ),
+    bounds.ServicesNotJudged: (
+        "services with the fewest connections that were not judged, for there are too many: {count:,}, with"
+        " {connections:,} connections; --vip looks at one of them"
+    ),
     bounds.ConnectionsForgotten: "{count} older connections were forgotten, so that memory stays bounded",
     bounds.ConnectionsInJournal: (
         "{count} older connections were forgotten, so that memory stays bounded, and can be found in the journal"
