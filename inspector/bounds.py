@@ -75,8 +75,16 @@ OPENINGS = 1 << 16
 captures agree on.
 """
 
-FLOWS = 200_000
-"""Flows that are open at once; beyond it the longest idle ones are closed first."""
+FLOWS = 20_000
+"""Flows that are open at once; beyond it the longest idle ones are closed first. One takes some 5 KB."""
+
+CROWDED = 48 << 10
+"""Segments of one batch beyond which they are so small that each may be a flow of its own: they are taken in pieces, so
+that flows are closed between them.
+"""
+
+CROWDED_PIECE = 16 << 10
+"""Segments of such a piece."""
 
 HALF_OPEN = 1_000_000
 """Flows of which nothing but a SYN, or a SYN and a RST, has come; beyond it the oldest are closed first."""

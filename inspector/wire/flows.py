@@ -85,7 +85,16 @@ class FlowTable:
         """Flows that were closed because too many were open, by how many may be."""
 
     def feed(self, batch: SegmentBatch) -> None:
-        """Take a batch."""
+        """Take a batch; in pieces where it has so many segments that each may open a flow, and nobody asks for the
+        extent of the whole.
+        """
+        if len(batch) <= bounds.CROWDED or self.extent is not None:
+            self._feed_piece(batch)
+            return
+        for first in range(0, len(batch), bounds.CROWDED_PIECE):
+            self._feed_piece(batch.select(slice(first, first + bounds.CROWDED_PIECE)))
+
+    def _feed_piece(self, batch: SegmentBatch) -> None:
         if not len(batch):
             return
         now = int(batch.time_ns.max())

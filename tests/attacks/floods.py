@@ -60,9 +60,11 @@ HALF_OPEN: dict[str, Frames] = {
     "SYN with a payload": lambda n: (tcp(*ends(i), SYN, payload=b"x" * 100) for i in range(n)),
     "a byte each": lambda n: (tcp(*ends(i), ACK, 1, 1, b"\x16") for i in range(n)),
     "the start of a hello each": lambda n: (
-        tcp(*ends(i), ACK, 1, 1, record(22, client_hello(numbered(i)))[:60]) for i in range(n)
+        tcp(*ends(i), ACK, 1, 1, record(22, client_hello(numbered((1 << 24) + i)))[:60]) for i in range(n)
     ),
-    "a hello each": lambda n: (tcp(*ends(i), ACK, 1, 1, record(22, client_hello(numbered(i)))) for i in range(n)),
+    "a hello each": lambda n: (
+        tcp(*ends(i), ACK, 1, 1, record(22, client_hello(numbered((1 << 24) + i)))) for i in range(n)
+    ),
 }
 CLIENT_SIDE = b"".join((record(22, client_hello(numbered(1)), 0x0301), KEY_EXCHANGE, CHANGE, FINISHED))
 SERVER_SIDE = record(22, server_hello(numbered(2), numbered(3)) + certificates(A) + message(12, b"s" * 70) + DONE)
