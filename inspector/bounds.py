@@ -78,12 +78,12 @@ captures agree on.
 FLOWS = 20_000
 """Flows that are open at once; beyond it the longest idle ones are closed first. One takes some 5 KB."""
 
-CROWDED = 48 << 10
-"""Segments of one batch beyond which they are so small that each may be a flow of its own: they are taken in pieces, so
-that flows are closed between them.
+CROWDED = 8 << 10
+"""Flows of one batch beyond which its segments are taken in pieces, so that flows are closed between them: no batch of
+eight megabytes holds as many, unless most of them come to nothing.
 """
 
-CROWDED_PIECE = 16 << 10
+CROWDED_PIECE = 4 << 10
 """Segments of such a piece."""
 
 HALF_OPEN = 1_000_000

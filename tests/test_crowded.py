@@ -56,7 +56,7 @@ def test_pieces_tell_what_the_whole_tells(monkeypatch: pytest.MonkeyPatch) -> No
         pool.given_up(B, numbered(500 + number), numbered(number + 1))
     data = capture(pool.flows)
     whole = sorted(fed(data).facts.connections)
-    monkeypatch.setattr(bounds, "CROWDED", 100)
+    monkeypatch.setattr(bounds, "CROWDED", 10)
     for piece in (7, 64, 99):
         monkeypatch.setattr(bounds, "CROWDED_PIECE", piece)
         assert sorted(fed(data).facts.connections) == whole
