@@ -75,8 +75,16 @@ OPENINGS = 1 << 16
 captures agree on.
 """
 
-FLOWS = 200_000
-"""Flows that are open at once; beyond it the longest idle ones are closed first."""
+FLOWS = 20_000
+"""Flows that are open at once; beyond it the longest idle ones are closed first. One takes some 5 KB."""
+
+CROWDED = 8 << 10
+"""Flows of one batch beyond which its segments are taken in pieces, so that flows are closed between them: no batch of
+eight megabytes holds as many, unless most of them come to nothing.
+"""
+
+CROWDED_PIECE = 4 << 10
+"""Segments of such a piece."""
 
 HALF_OPEN = 1_000_000
 """Flows of which nothing but a SYN, or a SYN and a RST, has come; beyond it the oldest are closed first."""
@@ -152,6 +160,11 @@ SHAPES_BYTES = 48 << 20
 
 LIVE_SHAPES_BYTES = 6 << 20
 """The same in live capture, where those that nothing uses are forgotten long before."""
+
+SERVICES = 4096
+"""Services that are judged, by what clients name; of more those with the most connections. One takes some 8 KB of the
+analysis, and half a millisecond.
+"""
 
 AUTHORITY_LISTS = 1_000
 """Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""

@@ -52,7 +52,7 @@ from tests.hostile import (
     in_records,
     shown,
 )
-from tests.live import listened
+from tests.live import listened, of_kind, watched
 from tests.work import Work
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -229,6 +229,13 @@ def test_fragments_in_live_capture() -> None:
     watching, heard = listened(data)
     assert sum(len(update.incidents) for update in heard.updates) == 1
     assert sum(capture.undecoded for capture in watching.captures()) == 3_000
+
+
+def test_watch_says_how_many_frames_it_could_not_open() -> None:
+    data = capture_of_fragments("IPv4, one of each", 3_000) + capture(with_an_abort(Pool()).flows)[24:]
+    lines, _ = watched(data, "--no-journal")
+    (limit,) = of_kind(lines, "statistics")[-1]["limits"]
+    assert limit.startswith("3,000 of 3,032 frames were not opened")
 
 
 # Secrets.

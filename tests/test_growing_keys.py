@@ -8,12 +8,14 @@ import json
 import os
 import subprocess
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from inspector.errors import UsageError
 from inspector.live.sources.growing_keys import GrowingKeys
+from inspector.live.sources.tail import AT_ONCE
 from tests.conftest import CAPTURES, find
 from tests.live import WATCH, bytes_of, of_kind, watched
 
@@ -45,6 +47,19 @@ def test_lines_come_when_they_are_whole(tmp_path: Path) -> None:
         out.flush()
         assert knows(keys) == [1, 2, 3]
     assert len(keys.problems()) == 1
+    keys.close()
+
+
+def test_lines_without_an_end_take_little_more_than_they_are_long(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    keys = GrowingKeys([str(path)], [], never)
+    path.write_bytes(line(1) + b"\n" * AT_ONCE)
+    tracemalloc.start()
+    try:
+        assert knows(keys) == [1]
+        assert tracemalloc.get_traced_memory()[1] < 8 * AT_ONCE
+    finally:
+        tracemalloc.stop()
     keys.close()
 
 

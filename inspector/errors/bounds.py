@@ -33,6 +33,13 @@ class HellosNotKept(Notice, frozen=True, array_like=True):
     count: int
 
 
+class ServicesNotJudged(Notice, frozen=True, array_like=True):
+    """There were more services than are judged: so many with so many connections were left out."""
+
+    count: int
+    connections: int
+
+
 class ConnectionsForgotten(Notice, frozen=True, array_like=True):
     """Older connections are no longer in memory, nor anywhere else."""
 
@@ -116,5 +123,6 @@ Bound = (
     | FramesNotWritten
     | ClockSet
     | CertificatesNotKept
+    | ServicesNotJudged
     | InternalError
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from inspector import bounds
 from inspector.document import FrameRef
 from inspector.errors.internal import Border
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
@@ -20,6 +21,7 @@ from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
 from inspector.findings.unopened import Carrier, carrier
 from inspector.tracking.backends import BackendGroup, find_backends
 from inspector.tracking.balancer import Balanced, balanced
+from inspector.tracking.busiest import busiest
 from inspector.tracking.caches import find_caches
 from inspector.tracking.certificate_reader import READER, CertificateReader, Certificates
 from inspector.tracking.certificates import ParsedCertificate
@@ -196,11 +198,12 @@ class Case:
 
 def build(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
     """Join, group and judge the facts. ``reader``: of their certificates."""
-    ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
     facts = merge_sightings(facts)
-    observed = observe(facts, ledger, _wanted(options))
+    ledger, observed, services = _grouped(facts, options)
+    if len(services) > bounds.SERVICES:
+        facts = busiest(facts, observed, services)
+        ledger, observed, services = _grouped(facts, options)
     certificates = Certificates(facts.certificates, reader)
-    services = find_services(observed, facts.other_flows)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
     balancer = balanced(observed, facts.logs)
@@ -234,6 +237,13 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     )
     case.logged = logged.joined(observed, services, facts.logs, case.may_change, has_losses=has_losses)
     return case
+
+
+def _grouped(facts: Facts, options: Options) -> tuple[Ledger, list[Observed], list[ServiceGroup]]:
+    """The connections in their order with the sessions that they offered, by service."""
+    ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
+    observed = observe(facts, ledger, _wanted(options))
+    return ledger, observed, find_services(observed, facts.other_flows)
 
 
 def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSession]]:

@@ -48,6 +48,10 @@ WORDS: Mapping[type[Notice], str] = {
         "kinds of hellos that were not kept, for there are too many, or they are too large: {count}; of their"
         " connections what they offered and chose is not known"
     ),
+    bounds.ServicesNotJudged: (
+        "services with the fewest connections that were not judged, for there are too many: {count:,}, with"
+        " {connections:,} connections; --vip looks at one of them"
+    ),
     bounds.ConnectionsForgotten: "{count} older connections were forgotten, so that memory stays bounded",
     bounds.ConnectionsInJournal: (
         "{count} older connections were forgotten, so that memory stays bounded, and can be found in the journal"

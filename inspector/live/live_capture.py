@@ -64,7 +64,7 @@ SECOND = 1.0
 TOGETHER = 1_000
 """Connections that are judged without waiting for the second: more at once would keep the loop from its frames."""
 
-FLOWS = 20_000
+FLOWS = 10_000
 CONNECTIONS = 10_000
 DOUBTFUL = 50
 KNOWN = 10_000

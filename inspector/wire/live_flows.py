@@ -40,6 +40,13 @@ class LiveFlowTable(FlowTable):
         if len(self._completed) > self._most_flows:
             self._completed.end_all()
 
+    def _sweep(self, now: int) -> None:
+        super()._sweep(now)
+        for kept in (self._young, self._closing):
+            if len(kept) > len(self._flows):  # closed early, and held here still
+                for key in [key for key, flow in kept.items() if self._flows.get(key) is not flow]:
+                    del kept[key]
+
     def settle(self, now_ns: int) -> None:
         """End the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets
         come.

@@ -19,6 +19,7 @@ from inspector.findings.from_logs import failures_of
 from inspector.findings.into_document.connection import connection as described, result
 from inspector.findings.judge import judge
 from inspector.findings.odd_member import host_of
+from inspector.findings.unopened import not_opened
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock
 from inspector.live.host.supervisor import Supervisor
@@ -314,6 +315,7 @@ class LinePrinter:
                 else None,
                 "journal_bytes": journal.size() if journal is not None else None,
                 "limits": [
+                    *(words for one in capture.captures()[-1:] if (words := not_opened(one))),
                     *(worded(limit) for limit in capture.limits()),
                     *(capture.keeping.logs.problems() if capture.keeping.logs is not None else ()),
                 ],

@@ -56,10 +56,10 @@ class GrowingKeyLog:
             self.problem = KeyLogNotRead(PathText(path_text(self._path)), ForeignText(interruption.reason))
 
     def _add(self, data: bytes) -> None:
-        *whole, rest = (self._rest + data).split(b"\n")
+        whole, line_feed, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest[-LONGEST_LINE:]
-        if whole:
-            self._secrets.add(b"\n".join(whole), self._path)
+        if line_feed:
+            self._secrets.add(whole, self._path)
 
     def close(self) -> None:
         self._tail.close()

@@ -1,0 +1,36 @@
+"""The services that are judged where there are more than can be: those with the most connections."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import msgspec
+
+from inspector import bounds
+from inspector.errors.bounds import ServicesNotJudged
+from inspector.facts import Facts
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import ServiceGroup
+
+
+def busiest(facts: Facts, observed: Sequence[Observed], services: Sequence[ServiceGroup]) -> Facts:
+    """The facts without the connections of the other services, which are named as a bound that was reached. Whoever
+    sends hellos with ever new names does not push out a service that is used more than each of them; of services with
+    as many connections those that came first stay.
+    """
+    kept = heapq.nsmallest(bounds.SERVICES, services, key=lambda service: (-len(service.connections), service.index))
+    indexes = {service.index for service in kept}
+    left_out = {
+        packed
+        for member in observed
+        if member.service not in indexes
+        for packed in (member.packed, *member.packed_legs)
+    }
+    connections = sum(len(service.connections) for service in services if service.index not in indexes)
+    reached = ServicesNotJudged(len(services) - len(kept), connections)
+    return msgspec.structs.replace(
+        facts,
+        connections=[packed for packed in facts.connections if packed not in left_out],
+        bounded=[*facts.bounded, reached],
+    )
