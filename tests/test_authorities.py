@@ -23,6 +23,7 @@ from inspector.document import Document, Finding
 from inspector.errors.bounds import AuthoritiesNotKept
 from inspector.extract.engine import Engine
 from inspector.extract.journal import Journal, JournalReader, read_facts
+from inspector.extract.kept_values import stored_memory
 from inspector.extract.merging import merge
 from inspector.facts import Facts
 from inspector.findings.case import Options
@@ -246,7 +247,7 @@ def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         judge(facts, Options()).complete()
     )
     monkeypatch.setattr(bounds, "AUTHORITY_LISTS", 1_000)
-    monkeypatch.setattr(bounds, "AUTHORITY_BYTES", len(listed(OLD)))
+    monkeypatch.setattr(bounds, "AUTHORITY_BYTES", max(stored_memory(listed(name)) for name in (OLD, NEW, ROOT)))
     assert len(facts_of(path).authorities) == 1
 
 
