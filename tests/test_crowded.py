@@ -12,6 +12,7 @@ from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.extract.engine import Engine
 from inspector.wire.flows import FlowTable
+from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentBatch
 from tests.attacks.attack import A, B, Given
 from tests.attacks.floods import HALF_OPEN, flood
@@ -36,8 +37,8 @@ def test_no_batch_opens_more_flows_than_may_be(kind: str, monkeypatch: pytest.Mo
     open_at_once = []
     feed = FlowTable._feed_piece
 
-    def measured(self: FlowTable, batch: SegmentBatch) -> None:
-        feed(self, batch)
+    def measured(self: FlowTable, batch: SegmentBatch, grouped: Grouped | None) -> None:
+        feed(self, batch, grouped)
         open_at_once.append(len(self._flows))
 
     monkeypatch.setattr(FlowTable, "_feed_piece", measured)

@@ -32,7 +32,7 @@ from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
-from inspector.wire.runs import MIX_HIGH, MIX_LOW, FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
+from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
@@ -41,12 +41,6 @@ SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for (packet time)."""
-
-
-def _flows_of(batch: SegmentBatch) -> int:
-    """How many flows a batch is of; a few less where numbers that stand for them happen to be equal."""
-    low, high = batch.ends()
-    return len(np.unique(low * MIX_LOW ^ high * MIX_HIGH))
 
 
 class FlowTable:
@@ -94,25 +88,30 @@ class FlowTable:
         """Take a batch; in pieces where it is of so many flows that they cannot all be open, and nobody asks for the
         extent of the whole.
         """
-        if len(batch) <= bounds.CROWDED or self.extent is not None or _flows_of(batch) <= bounds.CROWDED:
-            self._feed_piece(batch)
+        grouped = self._grouped(batch)
+        if grouped is None or len(grouped) <= bounds.CROWDED or self.extent is not None:
+            self._feed_piece(batch, grouped)
             return
         for first in range(0, len(batch), bounds.CROWDED_PIECE):
-            self._feed_piece(batch.select(slice(first, first + bounds.CROWDED_PIECE)))
+            piece = batch.select(slice(first, first + bounds.CROWDED_PIECE))
+            self._feed_piece(piece, self._grouped(piece))
 
-    def _feed_piece(self, batch: SegmentBatch) -> None:
-        if not len(batch):
-            return
-        now = int(batch.time_ns.max())
-        if self._start_ns is None:
-            self._start_ns = int(batch.time_ns.min())
+    def _grouped(self, batch: SegmentBatch) -> Grouped | None:
+        """By flow what is followed of a batch; None where nothing is."""
         if self._is_draining:
             batch = batch.select(
                 mask_of_flows(batch, [*self._flows, *self._completed.keys()])
                 | self._half_open.holds(half_open.keys(*batch.ends()))
             )
-        if len(batch):
-            grouped = Grouped(batch, self._owner.opens, self.extent)
+        return Grouped(batch, self._owner.opens, self.extent) if len(batch) else None
+
+    def _feed_piece(self, batch: SegmentBatch, grouped: Grouped | None) -> None:
+        if not len(batch):
+            return
+        now = int(batch.time_ns.max())
+        if self._start_ns is None:
+            self._start_ns = int(batch.time_ns.min())
+        if grouped is not None:
             self._feed(grouped)
             if self._unsettled:
                 note_acknowledged(self._unsettled, grouped)
