@@ -40,13 +40,6 @@ class LiveFlowTable(FlowTable):
         if len(self._completed) > self._most_flows:
             self._completed.end_all()
 
-    def _sweep(self, now: int) -> None:
-        super()._sweep(now)
-        for kept in (self._young, self._closing):
-            if len(kept) > len(self._flows):  # closed early, and held here still
-                for key in [key for key, flow in kept.items() if self._flows.get(key) is not flow]:
-                    del kept[key]
-
     def settle(self, now_ns: int) -> None:
         """End the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets
         come.
@@ -59,7 +52,7 @@ class LiveFlowTable(FlowTable):
             if self._flows.get(key) is not flow:
                 del self._closing[key]
             elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
-                del self._closing[key], self._flows[key]
+                del self._flows[key]
                 self._end(flow)
         if len(self._addresses) > max(bounds.ADDRESSES, 2 * self._addresses_kept):
             self._addresses.keep(self._half_open.addresses() | {end >> 16 for key in self._keys() for end in key})
@@ -110,3 +103,9 @@ class LiveFlowTable(FlowTable):
         super()._close(flow, lane, control, ending)
         if flow.closed:
             self._closing[flow.key] = flow
+
+    def _end(self, flow: Flow) -> None:
+        super()._end(flow)
+        for kept in (self._young, self._closing):
+            if kept.get(flow.key) is flow:
+                del kept[flow.key]
