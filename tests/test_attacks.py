@@ -17,10 +17,11 @@ from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcapng import Section, read_pcapng
 from inspector.document import Document
 from inspector.errors.secrets import NoKeyLogLines, SecretsBlocksNotRead
-from inspector.extract.engine import Engine, certificate_memory
+from inspector.extract.engine import Engine
 from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.secrets.inputs import Supply
+from inspector.tls.x509.certificate import certificate_memory
 from inspector.tracking.certificate_reader import CertificateReader
 from inspector.tracking.certificates import parse
 from inspector.wire.fragments import Fragments

@@ -9,7 +9,6 @@ no screen.
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +30,7 @@ from inspector.tls import messages
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.message_cache import MessageCache
 from inspector.tls.types import TLS13
+from inspector.tls.x509.certificate import certificate_memory
 from inspector.wire.flow import Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.flows import FlowTable
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 100
 """What a digest takes in memory, about."""
-
-NAME = re.compile(rb"[\x82\x87][\x00-\x7f]")
-"""How a DNS name or an address begins among the alternative names (RFC 5280, section 4.2.1.6)."""
 
 FEWEST = 8
 """Flows that open in one batch for which columns pay."""
@@ -68,7 +65,8 @@ class Engine:
         self.columns = columns
         self.certificates = self._kept_certificates()
         self.authority_lists = KeptValues[bytes](bounds.AUTHORITY_LISTS, bounds.AUTHORITY_BYTES, stored_memory)
-        self.offers, self.answers = self._kept_shapes()
+        self.offers = KeptValues(bounds.SHAPES, self.most_shape_bytes, HelloShape.memory)
+        self.answers = KeptValues(bounds.SHAPES, self.most_shape_bytes, AnswerShape.memory)
         self.facts = Facts(
             certificates=self.certificates,
             authorities=self.authority_lists,
@@ -216,9 +214,10 @@ class Engine:
     def _kept_certificates(self) -> KeptValues[bytes]:
         return KeptValues(bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES, certificate_memory)
 
-    def _kept_shapes(self) -> tuple[KeptValues[HelloShape], KeptValues[AnswerShape]]:
-        most, most_bytes = bounds.SHAPES, bounds.SHAPES_BYTES
-        return KeptValues(most, most_bytes, HelloShape.memory), KeptValues(most, most_bytes, AnswerShape.memory)
+    @property
+    def most_shape_bytes(self) -> int:
+        """Of all shapes of either hello that are kept."""
+        return bounds.SHAPES_BYTES
 
     def authorities(self, body: bytes, version: int) -> bytes:
         """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises
@@ -322,13 +321,6 @@ class Engine:
             self.begun_before.append(BegunBefore(began, first_ns, flow))
         if flow in flows or len(flows) < 2 * bounds.CACHE:
             flows[flow] = flows.get(flow, 0) + count
-
-
-def certificate_memory(der: bytes) -> int:
-    """Bytes that a certificate takes with what a document says of it, about: its names may be a few bytes each, and
-    many.
-    """
-    return bounds.READ_CERTIFICATE_BYTES + len(der) + bounds.NAME_BYTES * len(NAME.findall(der))
 
 
 def _counted(one: U64, other: U64) -> tuple[U64, I64]:

@@ -18,7 +18,6 @@ from inspector.extract.engine import FEWEST, Engine
 from inspector.extract.kept_values import KeptValues, stored_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
-from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.wire.flow import Flow
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.live_flows import LiveFlowTable
@@ -144,9 +143,10 @@ class LiveEngine(Engine):
     def _kept_certificates(self) -> KeptValues[bytes]:
         return KeptValues(bounds.CERTIFICATES, bounds.LIVE_CERTIFICATE_BYTES, stored_memory)
 
-    def _kept_shapes(self) -> tuple[KeptValues[HelloShape], KeptValues[AnswerShape]]:
-        most, most_bytes = bounds.SHAPES, bounds.LIVE_SHAPES_BYTES
-        return KeptValues(most, most_bytes, HelloShape.memory), KeptValues(most, most_bytes, AnswerShape.memory)
+    @property
+    def most_shape_bytes(self) -> int:
+        """Of all shapes of either hello that are kept."""
+        return bounds.LIVE_SHAPES_BYTES
 
     def forget_certificates(self, used: set[bytes]) -> list[bytes]:
         """Keep only those that are still used; the others' digests."""

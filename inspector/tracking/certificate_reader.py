@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 
 from inspector import bounds
+from inspector.tls.x509.certificate import certificate_memory
 from inspector.tracking.certificates import ParsedCertificate, parse
 
 
@@ -31,8 +32,7 @@ class CertificateReader:
             self._read.move_to_end(digest)
             return known[0]
         certificate = parse(der)
-        names = len(certificate.identity.dns_names) + len(certificate.identity.ip_addresses)
-        size = bounds.READ_CERTIFICATE_BYTES + len(der) + bounds.NAME_BYTES * names
+        size = certificate_memory(der)
         self._read[digest] = (certificate, size)
         self._bytes += size
         while self._bytes > self._most and len(self._read) > 1:

@@ -8,16 +8,21 @@ a client's abort comes from that, before any comparison of certificates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeVar
 
+from inspector import bounds
 from inspector.tls.x509 import der
 from inspector.tls.x509.distinguished_names import Name, read_name
 from inspector.tls.x509.general_names import NO_NAMES, AlternativeNames, read_alternative_names
 from inspector.tls.x509.public_keys import Algorithm, PublicKey, read_algorithm, read_public_key
 from inspector.tls.x509.signatures import SIGNATURES
 from inspector.tls.x509.validity import read_time
+
+NAME = re.compile(rb"[\x82\x87][\x00-\x7f]")
+"""How a DNS name or an address begins among the alternative names (RFC 5280, section 4.2.1.6)."""
 
 ProblemKind = Literal[
     "structure",
@@ -307,3 +312,8 @@ def _authority(value: der.Value) -> bool:
     if rest:
         der.small_integer(der.first(rest)[0])
     return der.boolean(flag)
+
+
+def certificate_memory(data: bytes) -> int:
+    """Bytes that a certificate takes once it was read, about: its names may be a few bytes each, and many."""
+    return bounds.READ_CERTIFICATE_BYTES + len(data) + bounds.NAME_BYTES * len(NAME.findall(data))
