@@ -201,7 +201,7 @@ class Engine:
         """
         kept = self.certificates
         known = self._chains.get((body, is_tls13))
-        if known is not None and all(digest in kept for digest in known):
+        if known is not None and kept.keys() >= set(known):
             for digest in known:
                 kept[digest] = kept[digest]
             return known

@@ -54,8 +54,11 @@ class KeptValues(dict[bytes, T]):
         return len(self._missed)
 
     def __setitem__(self, key: bytes, value: T) -> None:
-        if key in self:
-            self._meet(key)
+        if key in self._proven:
+            self._proven.move_to_end(key)
+            return
+        if key in self._on_trial:
+            self._prove(key)
             return
         super().__setitem__(key, value)
         size = self._on_trial[key] = self._memory(value)
@@ -102,12 +105,8 @@ class KeptValues(dict[bytes, T]):
             del self[key]
         return gone
 
-    def _meet(self, key: bytes) -> None:
-        size = self._on_trial.pop(key, None)
-        if size is None:
-            self._proven.move_to_end(key)
-            return
-        self._proven[key] = size
+    def _prove(self, key: bytes) -> None:
+        size = self._proven[key] = self._on_trial.pop(key)
         self._proven_bytes += size
         while self._proven_bytes > self._most_bytes // PROVEN_SHARE or len(self._proven) > self._most // PROVEN_SHARE:
             oldest, size = self._proven.popitem(last=False)
