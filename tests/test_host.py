@@ -47,6 +47,7 @@ def machine(tmp_path: Path) -> Path:
 
     put("proc/1/cmdline", "/sbin/init\0")
     put("proc/4711/cmdline", "\0".join(COMMAND) + "\0")
+    put("proc/4711/status", "Name:\tjava\nUid:\t0\t0\t0\t0\n")
     os.symlink(JAVA, tmp_path / "proc/4711/exe")
     put("proc/self/cmdline", "x")
     put("usr/lib/jvm/java-17-openjdk/release", 'IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"\n')
@@ -121,9 +122,21 @@ def test_a_process_of_somebody_who_calls_it_so(machine: Path) -> None:
     assert any("process 4711 of nobody calls itself a Puppet Server" in note for note in host.notes)
     os.mkdir(machine / "proc/4712")
     (machine / "proc/4712/cmdline").write_text("\0".join(COMMAND) + "\0")
+    (machine / "proc/4712/status").write_text("Uid:\t0\t0\t0\t0\n")
     host = look(str(machine), lambda name, port: [], lambda address, port: ("", ""))
     assert host.machine is not None
     assert host.machine.process == 4712
+
+
+@pytest.mark.parametrize(
+    ("ids", "exe"), [("65534\t0\t0\t0", "/usr/bin/java"), ("0\t0\t0\t0", "/usr/bin/su")], ids=["set-user-id", "no java"]
+)
+def test_a_program_of_root_s_with_words_of_somebody_s(machine: Path, ids: str, exe: str) -> None:
+    """su(1) waits for a password as root, and is called what its caller likes."""
+    (machine / "proc/4711/status").write_text(f"Uid:\t{ids}\n")
+    (machine / "proc/4711/exe").unlink()
+    os.symlink(exe, machine / "proc/4711/exe")
+    assert look(str(machine), lambda name, port: [], lambda address, port: ("", "")).machine is None
 
 
 def test_old_settings_and_nothing_at_all(tmp_path: Path) -> None:

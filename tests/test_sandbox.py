@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
+import operator
 import os
 import resource
 import subprocess
@@ -29,7 +30,7 @@ needs_filter = pytest.mark.skipif(not seccomp.is_offered(), reason="no filters o
 IN_TREE = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
 
 TRIED = """
-import ctypes, errno, json, os, socket, subprocess, sys
+import ctypes, errno, json, os, socket, subprocess, sys, threading
 from inspector.live.host.sandbox import confine_capture, confine_loop
 
 reads, writes, elsewhere, as_what = sys.argv[1:]
@@ -54,6 +55,16 @@ def call(name):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(numbers[name], 9999, 0, 0, 0) < 0:  # no request of that number
         raise OSError(ctypes.get_errno(), name)
+
+def enter_user_namespace():
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = 56 if os.uname().machine == "x86_64" else 220
+    child = libc.syscall(number, ctypes.c_ulong(0x10000000 | 17), 0, 0, 0, 0)  # CLONE_NEWUSER | SIGCHLD
+    if child < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 def connect():
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
@@ -85,6 +96,9 @@ print(json.dumps({
     "start a program": answer(lambda: subprocess.run(["/bin/true"], check=True)),
     "connect": answer(connect),
     "speak UDP": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
+    "change rights elsewhere": answer(lambda: os.chmod(f"{elsewhere}/file", 0o777)),
+    "be root of a namespace": answer(enter_user_namespace),
+    "start a thread": answer(lambda: threading.Thread(target=int).start()),
     "look into others": answer(lambda: call("ptrace")),
     "leave its namespaces": answer(lambda: call("unshare")),
     "load into the kernel": answer(lambda: call("bpf")),
@@ -132,6 +146,9 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
         "start a program": "EPERM",
         "connect": "EPERM",
         "speak UDP": "EPERM",
+        "change rights elsewhere": "EPERM",
+        "be root of a namespace": "EPERM",
+        "start a thread": "done",
         "look into others": "EPERM",
         "leave its namespaces": "EPERM",
         "load into the kernel": "EPERM",
@@ -174,6 +191,9 @@ def test_a_kernel_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert landlock.restrict([("/", landlock.READ)]) == 0
 
 
+HOLDS = {seccomp.EQUAL: operator.eq, seccomp.AT_LEAST: operator.ge, seccomp.ANY_OF: operator.and_}
+
+
 def result(machine: CallNumbers, architecture: int, number: int, argument: int = 0) -> int:
     """What the kernel would return: the filter, run."""
     words = {0: number, 4: architecture, 16: argument}
@@ -187,8 +207,7 @@ def result(machine: CallNumbers, architecture: int, number: int, argument: int =
         if code == seccomp.LOAD:
             accumulator = words[k]
         else:
-            holds = accumulator == k if code == seccomp.EQUAL else accumulator >= k
-            at += yes if holds else no
+            at += yes if HOLDS[code](accumulator, k) else no
     raise AssertionError("it does not end")
 
 
@@ -204,6 +223,11 @@ def test_the_filter_refuses_what_it_should_on_every_machine(name: str) -> None:
         REFUSE,
         REFUSE,
     ]
+    fork, thread, user_namespace = 17, 0x3D0F00, 0x10000011
+    assert [
+        result(machine, machine.architecture, seccomp.CLONE[column], flags) for flags in (fork, thread, user_namespace)
+    ] == [ALLOW, ALLOW, REFUSE]
+    assert result(machine, machine.architecture, seccomp.CLONE3[column]) & 0xFFFF == errno.ENOSYS
     reads_and_writes = (0, 1) if name == "x86_64" else (63, 64)
     assert {result(machine, machine.architecture, number) for number in reads_and_writes} == {ALLOW}
     assert result(machine, machine.architecture ^ 1, 0) == REFUSE

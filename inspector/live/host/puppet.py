@@ -134,13 +134,30 @@ def _process(base: Path, notes: list[str]) -> tuple[int, list[str], str] | None:
             and (MAIN_CLASS in words or "-jar" in words or "-cp" in words)
         ):
             uid, user = _owner(base, process)
-            if uid in (0, os.geteuid()) or user in OWNERS:
+            if (uid in (0, os.geteuid()) or user in OWNERS) and _is_java_of_its_owner(base, process):
                 return process, words, user
             notes.append(
-                f"process {process} of {user or f'user {uid}'} calls itself a Puppet Server, and is not believed: those"
-                f" of root, {' and '.join(OWNERS)} are; --vip says what to capture"
+                f"process {process} of {user or f'user {uid}'} calls itself a Puppet Server, and is not believed: a JVM"
+                f" of root, {' or '.join(OWNERS)} is; --vip says what to capture"
             )
     return None
+
+
+def _is_java_of_its_owner(base: Path, process: int) -> bool:
+    """Not a program that is more than whoever started it, as su(1) while it asks for a password: that is root's, and
+    its words are anybody's. Its user ids are one (proc_pid_status(5)); the program is java, where that may be seen.
+    """
+    try:
+        status = (base / f"proc/{process}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    ids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)$", status, re.MULTILINE)
+    if ids is None or len(set(ids.groups())) != 1:
+        return False
+    try:
+        return "java" in os.path.basename(os.readlink(base / f"proc/{process}/exe"))
+    except OSError:
+        return True
 
 
 def _owner(base: Path, process: int) -> tuple[int, str]:
