@@ -27,6 +27,12 @@ def confine_watch(
     """
     from inspector.live.host.sandbox import confine_loop
 
+    interfaces = [source for source in opened.sources if isinstance(source, InterfaceSource)]
+    for source in interfaces:
+        if source.unconfined:
+            click.echo(
+                safe_text(f"inspector: what captures {source.name} is not confined: {source.unconfined}", 500), err=True
+            )
     if unless:
         why = "" if unless == "--no-sandbox" else " starts programs, and what binds this process would bind them"
         click.echo(f"inspector: not confined: {unless}{why}", err=True)
@@ -34,7 +40,7 @@ def confine_watch(
     journal = capture.keeping.journal
     files = [*writes, *([journal.path] if journal is not None else [])]
     written = sorted({*map(_folder, files), *map(os.path.abspath, folders)})
-    restarts = opened.account is None and any(isinstance(source, InterfaceSource) for source in opened.sources)
+    restarts = opened.account is None and bool(interfaces)
     try:
         confinement = confine_loop(map(_folder, reads), written, restarts_capture=restarts)
     except OSError as error:

@@ -20,6 +20,7 @@ from inspector.live.sources.handover import MARGIN_BYTES
 from inspector.live.sources.processes import Process
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
+    CaptureConfined,
     CaptureFailed,
     CaptureLost,
     CaptureMethod,
@@ -60,6 +61,8 @@ class InterfaceSource(Process):
         )
         self.failure: CaptureFailed | None = None
         """Why it could not be opened."""
+        self.unconfined = ""
+        """Why the process that captures is not confined, as the system says; empty where it is."""
         self._past = (0, 0)
         self._regions: list[int] = []
         self._mapped: dict[int, mmap.mmap] = {}
@@ -163,6 +166,10 @@ class InterfaceSource(Process):
                 self.state = "capturing"
                 self._past = (self.received, self.dropped or 0)
                 self.dropped = self.dropped or 0
+            case CaptureConfined(problem=problem):
+                self.unconfined = problem
+                if problem:
+                    self.news.append(f"{self.name}: what captures it is not confined: {problem}")
             case CaptureLost(text):
                 waiting = "waiting for it" if self.state == "starting" else "waiting for it to come back"
                 self.state = "lost"

@@ -25,6 +25,7 @@ from inspector.live.sources.handover import REGION_BYTES, Handover
 from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
+    CaptureConfined,
     CaptureFailed,
     CaptureLost,
     CaptureMethod,
@@ -289,6 +290,7 @@ def capture() -> NoReturn:
         if options.account is not None:
             become(options.account, keep=(CAP_NET_RAW,))
             die_with_parent()  # forgotten by the kernel when the user changed
+        report(_confined())
         while handle is None:
             time.sleep(REOPEN_SECONDS)
             with contextlib.suppress(Unavailable):
@@ -301,11 +303,17 @@ def capture() -> NoReturn:
         raise SystemExit(1) from None
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
-    with contextlib.suppress(OSError):
-        confine_capture()
     report(CaptureOpened(handle.by, handle.method))
     handover.hand_on()
     _pump(handle, handover, report, stopping)
+
+
+def _confined() -> CaptureConfined:
+    """Not to be confined is no reason not to capture: a person is told."""
+    try:
+        return CaptureConfined(*confine_capture())
+    except OSError as problem:
+        return CaptureConfined(problem=problem.strerror or str(problem))
 
 
 def _pump(handle: Handle, handover: Handover, report: Reporter, stopping: list[int]) -> NoReturn:
