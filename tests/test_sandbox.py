@@ -34,7 +34,7 @@ IN_TREE = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
 
 TRIED = """
 import ctypes, errno, json, os, socket, subprocess, sys, threading
-from inspector.live.host.sandbox import confine_capture, confine_loop
+from inspector.live.host.sandbox import confine_capture, confine_loop, confine_starter
 
 reads, writes, elsewhere, as_what = sys.argv[1:]
 server = socket.create_server(("127.0.0.1", 0))
@@ -42,9 +42,9 @@ receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 receiver.bind(f"{elsewhere}/socket")
 before, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 if as_what == "loop":
-    confine_loop([reads], [writes], restarts_capture=False)
-elif as_what == "loop that restarts":
-    confine_loop([reads], [writes], restarts_capture=True)
+    confine_loop([reads], [writes])
+elif as_what == "starter":
+    confine_starter()
 elif as_what == "capture":
     confine_capture()
 
@@ -104,6 +104,7 @@ print(json.dumps({
     "read /etc/passwd": answer(lambda: open("/etc/passwd").read()),
     "load what is loaded late": answer(load),
     "start a program": answer(lambda: subprocess.run(["/bin/true"], check=True)),
+    "start our own Python": answer(lambda: subprocess.run([sys.executable, "-c", ""], check=True)),
     "connect": answer(connect),
     "speak UDP": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
     "make a UDP socket": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
@@ -159,6 +160,7 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
         "read /etc/passwd": "EACCES",
         "load what is loaded late": "done",
         "start a program": "EPERM",
+        "start our own Python": "EPERM",
         "connect": "EPERM",
         "speak UDP": "EPERM",
         "make a UDP socket": "EPERM",
@@ -177,13 +179,13 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
 
 @needs_landlock
 @needs_filter
-def test_a_loop_that_restarts_its_capture_runs_its_own_python_alone(tmp_path: Path) -> None:
-    answers = tried("loop that restarts", tmp_path)
-    assert answers["write where told"] == "done"
-    assert {answers[act] for act in ("read elsewhere", "write elsewhere", "remove elsewhere", "read /etc/passwd")} == {
-        "EACCES"
-    }
-    assert {answers[act] for act in ("connect", "look into others", "load into the kernel")} == {"EPERM"}
+def test_what_starts_the_capture_runs_our_own_python_alone(tmp_path: Path) -> None:
+    answers = tried("starter", tmp_path)
+    refused = ("write where told", "read elsewhere", "write elsewhere", "remove elsewhere", "read /etc/passwd")
+    assert {answers[act] for act in (*refused, "start a program")} == {"EACCES"}
+    assert {answers[act] for act in ("connect", "make a UDP socket", "write to a Unix socket")} == {"EPERM"}
+    assert {answers[act] for act in ("look into others", "load into the kernel")} == {"EPERM"}
+    assert {answers[act] for act in ("start our own Python", "pass a file on")} == {"done"}
 
 
 @needs_landlock
@@ -272,7 +274,7 @@ def place() -> Iterator[Path]:
     ("further", "said"),
     [
         ((), "confined by"),
-        (("--exec", "true"), "not confined: --exec starts programs"),
+        (("--exec", "true"), "confined by"),
         (("--no-sandbox",), "not confined: --no-sandbox"),
     ],
 )
@@ -329,7 +331,7 @@ def test_the_unit_lets_it_confine_itself() -> None:
 AROUND = """
 import os, sys
 from inspector.live.host.sandbox import confine_loop
-confine_loop([], [], restarts_capture=False)
+confine_loop([], [])
 import sqlite3
 assert os.getcwd() in sys.path
 print(os.access(".", os.R_OK) and open("secret").read())

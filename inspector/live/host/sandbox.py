@@ -2,8 +2,8 @@
 the rest. Both hold for good, and for whatever it starts.
 
 It is entered when everything is open. Then the loop reads its own program, the directories of the logs and key logs
-that it follows, and writes where it was told to; it starts no program and connects to nobody. Where commands of others
-are run (``--via``, ``--exec``) there is none, for they would have it too.
+that it follows, and writes where it was told to; it starts no program and connects to nobody. What it needs started
+another process starts: see ``live.sources.starter``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ KERNEL = ("/proc", "/sys")
 CAPTURING = (socket.AF_PACKET, socket.AF_NETLINK)
 """Sockets by which interfaces are opened, and asked for what they are."""
 
-RESTARTING = ("execve", "execveat")
+STARTING = ("execve", "sendmsg", "bind")
+"""To run what captures, hand on its descriptors, and have it bind itself to an interface."""
 
 
 class Confinement(NamedTuple):
@@ -39,22 +40,23 @@ class Confinement(NamedTuple):
     is_filtered: bool
 
 
-def confine_loop(reads: Iterable[str], writes: Iterable[str], *, restarts_capture: bool) -> Confinement:
-    """Of the loop. ``reads``, ``writes``: directories. ``restarts_capture``: it may start its own program again, to
-    capture. Raises OSError.
-    """
+def confine_loop(reads: Iterable[str], writes: Iterable[str]) -> Confinement:
+    """Of the loop. ``reads``, ``writes``: directories. Raises OSError."""
     abi = landlock.restrict(
         [
-            *_program(RUN if restarts_capture else READ),
-            *((path, READ) for path in CLOCK),
+            *_program(READ),
+            *((path, READ) for path in (*CLOCK, *reads)),
             *DEVICES.items(),
-            *((path, READ) for path in (*(KERNEL if restarts_capture else ()), *reads)),
             *((path, WRITE) for path in writes),
         ]
     )
-    if restarts_capture:
-        return Confinement(abi, seccomp.refuse((*RESTARTING, "bind"), CAPTURING))
     return Confinement(abi, seccomp.refuse((), ()))
+
+
+def confine_starter() -> Confinement:
+    """Of the process that starts what captures, and may run Python and this program alone. Raises OSError."""
+    abi = landlock.restrict([*_program(RUN), *((path, READ) for path in (*CLOCK, *KERNEL)), *DEVICES.items()])
+    return Confinement(abi, seccomp.refuse(STARTING, CAPTURING))
 
 
 def confine_capture() -> Confinement:
