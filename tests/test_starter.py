@@ -23,7 +23,7 @@ from tests.test_signals import incidents_in
 from tests.test_watch import fault
 
 SLEEPS = CommandLaunch(("sleep", "100"), is_heard=False)
-SPEAKS = CommandLaunch(("sh", "-c", 'echo "$TOLD $OTHER"; echo on its errors >&2; exit 3'), told=("TOLD",))
+SPEAKS = CommandLaunch(("sh", "-c", 'echo "$TOLD $OTHER"; echo on its errors >&2; exit 3'), variables=("TOLD",))
 MISSING = CommandLaunch(("/nowhere/program",))
 
 

@@ -20,7 +20,7 @@ RUNNING = 8
 TERM_SECONDS, LOOK_SECONDS = 0.2, 0.02
 """At the end: from SIGTERM to SIGKILL, and how often it is looked meanwhile."""
 
-TOLD = tuple(f"INSPECTOR_{name}" for name in ("INCIDENT", "AT", "SERVICE", "CONNECTIONS", "SUMMARY", "EVIDENCE"))
+VARIABLES = tuple(f"INSPECTOR_{name}" for name in ("INCIDENT", "AT", "SERVICE", "CONNECTIONS", "SUMMARY", "EVIDENCE"))
 """What it is told, in its environment."""
 
 SAID_SECONDS = 60.0
@@ -37,7 +37,7 @@ class Execution:
             raise UsageError(f"--exec {command}: {error}") from None
         if not words:
             raise UsageError("--exec: no command")
-        self.launch = CommandLaunch(tuple(words), is_heard=False, told=TOLD)
+        self.launch = CommandLaunch(tuple(words), is_heard=False, variables=VARIABLES)
         self.starts: Starts = started_here
         self._running: list[Child] = []
         self._troubles: Counter[str] = Counter()
@@ -52,7 +52,7 @@ class Execution:
         summary, connections = incident.summary, " ".join(incident.connections)
         values = (incident.id, incident.at, incident.service, connections, summary, evidence)
         try:
-            self._running.append(self.starts(self.launch, dict(zip(TOLD, values, strict=True))))
+            self._running.append(self.starts(self.launch, dict(zip(VARIABLES, values, strict=True))))
         except OSError as error:
             self._troubles[f"--exec {self.launch.words[0]}: {error.strerror}"] += 1
         except StarterEnded as error:

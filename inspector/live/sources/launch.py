@@ -70,12 +70,12 @@ def started_here(launch: Launch, values: Mapping[str, str]) -> Child:
 
 class CommandLaunch(NamedTuple):
     """A command of somebody's; no shell runs it. ``is_heard``: its standard output and its standard error are its
-    descriptors; else nobody reads them. ``told``: variables that may be set for it.
+    descriptors; else nobody reads them. ``variables``: those that may be set for it.
     """
 
     words: tuple[str, ...]
     is_heard: bool = True
-    told: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
     @property
     def is_own(self) -> bool:
@@ -92,7 +92,7 @@ class CommandLaunch(NamedTuple):
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
-                env={**os.environ, **{name: values[name] for name in self.told if name in values}},
+                env={**os.environ, **{name: values[name] for name in self.variables if name in values}},
                 start_new_session=True,
                 preexec_fn=dying_with_this(),
             )

@@ -124,9 +124,9 @@ class StartedChild:
 
     def wait(self, seconds: float) -> int | None:
         if self._status is None and select.select([self._ended], [], [], seconds)[0]:
-            told = os.read(self._ended, STATUS.size)
+            octets = os.read(self._ended, STATUS.size)
             # where nothing is told the starter has ended, and the kernel has killed what it started
-            self._status = STATUS.unpack(told)[0] if told else KILLED
+            self._status = STATUS.unpack(octets)[0] if octets else KILLED
             os.close(self._ended)
         return self._status
 

@@ -93,10 +93,10 @@ def serve(connection: socket.socket, launches: Sequence[Launch], prepare: Callab
 
 def _hold_only(descriptor: int) -> None:
     """Nothing that the parent has open stays open here: a capture on its standard input would never end."""
-    for held in map(int, os.listdir("/proc/self/fd")):
-        if held != descriptor:
+    for other in map(int, os.listdir("/proc/self/fd")):
+        if other != descriptor:
             with contextlib.suppress(OSError):
-                os.close(held)
+                os.close(other)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nowhere, standard)
@@ -115,7 +115,7 @@ class _Serving:
         self._is_settled = False
 
     def run(self) -> None:
-        asked = self._connection.fileno()
+        requests = self._connection.fileno()
         woken, wakes = os.pipe()
         for descriptor in (woken, wakes):
             os.set_blocking(descriptor, False)
@@ -124,11 +124,11 @@ class _Serving:
                 signal.signal(number, lambda number, frame: None)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         while True:
-            ready = select.select([asked, woken], [], [])[0]
+            ready = select.select([requests, woken], [], [])[0]
             if woken in ready:
                 os.read(woken, 4096)
             self._tell_ended()
-            if asked in ready and not self._answer():
+            if requests in ready and not self._answer():
                 break
         for child, _ in self._children.values():
             child.send(signal.SIGKILL)
@@ -137,8 +137,8 @@ class _Serving:
     def _answer(self) -> bool:
         """False where nobody asks any more, or what is asked is none of ours."""
         try:
-            asked = self._connection.recv(MESSAGE_BYTES)
-            request: StarterRequest = msgspec.convert(json.loads(asked), StarterRequest)
+            octets = self._connection.recv(MESSAGE_BYTES)
+            request: StarterRequest = msgspec.convert(json.loads(octets), StarterRequest)
             match request:
                 case StartRequest(launch, values):
                     self._start(self._launches[launch], values)
