@@ -130,19 +130,20 @@ def watch_command(
         list_interfaces()
         return
     name_scarcity()
-    from inspector.cli.confinement import confine_watch
-    from inspector.live.garbage import collect_rarely
     from inspector.live.host.supervisor import Supervisor
     from inspector.live.outputs.execution import Execution
-    from inspector.live.outputs.line_queue import LineQueue
-    from inspector.live.outputs.lines import LinePrinter
-    from inspector.live.outputs.metrics import Metrics
 
     execution = Execution(execute) if execute else None
     supervisor = Supervisor(os.environ)
     opened, capture = begin(
         options, 0 if options.piped else None, metrics=metrics_path, keeps_journal=True, execution=execution
     )
+    from inspector.cli.confinement import confine_watch
+    from inspector.live.garbage import collect_rarely
+    from inspector.live.outputs.line_queue import LineQueue
+    from inspector.live.outputs.lines import LinePrinter
+    from inspector.live.outputs.metrics import Metrics
+
     confine_watch(  # before any thread is started: each is confined by itself
         capture,
         opened,

@@ -49,17 +49,19 @@ def begin(
     descriptor of a capture; ``keeps_journal``: also where none is named; ``packages``: what is needed then beside the
     capture itself; ``execution``: what else is started. Raises InspectorError.
     """
-    import cryptography.x509  # noqa: F401 - all that is needed is loaded while this process may still read it
-
-    import inspector.live.outputs.lines  # noqa: F401
     from inspector.live.sources.open_sources import prepared
-    from inspector.live.update import Keeping
 
     plan = LivePlan(options.request(piped), options.generation, options.logs)
     if plan.request.is_open_to_choice:
         plan = by_this_machine(plan)
     let_signals_end()
-    ready = prepared(plan.request, os.environ, execution)
+    ready = prepared(plan.request, os.environ, execution)  # before what follows: its copy of this process stays small
+
+    import cryptography.x509  # noqa: F401 - all that is needed is loaded while this process may still read it
+
+    import inspector.live.outputs.lines  # noqa: F401
+    from inspector.live.update import Keeping
+
     keeping = Keeping()
     if plan.logs:
         from inspector.live.sources.growing import GrowingLogs

@@ -180,7 +180,7 @@ def _confinement() -> Iterator[Check]:
     else:
         yield Check("note", "this kernel offers no Landlock: which files watch may open its user alone decides")
     if is_filtered:
-        yield Check("good", "a filter of system calls: watch, begun as root, starts nothing and connects nowhere")
+        yield Check("good", "a filter of system calls: what parses in watch starts nothing and connects nowhere")
     else:
         yield Check("note", "there is no filter of system calls for this machine")
 
