@@ -30,7 +30,8 @@ def analyze(
     """The analysis document of some captures, read as one story; the same that ``inspector analyze -T json`` writes.
 
     ``vips``: (host, port) of the services to look at, all by default. ``logs``: of Puppet Server or HAProxy.
-    ``key_logs``: to open encrypted handshakes with. Raises UnreadableError where no input is a capture, UsageError
+    ``key_logs``: to open encrypted handshakes with; a process that holds secrets, also a capture's own, leaves no core
+    dump from then on. Raises UnreadableError where no input is a capture, UsageError
     where a key log cannot be read.
     """
     from inspector.extract.processes import add_logs, extract

@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ def namespaces() -> None:
 class Watch:
     """The command in a namespace, with its lines."""
 
-    def __init__(self, namespace: str, *options: str) -> None:
-        words = ["ip", "netns", "exec", namespace, sys.executable, "-m", "inspector", "watch", *options]
+    def __init__(self, namespace: str, *options: str, by: Sequence[str] = ()) -> None:
+        """``by``: a command that runs it."""
+        words = ["ip", "netns", "exec", namespace, *by, sys.executable, "-m", "inspector", "watch", *options]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent)
         self.lines: list[dict[str, Any]] = []
         self.errors: list[str] = []
@@ -82,13 +84,19 @@ class Watch:
     def has_told(self, text: str, seconds: float = 10) -> bool:
         return until(lambda: any(text in line.get("text", "") for line in list(self.lines)), seconds)
 
+    def starter(self) -> int:
+        """What starts others for it."""
+        (starter,) = children(self.process.pid)
+        return starter
+
     def children(self) -> list[int]:
-        return [
-            int(word)
-            for word in subprocess.run(
-                ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False
-            ).stdout.split()
-        ]
+        """What its starter started."""
+        return children(self.starter())
+
+
+def children(process: int) -> list[int]:
+    words = ["pgrep", "-P", str(process)]
+    return [int(word) for word in subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()]
 
 
 @pytest.fixture
@@ -169,6 +177,102 @@ def test_who_parses_is_not_root_and_cannot_become_it(namespace: str) -> None:
     finally:
         watch.end()
     assert not Path(f"/proc/{sniffer}").exists()
+
+
+OF_ANOTHER_USER = [
+    *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"),
+    *("--inh-caps", "+net_raw", "--ambient-caps", "+net_raw", "--bounding-set", "-all,+net_raw"),
+]
+"""As systemd starts the unit: an ordinary user with one capability."""
+
+IN_SIGHT = """
+mount --bind "$1" "$2" && mount -t tmpfs -o mode=755 none "$3" && mkdir -p "$1" && mount --bind "$2" "$1" || exit
+shift 3
+exec "$@"
+"""
+
+
+def in_sight(folder: Path) -> list[str]:
+    """A command behind which anybody may read Python, wherever it lies: in a mount namespace, that ``ip netns exec``
+    has made.
+    """
+    python = Path(sys.base_prefix)
+    closed = [parent for parent in (*reversed(python.parents), python) if not parent.stat().st_mode & stat.S_IXOTH]
+    here = [
+        parent for parent in (CAPTURES.parent, *CAPTURES.parent.parents) if not parent.stat().st_mode & stat.S_IXOTH
+    ]
+    if here or shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv, and a checkout where anybody may read")
+    return ["sh", "-c", IN_SIGHT, "sh", str(python), str(folder), str(closed[0])] if closed else []
+
+
+def rights(process: int) -> tuple[set[str], list[int], str, str]:
+    """User and group ids; capabilities inherited, permitted, effective and ambient; whether it may gain any; filters of
+    system calls.
+    """
+    status = status_of(process)
+    capabilities = [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
+    return (
+        {*status["Uid"].split(), *status["Gid"].split()},
+        capabilities,
+        status["NoNewPrivs"],
+        status["Seccomp_filters"],
+    )
+
+
+RAW, SEARCH, WRITE = 1 << 13, 1 << 2, 1 << 1
+FOUND = {
+    "root": ("65534", 0, RAW, RAW),
+    "-Z root": ("0", WRITE, RAW | SEARCH, RAW),
+    "the unit": ("65534", 0, RAW, RAW),
+}
+"""Who it runs as, and what is permitted to the process that parses, the starter, and the one that captures."""
+
+
+@pytest.mark.skipif(not seccomp.is_offered(), reason="no filters of system calls here")
+@pytest.mark.parametrize("how", FOUND)
+def test_rights_are_split(namespace: str, tmp_path: Path, how: str) -> None:
+    """Also where one that captures was started anew."""
+    options = ["-Z", "root"] if how == "-Z root" else []
+    by = [*in_sight(tmp_path), *(OF_ANOTHER_USER if how == "the unit" else [])]
+    watch = Watch(namespace, "-i", "two", "--no-journal", *options, by=by)
+    user, parses, starts, captures = FOUND[how]
+    try:
+        assert until(lambda: any("confined by" in line for line in watch.errors))
+        starter = watch.starter()
+        for filters in ("1", "2"):  # once the starter is confined, what it starts is by its filter as well
+            assert until(lambda: [rights(one)[3] for one in watch.children()] == [filters], 10)  # noqa: B023
+            (sniffer,) = watch.children()
+            assert rights(watch.process.pid) == ({user}, [0, parses, parses, 0], "1", "1")
+            assert rights(starter) == ({user}, [0, starts, starts, 0], "1", "1")
+            assert rights(sniffer) == ({user}, [0, captures, captures, 0], "1", filters)
+            os.kill(sniffer, signal.SIGKILL)
+            assert watch.has_told("is started again in")
+            assert until(lambda: not Path(f"/proc/{sniffer}").exists())  # noqa: B023
+    finally:
+        watch.end()
+    assert not Path(f"/proc/{starter}").exists()
+
+
+@pytest.mark.parametrize("how", ["root", "-Z root"])
+def test_commands_have_the_rights_of_the_user_and_the_parser_none(namespace: str, how: str) -> None:
+    options = ["-Z", "root"] if how == "-Z root" else []
+    watch = Watch(namespace, "-i", "two", "--via", "sleep 100", "--exec", "true", "--no-journal", *options)
+    try:
+        assert until(lambda: any("confined by" in line for line in watch.errors))
+        assert any("the commands that it was given are not confined" in line for line in watch.errors)
+        (command,) = [one for one in watch.children() if b"sleep" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        everything = int(status_of(os.getpid())["CapBnd"], 16)
+        user, may = ("65534", 0) if how == "root" else ("0", everything)
+        parser = status_of(watch.process.pid)
+        assert int(parser["CapPrm"], 16) == (0 if how == "root" else WRITE)
+        assert (parser["NoNewPrivs"], parser["Seccomp"]) == ("1", "2" if seccomp.is_offered() else "0")
+        assert rights(command)[1] == [0, may, may, 0]
+        assert set(status_of(command)["Uid"].split()) == {user}
+        assert status_of(command)["Seccomp"] == status_of(os.getpid())["Seccomp"]
+    finally:
+        watch.end()
+    assert not Path(f"/proc/{command}").exists()
 
 
 @pytest.mark.parametrize("by", ["libpcap", "scapy"])

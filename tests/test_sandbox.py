@@ -18,8 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from inspector.live.host import landlock, seccomp
-from inspector.live.host.seccomp import ALLOW, EXECUTE, MACHINES, NEVER, REFUSE, SOCKET, X32, CallNumbers, program
+from inspector.live.host import landlock, sandbox, seccomp
+from inspector.live.host.doctor import _confinement
+from inspector.live.host.seccomp import ALLOW, MACHINES, REFUSE, REFUSED, SEND_TO, SOCKET, X32, CallNumbers, program
+from inspector.live.sources.interface import InterfaceSource
+from inspector.live.sources.sniff_messages import CaptureConfined, encoded
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH_AS_USUAL
@@ -31,14 +34,17 @@ IN_TREE = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
 
 TRIED = """
 import ctypes, errno, json, os, socket, subprocess, sys, threading
-from inspector.live.host.sandbox import confine_capture, confine_loop
+from inspector.live.host.sandbox import confine_capture, confine_loop, confine_starter
 
 reads, writes, elsewhere, as_what = sys.argv[1:]
 server = socket.create_server(("127.0.0.1", 0))
+receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+receiver.bind(f"{elsewhere}/socket")
+before, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 if as_what == "loop":
-    confine_loop([reads], [writes], restarts_capture=False)
-elif as_what == "loop that restarts":
-    confine_loop([reads], [writes], restarts_capture=True)
+    confine_loop([reads], [writes])
+elif as_what == "starter":
+    confine_starter()
 elif as_what == "capture":
     confine_capture()
 
@@ -70,6 +76,10 @@ def connect():
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
         client.connect(server.getsockname())
 
+def speak_unix():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x", f"{elsewhere}/socket")
+
 def write(folder, name="new"):
     with open(f"{folder}/{name}", "w") as out:
         out.write("x")
@@ -94,8 +104,14 @@ print(json.dumps({
     "read /etc/passwd": answer(lambda: open("/etc/passwd").read()),
     "load what is loaded late": answer(load),
     "start a program": answer(lambda: subprocess.run(["/bin/true"], check=True)),
+    "start our own Python": answer(lambda: subprocess.run([sys.executable, "-c", ""], check=True)),
     "connect": answer(connect),
     "speak UDP": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
+    "make a UDP socket": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+    "write to a Unix socket": answer(speak_unix),
+    "write to another by one that is open": answer(lambda: before.sendto(b"x", f"{elsewhere}/socket")),
+    "pass a file on": answer(lambda: socket.send_fds(before, [b"x"], [0])),
+    "speak to whom it is connected with": answer(lambda: before.send(b"x")),
     "change rights elsewhere": answer(lambda: os.chmod(f"{elsewhere}/file", 0o777)),
     "be root of a namespace": answer(enter_user_namespace),
     "start a thread": answer(lambda: threading.Thread(target=int).start()),
@@ -144,8 +160,14 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
         "read /etc/passwd": "EACCES",
         "load what is loaded late": "done",
         "start a program": "EPERM",
+        "start our own Python": "EPERM",
         "connect": "EPERM",
         "speak UDP": "EPERM",
+        "make a UDP socket": "EPERM",
+        "write to a Unix socket": "EPERM",
+        "write to another by one that is open": "EPERM",
+        "pass a file on": "EPERM",
+        "speak to whom it is connected with": "done",
         "change rights elsewhere": "EPERM",
         "be root of a namespace": "EPERM",
         "start a thread": "done",
@@ -157,13 +179,13 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
 
 @needs_landlock
 @needs_filter
-def test_a_loop_that_restarts_its_capture_runs_its_own_python_alone(tmp_path: Path) -> None:
-    answers = tried("loop that restarts", tmp_path)
-    assert answers["write where told"] == "done"
-    assert {answers[act] for act in ("read elsewhere", "write elsewhere", "remove elsewhere", "read /etc/passwd")} == {
-        "EACCES"
-    }
-    assert {answers[act] for act in ("connect", "look into others", "load into the kernel")} == {"EPERM"}
+def test_what_starts_the_capture_runs_our_own_python_alone(tmp_path: Path) -> None:
+    answers = tried("starter", tmp_path)
+    refused = ("write where told", "read elsewhere", "write elsewhere", "remove elsewhere", "read /etc/passwd")
+    assert {answers[act] for act in (*refused, "start a program")} == {"EACCES"}
+    assert {answers[act] for act in ("connect", "make a UDP socket", "write to a Unix socket")} == {"EPERM"}
+    assert {answers[act] for act in ("look into others", "load into the kernel")} == {"EPERM"}
+    assert {answers[act] for act in ("start our own Python", "pass a file on")} == {"done"}
 
 
 @needs_landlock
@@ -172,9 +194,8 @@ def test_the_process_that_captures_writes_nothing_and_starts_nothing(tmp_path: P
     answers = tried("capture", tmp_path)
     refused = ("write where told", "write elsewhere", "read what is followed", "read elsewhere", "read /etc/passwd")
     assert {answers[act] for act in refused} == {"EACCES"}
-    assert {answers[act] for act in ("start a program", "connect", "look into others", "load into the kernel")} == {
-        "EPERM"
-    }
+    refused = ("start a program", "connect", "make a UDP socket", "write to a Unix socket", "look into others")
+    assert {answers[act] for act in (*refused, "load into the kernel")} == {"EPERM"}
 
 
 def test_without_it_all_that_can_be_done(tmp_path: Path) -> None:
@@ -183,7 +204,8 @@ def test_without_it_all_that_can_be_done(tmp_path: Path) -> None:
     assert {answers[act] for act in ("write elsewhere", "read elsewhere", "remove elsewhere", "read /etc/passwd")} == {
         "done"
     }
-    assert answers["start a program"] == "done"
+    spoken = ("speak UDP", "write to a Unix socket", "write to another by one that is open", "pass a file on")
+    assert {answers[act] for act in ("start a program", *spoken)} == {"done"}
 
 
 def test_a_kernel_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,10 +216,10 @@ def test_a_kernel_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
 HOLDS = {seccomp.EQUAL: operator.eq, seccomp.AT_LEAST: operator.ge, seccomp.ANY_OF: operator.and_}
 
 
-def result(machine: CallNumbers, architecture: int, number: int, argument: int = 0) -> int:
+def result(machine: CallNumbers, architecture: int, number: int, argument: int = 0, address: int = 0) -> int:
     """What the kernel would return: the filter, run."""
-    words = {0: number, 4: architecture, 16: argument}
-    instructions = program(machine, [numbers[machine.column] for numbers in (NEVER | EXECUTE).values()], [1, 17])
+    words = {0: number, 4: architecture, 16: argument, 48: address & 0xFFFFFFFF, 52: address >> 32}
+    instructions = program(machine, [numbers[machine.column] for numbers in REFUSED.values()], [1, 17])
     at, accumulator = 0, 0
     for _ in range(len(instructions)):
         code, yes, no, k = instructions[at]
@@ -215,10 +237,15 @@ def result(machine: CallNumbers, architecture: int, number: int, argument: int =
 def test_the_filter_refuses_what_it_should_on_every_machine(name: str) -> None:
     machine = MACHINES[name]
     column = machine.column
-    for numbers in (NEVER | EXECUTE).values():
+    for numbers in REFUSED.values():
         assert result(machine, machine.architecture, numbers[column]) == REFUSE
     assert [result(machine, machine.architecture, SOCKET[column], family) for family in (1, 17, 2, 10)] == [
         ALLOW,
+        ALLOW,
+        REFUSE,
+        REFUSE,
+    ]
+    assert [result(machine, machine.architecture, SEND_TO[column], 3, address) for address in (0, 1, 1 << 32)] == [
         ALLOW,
         REFUSE,
         REFUSE,
@@ -247,7 +274,7 @@ def place() -> Iterator[Path]:
     ("further", "said"),
     [
         ((), "confined by"),
-        (("--exec", "true"), "not confined: --exec starts programs"),
+        (("--exec", "true"), "confined by"),
         (("--no-sandbox",), "not confined: --no-sandbox"),
     ],
 )
@@ -267,13 +294,12 @@ def test_watch_says_what_holds(place: Path, further: tuple[str, ...], said: str)
     assert list((place / "in").iterdir())
 
 
-REFUSED = """
-import os, sys
+REFUSING = """
+import os, socket, sys
 from inspector.live.host import landlock, seccomp
 calls = [landlock.CREATE_RULESET, landlock.ADD_RULE, landlock.RESTRICT_SELF]
-seccomp.NEVER = {call: (call, call) for call in calls}
-seccomp.CONNECT = {"bind": (49, 200)}
-assert seccomp.refuse(starts_programs=True, captures=True)
+seccomp.REFUSED = {str(call): (call, call) for call in calls}
+assert seccomp.refuse((), (socket.AF_UNIX,))
 os.execv(sys.executable, sys.argv[1:])
 """
 
@@ -283,7 +309,7 @@ def test_where_a_service_manager_refuses_landlock(place: Path) -> None:
     """As one does that does not know it: the rest holds, and nothing is killed."""
     command = [*WATCH_AS_USUAL, "-", "--findings-only", "--journal", str(place / "j.sqlite")]
     done = subprocess.run(
-        [sys.executable, "-c", REFUSED, *command],
+        [sys.executable, "-c", REFUSING, *command],
         input=capture(fault(3).flows),
         capture_output=True,
         timeout=120,
@@ -302,21 +328,71 @@ def test_the_unit_lets_it_confine_itself() -> None:
     assert allowed == ["@system-service", "landlock_create_ruleset landlock_add_rule landlock_restrict_self"]
 
 
+AROUND = """
+import os, sys
+from inspector.live.host.sandbox import confine_loop
+confine_loop([], [])
+import sqlite3
+assert os.getcwd() in sys.path
+print(os.access(".", os.R_OK) and open("secret").read())
+"""
+
+
+@needs_landlock
+def test_where_it_was_started_is_not_read(tmp_path: Path) -> None:
+    """Though ``python -m`` looks for modules there."""
+    (tmp_path / "secret").write_text("told")
+    (tmp_path / "started.py").write_text(AROUND)
+    done = subprocess.run(
+        [sys.executable, "-m", "started"], capture_output=True, timeout=60, check=False, env=IN_TREE, cwd=tmp_path
+    )
+    assert b"PermissionError" in done.stderr
+    assert b"told" not in done.stdout
+
+
+def test_a_capture_without_confinement_is_told() -> None:
+    source = InterfaceSource("eth0", "tcp", None)
+    source.line(encoded(CaptureConfined(7, True)).encode())
+    assert not source.news
+    source.line(encoded(CaptureConfined(problem="Operation not permitted")).encode())
+    assert list(source.news) == ["eth0: what captures it is not confined: Operation not permitted"]
+    assert source.unconfined
+
+
+def test_the_doctor_tries_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sandbox.tried() == (landlock.version(), seccomp.is_offered())
+
+    def fail() -> sandbox.Confinement:
+        raise OSError(errno.E2BIG, "too many")
+
+    monkeypatch.setattr(sandbox, "confine_capture", fail)
+    assert [check.state for check in _confinement()] == ["bad"]
+    (text,) = [check.text for check in _confinement()]
+    assert text == f"watch cannot be confined here: {os.strerror(errno.E2BIG)}"
+
+
 HELD = """
 import ctypes, os, resource, sys
-from inspector.secrets.inputs import read_inputs
-read_inputs(sys.argv[1:], [], lambda prompt: "")
+from inspector.secrets.inputs import Supply, read_inputs
+inputs = read_inputs(sys.argv[2:], [], lambda prompt: "")
+Supply(inputs).take([bytes.fromhex(sys.argv[1])] if sys.argv[1] else [], 0, "capture")
 print(resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 """
 
 
-@pytest.mark.parametrize("holds_keys", [False, True])
-def test_whoever_holds_keys_leaves_no_core_dump(tmp_path: Path, holds_keys: bool) -> None:
+@pytest.mark.parametrize(
+    ("gives_keys", "block", "holds_keys"),
+    [(False, b"", False), (False, b"NLKS\0\0\0\0", False), (True, b"", True), (False, b"KSLT\0\0\0\0", True)],
+    ids=["none", "other secrets", "a key log", "a capture's own"],
+)
+def test_whoever_holds_keys_leaves_no_core_dump(
+    tmp_path: Path, gives_keys: bool, block: bytes, holds_keys: bool
+) -> None:
     (tmp_path / "keys").write_text("")
-    keys = [str(tmp_path / "keys")] if holds_keys else []
+    keys = [str(tmp_path / "keys")] if gives_keys else []
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     done = subprocess.run(
-        [sys.executable, "-c", HELD, *keys],
+        [sys.executable, "-c", HELD, block.hex(), *keys],
         capture_output=True,
         check=True,
         timeout=60,

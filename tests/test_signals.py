@@ -256,7 +256,7 @@ def test_commands_that_do_not_end(tmp_path: Path) -> None:
     execute = f'sh -c "{DEAF} while :; do sleep 1; done"'
     journal = tmp_path / "j.sqlite"
     with Run([*WATCH, "--journal", str(journal), "--via", via, "--exec", execute]) as run:
-        assert until(lambda: incidents_in(journal) == 3 and len(run.left()) >= 4)
+        assert until(lambda: incidents_in(journal) == 3 and len(run.left()) >= 5)
         status, seconds = run.end()
         assert status == 143
         assert seconds < SECONDS
@@ -280,7 +280,7 @@ def test_commands_end_with_a_watch_that_is_killed(tmp_path: Path) -> None:
     deaf = f"{sys.executable} {script}"
     journal = tmp_path / "j.sqlite"
     with Run([*WATCH, "--journal", str(journal), "--via", f"{deaf} {path}", "--exec", deaf]) as run:
-        assert until(lambda: incidents_in(journal) == 3 and len(run.left()) == 4)
+        assert until(lambda: incidents_in(journal) == 3 and len(run.left()) == 5)  # and what started them
         assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
         assert until(lambda: run.left() == [], 2)
 

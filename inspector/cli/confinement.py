@@ -20,23 +20,31 @@ def confine_watch(
     reads: Sequence[str],
     writes: Sequence[str],
     folders: Sequence[str],
-    unless: str,
+    is_wanted: bool,
 ) -> None:
     """Confine this process, or say why not. ``reads``: files that are followed; ``writes``: that are written, beside
-    the journal; ``folders``: in which files are made. ``unless``: the option that speaks against it.
+    the journal; ``folders``: in which files are made. ``is_wanted``: False where an option speaks against it.
     """
+    from inspector.live.host.privileges import CAP_DAC_OVERRIDE, keep_only
     from inspector.live.host.sandbox import confine_loop
 
-    if unless:
-        why = "" if unless == "--no-sandbox" else " starts programs, and what binds this process would bind them"
-        click.echo(f"inspector: not confined: {unless}{why}", err=True)
+    interfaces = [source for source in opened.sources if isinstance(source, InterfaceSource)]
+    for source in interfaces:
+        if source.unconfined:
+            click.echo(
+                safe_text(f"inspector: what captures {source.name} is not confined: {source.unconfined}", 500), err=True
+            )
+    if opened.unconfined:
+        click.echo(f"inspector: what starts the capture is not confined: {opened.unconfined}", err=True)
+    if not is_wanted:
+        click.echo("inspector: not confined: --no-sandbox", err=True)
         return
     journal = capture.keeping.journal
     files = [*writes, *([journal.path] if journal is not None else [])]
     written = sorted({*map(_folder, files), *map(os.path.abspath, folders)})
-    restarts = opened.account is None and any(isinstance(source, InterfaceSource) for source in opened.sources)
     try:
-        confinement = confine_loop(map(_folder, reads), written, restarts_capture=restarts)
+        keep_only((CAP_DAC_OVERRIDE,) if os.geteuid() == 0 else ())  # root writes where it was told to
+        confinement = confine_loop(map(_folder, reads), written)
     except OSError as error:
         click.echo(f"inspector: not confined: {error.strerror or error}", err=True)
         return
@@ -48,8 +56,9 @@ def confine_watch(
         click.echo("inspector: not confined: this kernel has neither Landlock nor filters of system calls", err=True)
         return
     where = f"it writes below {', '.join(map(path_text, written))} alone" if written else "it writes no file"
-    kept = ", and keeps what it captures by" if restarts else ""
-    click.echo(safe_text(f"inspector: confined by {' and '.join(means)}: {where}{kept}", 1_000), err=True)
+    if opened.starter is not None and opened.starter.has_commands:
+        where += "; the commands that it was given are not confined"
+    click.echo(safe_text(f"inspector: confined by {' and '.join(means)}: {where}", 1_000), err=True)
 
 
 def _folder(path: str) -> str:

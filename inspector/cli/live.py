@@ -18,7 +18,7 @@ from inspector.cli.live_start import begin, loaded_before, name_scarcity
 from inspector.cli.open import keys_from_terminal, require_screen
 from inspector.cli.options import ascii_option, settings_option
 from inspector.cli.streams import unbuffered_output
-from inspector.errors import OutputError, UsageError
+from inspector.errors import InspectorError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from inspector.live.live_capture import LiveCapture
@@ -96,6 +96,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
             status = app.run()
     finally:
         listening.close()
+        opened.close()
     if app.problem:
         raise UsageError(app.problem)
     raise SystemExit(ending.status or status or 0)
@@ -129,24 +130,27 @@ def watch_command(
         list_interfaces()
         return
     name_scarcity()
-    from inspector.cli.confinement import confine_watch
-    from inspector.live.garbage import collect_rarely
     from inspector.live.host.supervisor import Supervisor
     from inspector.live.outputs.execution import Execution
+
+    execution = Execution(execute) if execute else None
+    supervisor = Supervisor(os.environ)
+    opened, capture = begin(
+        options, 0 if options.piped else None, metrics=metrics_path, keeps_journal=True, execution=execution
+    )
+    from inspector.cli.confinement import confine_watch
+    from inspector.live.garbage import collect_rarely
     from inspector.live.outputs.line_queue import LineQueue
     from inspector.live.outputs.lines import LinePrinter
     from inspector.live.outputs.metrics import Metrics
 
-    execution = Execution(execute) if execute else None
-    supervisor = Supervisor(os.environ)
-    opened, capture = begin(options, 0 if options.piped else None, metrics=metrics_path, keeps_journal=True)
     confine_watch(  # before any thread is started: each is confined by itself
         capture,
         opened,
         reads=(*(capture.keeping.logs.paths if capture.keeping.logs is not None else ()), *options.key_logs),
         writes=tuple(path for path in (options.path, metrics_path) if path),
         folders=(options.incidents,) if options.incidents else (),
-        unless="--no-sandbox" if no_sandbox else "--exec" if execute else "--via" if options.commands else "",
+        is_wanted=not no_sandbox,
     )
     faulthandler.enable()  # a watchdog ends what hangs by SIGABRT: where it hung is worth knowing
     queue = LineQueue(unbuffered_output())
@@ -183,12 +187,15 @@ def watch_command(
             capture.settle(lines)
     finally:
         capture.close()
+        opened.close()
     try:
         queue.drain()
     except OutputError as error:
         lines.output_error = lines.output_error or error
     if ended:
         raise SystemExit(ended[0])
+    if opened.starter is not None and opened.starter.has_ended:
+        raise InspectorError("the process that starts what captures has ended")
     if lines.output_error is not None:
         raise lines.output_error
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
     from inspector.findings.machine import Machine
     from inspector.live.live_capture import LiveCapture
-    from inspector.live.sources.open_sources import OpenedSource, Request
+    from inspector.live.outputs.execution import Execution
+    from inspector.live.sources.open_sources import OpenedSource, ReadySource, Request
     from inspector.live.update import Keeping
 
 
@@ -42,18 +43,24 @@ def begin(
     metrics: str | None = None,
     keeps_journal: bool = False,
     packages: tuple[str, ...] = (),
+    execution: Execution | None = None,
 ) -> tuple[OpenedSource, LiveCapture]:
     """Open what the options ask for, and say what is done. From then on this process has no rights. ``piped``: the
     descriptor of a capture; ``keeps_journal``: also where none is named; ``packages``: what is needed then beside the
-    capture itself. Raises InspectorError.
+    capture itself; ``execution``: what else is started. Raises InspectorError.
     """
-    import inspector.live.outputs.lines  # noqa: F401 - loaded while this process may still read it
     from inspector.live.host.preloading import SECRETS
-    from inspector.live.update import Keeping
+    from inspector.live.sources.open_sources import prepared
 
     plan = LivePlan(options.request(piped), options.generation, options.logs)
     if plan.request.is_open_to_choice:
         plan = by_this_machine(plan)
+    let_signals_end()
+    ready = prepared(plan.request, os.environ, execution)  # before what follows: its copy of this process stays small
+
+    import inspector.live.outputs.lines  # noqa: F401 - loaded while this process may still read it
+    from inspector.live.update import Keeping
+
     keeping = Keeping()
     if plan.logs:
         from inspector.live.sources.growing import GrowingLogs
@@ -67,10 +74,9 @@ def begin(
     journal = options.journal
     if journal is None and keeps_journal and not options.no_journal:
         journal = _place_for_journal(plan.request)
-    let_signals_end()
     if keeping.keys is not None:
         packages += SECRETS
-    opened = _opened(plan.request, packages)
+    opened = _opened(ready, packages)
     return opened, _prepared(opened, plan, options, keeping, metrics=metrics, journal=journal)
 
 
@@ -122,20 +128,20 @@ def by_this_machine(plan: LivePlan) -> LivePlan:
     return replace(plan, request=replace(plan.request, interfaces=host.interfaces, vips=tuple(addressed)))
 
 
-def _opened(request: Request, packages: tuple[str, ...]) -> OpenedSource:
+def _opened(ready: ReadySource, packages: tuple[str, ...]) -> OpenedSource:
     from inspector.live.host.preloading import preload, program
     from inspector.live.host.privileges import denied
-    from inspector.live.sources.open_sources import becomes, opened
+    from inspector.live.sources.open_sources import opened
     from inspector.text.safe import safe_text
 
-    who = becomes(request, os.environ)
+    who = ready.account
     hidden = denied(who, program()) if who is not None else []
     if who is not None and hidden:
         click.echo(
             f"inspector: {who.name} may not read {hidden[0]}: everything is loaded before rights are given up", err=True
         )
         preload(packages)
-    source = opened(request, os.environ)
+    source = opened(ready)
     for one in source.sources:
         if one.state == "lost":
             click.echo(f"inspector: {safe_text(one.text)}", err=True)
@@ -196,6 +202,7 @@ def _prepared(
         if capture is None:
             for source in opened.sources:
                 source.stop()
+            opened.close()
             if keeping.journal is not None:
                 keeping.journal.close()
     return capture

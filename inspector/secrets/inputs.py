@@ -59,14 +59,13 @@ class SecretInputs:
 
 def read_inputs(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> SecretInputs:
     """Read the files. ``ask``: called with a prompt for a passphrase. Raises UsageError where one cannot be read."""
-    if key_logs or server_keys:
-        leave_no_core_dumps()
     keys = tuple(read_server_key(path, ask) for path in server_keys)
     return SecretInputs(tuple((path, content_of(path)) for path in key_logs), keys)
 
 
 def content_of(path: str) -> bytes:
     """A key log's bytes. Raises UsageError where it cannot be read."""
+    leave_no_core_dumps()
     try:
         with Path(path).open("rb") as file:
             return file.read(LONGEST_KEY_LOG)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
 from inspector.errors import UsageError
+from inspector.secrets.core_dumps import leave_no_core_dumps
 from inspector.text.safe import path_text
 from inspector.tls.x509.certificate import subject_public_key_info
 
@@ -47,6 +48,7 @@ def read_server_key(path: str, ask: Callable[[str], str]) -> ServerKey:
     """A PEM file's RSA key. ``ask``: called with a prompt where it is encrypted. Raises UsageError where it is no such
     file.
     """
+    leave_no_core_dumps()
     name = path_text(path)
     try:
         with Path(path).open("rb") as file:

@@ -1,5 +1,5 @@
-"""All secrets that were given for a story, by what names them on the wire. They stay in memory: nothing here can be
-written but by ``lines_for``.
+"""All secrets that were given for a story, or that its captures bring, by what names them on the wire. They stay in
+memory: nothing here can be written but by ``lines_for``, and whoever holds them leaves no core dump.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from inspector.errors.secrets import (
     WrongLengths,
 )
 from inspector.secrets import keylog
+from inspector.secrets.core_dumps import leave_no_core_dumps
 from inspector.secrets.server_keys import ServerKey
 from inspector.text.safe import path_text
 
@@ -34,6 +35,7 @@ class Secrets:
     """
 
     def __init__(self, server_keys: Sequence[ServerKey] = (), may_grow: bool = False) -> None:
+        leave_no_core_dumps()
         self.server_keys = list(server_keys)
         self.may_grow = may_grow
         self.problems: dict[str, SecretsProblem] = {}

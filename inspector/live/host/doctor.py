@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from inspector.live.host import landlock, seccomp
+from inspector.live.host import landlock
 from inspector.live.host.limits import as_text, scarce
 from inspector.live.host.places import journal_path_of
 from inspector.live.host.preloading import program
 from inspector.live.host.privileges import Account, account, denied, may_capture
 from inspector.live.host.puppet import Host, generation
+from inspector.live.host.sandbox import tried
 
 CAPABILITY = "security.capability"
 SUDO_SECONDS = 3.0
@@ -167,15 +168,19 @@ def _means() -> Iterator[Check]:
 
 
 def _confinement() -> Iterator[Check]:
-    """By what the parser of strangers' bytes is bound here, once everything is open."""
-    abi = landlock.version()
+    """By what the parser of strangers' bytes, and what captures them, are bound here, once everything is open."""
+    try:
+        abi, is_filtered = tried()
+    except OSError as error:
+        yield Check("bad", f"watch cannot be confined here: {error.strerror}")
+        return
     if abi:
         network = " and TCP" if abi >= landlock.TCP_SINCE else ""
         yield Check("good", f"watch is confined by Landlock (version {abi}: files{network})")
     else:
         yield Check("note", "this kernel offers no Landlock: which files watch may open its user alone decides")
-    if seccomp.is_offered():
-        yield Check("good", "a filter of system calls: watch, begun as root, starts nothing and connects nowhere")
+    if is_filtered:
+        yield Check("good", "a filter of system calls: what parses in watch starts nothing and connects nowhere")
     else:
         yield Check("note", "there is no filter of system calls for this machine")
 

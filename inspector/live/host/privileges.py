@@ -6,6 +6,7 @@ A capture needs CAP_NET_RAW; whoever parses what strangers send needs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -16,10 +17,10 @@ from typing import NamedTuple
 from inspector.errors import UsageError
 from inspector.live.host.prctl import no_new_privileges, prctl
 
-CAP_NET_RAW = 13
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_RAW = 1, 2, 13
 LAST_CAPABILITY = 63
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_CAP_AMBIENT = 8, 24, 47
-PR_CAP_AMBIENT_CLEAR_ALL = 4
+PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 VERSION_3 = 0x20080522
 NOBODY = "nobody"
 SYSTEM_USER = "inspector"
@@ -74,10 +75,7 @@ def become(who: Account, keep: tuple[int, ...] = ()) -> None:
     """Give up root for good; ``keep``: capabilities that stay. Raises OSError where the kernel says no, and then nobody
     must go on.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in range(LAST_CAPABILITY + 1):
-        if capability not in keep and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
-            break  # beyond the last one that this kernel knows
+    _bound(keep)
     if keep:
         prctl(PR_SET_KEEPCAPS, 1)
     try:
@@ -86,18 +84,67 @@ def become(who: Account, keep: tuple[int, ...] = ()) -> None:
         os.setgroups([])
     os.setresgid(who.gid, who.gid, who.gid)
     os.setresuid(who.uid, who.uid, who.uid)
-    if libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0):
-        pass  # Linux before 4.3 has no ambient set
-    wanted = sum(1 << capability for capability in keep)
-    header, data = _Header(VERSION_3, 0), (_Data * 2)()
-    for word in range(2):
-        bits = wanted >> 32 * word & 0xFFFFFFFF
-        data[word] = _Data(bits, bits, 0)
-    if libc.capset(ctypes.byref(header), data):
-        raise OSError(ctypes.get_errno(), f"capset: {os.strerror(ctypes.get_errno())}")
+    _have_alone(_bits(keep))
     no_new_privileges()
     if who.uid and os.getresuid() != (who.uid, who.uid, who.uid):
         raise OSError("the user could not be changed for good")
+
+
+def keep_only(keep: tuple[int, ...]) -> None:
+    """Stay who this process is, and give up all of its capabilities but these for good. Raises OSError."""
+    _bound(keep)
+    _have_alone(_bits(keep) & _capabilities()[0])
+    no_new_privileges()
+
+
+def hand_on(capability: int) -> None:
+    """The program that this process becomes has this capability, if this one has; for a child that is about to run it,
+    whoever it runs as.
+    """
+    permitted, inheritable = _capabilities()
+    bit = 1 << capability
+    if permitted & bit:
+        _set_capabilities(permitted, inheritable | bit)
+        with contextlib.suppress(OSError):  # Linux before 4.3 has no ambient set
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
+
+
+def _bits(capabilities: tuple[int, ...]) -> int:
+    return sum(1 << capability for capability in capabilities)
+
+
+def _bound(keep: tuple[int, ...]) -> None:
+    """No program that is started can have others; where this process may not say so, ``no_new_privileges`` does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in range(LAST_CAPABILITY + 1):
+        if capability not in keep and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            break  # beyond the last one that this kernel knows
+
+
+def _have_alone(bits: int) -> None:
+    with contextlib.suppress(OSError):  # Linux before 4.3 has no ambient set
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    _set_capabilities(bits, 0)
+
+
+def _capabilities() -> tuple[int, int]:
+    """Permitted and inheritable ones. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    data = (_Data * 2)()
+    if libc.capget(ctypes.byref(_Header(VERSION_3, 0)), data):
+        raise OSError(ctypes.get_errno(), f"capget: {os.strerror(ctypes.get_errno())}")
+    return data[0].permitted | data[1].permitted << 32, data[0].inheritable | data[1].inheritable << 32
+
+
+def _set_capabilities(permitted: int, inheritable: int) -> None:
+    """What is permitted is effective as well. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    data = (_Data * 2)()
+    for word in range(2):
+        has, inherits = (bits >> 32 * word & 0xFFFFFFFF for bits in (permitted, inheritable))
+        data[word] = _Data(has, has, inherits)
+    if libc.capset(ctypes.byref(_Header(VERSION_3, 0)), data):
+        raise OSError(ctypes.get_errno(), f"capset: {os.strerror(ctypes.get_errno())}")
 
 
 def denied(who: Account, paths: Iterable[str], mode: int = os.R_OK) -> list[str]:

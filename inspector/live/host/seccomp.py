@@ -12,7 +12,6 @@ import ctypes
 import errno
 import os
 import platform
-import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,7 +26,8 @@ LOAD, EQUAL, AT_LEAST, ANY_OF, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 """
 
 NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
-"""In struct seccomp_data, of little-endian machines."""
+FIFTH_ARGUMENT_AT = (48, 52)
+"""In struct seccomp_data, of little-endian machines; the halves of one that is a pointer."""
 
 X32 = 0x40000000
 
@@ -42,15 +42,25 @@ class CallNumbers(NamedTuple):
 MACHINES = {"x86_64": CallNumbers(0xC000003E, 0), "aarch64": CallNumbers(0xC00000B7, 1)}
 
 SOCKET = (41, 198)
+SEND_TO = (44, 206)
+"""With an address it is refused: a socket that may be there speaks to whom it is connected with, and to nobody else."""
+
 CLONE, CLONE3 = (56, 220), (435, 435)
 NEW_NAMESPACES = 0x7E020000
 """CLONE_NEW… of linux/sched.h: whoever makes a user namespace has every capability in it. The flags of clone3(2) lie
 behind a pointer, where no filter sees them: it is told to be unknown, and the C library takes clone(2).
 """
 
-EXECUTE = {"execve": (59, 221), "execveat": (322, 281)}
-CONNECT = {"connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242)}
-NEVER = {
+REFUSED = {
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -103,8 +113,8 @@ NEVER = {
     "clock_settime": (227, 112),
     "adjtimex": (159, 171),
 }
-"""System calls by name, with their numbers on x86-64 and AArch64 (asm/unistd.h). They gain rights, reach into other
-processes or into the kernel, or change the machine.
+"""System calls by name, with their numbers on x86-64 and AArch64 (asm/unistd.h). They start programs, speak to others,
+gain rights, reach into other processes or into the kernel, or change files of others or the machine.
 """
 
 
@@ -140,6 +150,15 @@ def program(machine: CallNumbers, refused: Iterable[int], families: Iterable[int
         (RETURN, 0, 0, REFUSE),
         (RETURN, 0, 0, ALLOW),
     ]
+    instructions += [
+        (EQUAL, 0, 6, SEND_TO[machine.column]),
+        (LOAD, 0, 0, FIFTH_ARGUMENT_AT[0]),
+        (EQUAL, 0, 3, 0),
+        (LOAD, 0, 0, FIFTH_ARGUMENT_AT[1]),
+        (EQUAL, 0, 1, 0),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, REFUSE),
+    ]
     wanted = list(families)
     instructions += [(EQUAL, 0, 2 + 2 * len(wanted), SOCKET[machine.column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT)]
     for family in wanted:
@@ -147,23 +166,17 @@ def program(machine: CallNumbers, refused: Iterable[int], families: Iterable[int
     return [*instructions, (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
 
 
-CAPTURING = (socket.AF_UNIX, socket.AF_PACKET, socket.AF_NETLINK, socket.AF_INET)
-"""Sockets by which interfaces are opened, and asked for what they are."""
-
-
-def refuse(*, starts_programs: bool, captures: bool) -> bool:
-    """Have the kernel refuse these calls from now on, for good. ``starts_programs``: they may still be started;
-    ``captures``: interfaces may still be opened. Whether it holds: not on machines whose numbers are not known.
+def refuse(allowed: Iterable[str], families: Iterable[int]) -> bool:
+    """Have the kernel refuse these calls from now on, for good. ``allowed``: those of ``REFUSED`` that are not;
+    ``families``: of the sockets that may still be made. Whether it holds: not on machines whose numbers are not known.
     Raises OSError.
     """
     machine = MACHINES.get(platform.machine())
     if machine is None:
         return False
-    calls = {**NEVER, **CONNECT, **({} if starts_programs else EXECUTE)}
-    if captures:
-        del calls["bind"]
-    families = CAPTURING if captures else (socket.AF_UNIX,)
-    instructions = program(machine, [numbers[machine.column] for numbers in calls.values()], families)
+    kept = set(allowed)
+    refused = [numbers[machine.column] for name, numbers in REFUSED.items() if name not in kept]
+    instructions = program(machine, refused, families)
     code = (_Instruction * len(instructions))(*(_Instruction(*instruction) for instruction in instructions))
     no_new_privileges()
     prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(_Program(len(instructions), code)))

@@ -4,17 +4,15 @@ environment; no shell is involved.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
 import signal
-import subprocess
 import time
 from collections import Counter
 
-from inspector.capture.parent import dying_with_this
 from inspector.document import Incident
 from inspector.errors import UsageError
+from inspector.live.sources.launch import Child, CommandLaunch, Starts, started_here
+from inspector.live.sources.started import StarterEnded
 
 RUNNING = 8
 """At most so many at once; incidents beyond that are counted, not queued."""
@@ -22,53 +20,43 @@ RUNNING = 8
 TERM_SECONDS, LOOK_SECONDS = 0.2, 0.02
 """At the end: from SIGTERM to SIGKILL, and how often it is looked meanwhile."""
 
+VARIABLES = tuple(f"INSPECTOR_{name}" for name in ("INCIDENT", "AT", "SERVICE", "CONNECTIONS", "SUMMARY", "EVIDENCE"))
+"""What it is told, in its environment."""
+
 SAID_SECONDS = 60.0
 """The same trouble is said at once, and then so often, with how many incidents it was."""
 
 
 class Execution:
-    """Runs a command beside the capture."""
+    """Runs a command beside the capture. ``starts``: by whom it is started."""
 
     def __init__(self, command: str) -> None:
         try:
-            self._words = shlex.split(command)
+            words = shlex.split(command)
         except ValueError as error:
             raise UsageError(f"--exec {command}: {error}") from None
-        if not self._words:
+        if not words:
             raise UsageError("--exec: no command")
-        self._running: list[subprocess.Popen[bytes]] = []
+        self.launch = CommandLaunch(tuple(words), is_heard=False, variables=VARIABLES)
+        self.starts: Starts = started_here
+        self._running: list[Child] = []
         self._troubles: Counter[str] = Counter()
         self._announced_at: dict[str, float] = {}
 
     def run(self, incident: Incident, evidence: str) -> None:
         """Start it for one incident. ``evidence``: the file with its packets; empty where they were not kept."""
-        self._running = [process for process in self._running if not self._has_ended(process)]
+        self._running = [child for child in self._running if not self._has_ended(child)]
         if len(self._running) >= RUNNING:
             self._troubles[f"--exec was not run: {RUNNING} are still running"] += 1
             return
-        environment = {
-            **os.environ,
-            "INSPECTOR_INCIDENT": incident.id,
-            "INSPECTOR_AT": incident.at,
-            "INSPECTOR_SERVICE": incident.service,
-            "INSPECTOR_CONNECTIONS": " ".join(incident.connections),
-            "INSPECTOR_SUMMARY": incident.summary,
-            "INSPECTOR_EVIDENCE": evidence,
-        }
+        summary, connections = incident.summary, " ".join(incident.connections)
+        values = (incident.id, incident.at, incident.service, connections, summary, evidence)
         try:
-            process = subprocess.Popen(
-                self._words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-                preexec_fn=dying_with_this(),
-            )
+            self._running.append(self.starts(self.launch, dict(zip(VARIABLES, values, strict=True))))
         except OSError as error:
-            self._troubles[f"--exec {self._words[0]}: {error.strerror}"] += 1
-            return
-        self._running.append(process)
+            self._troubles[f"--exec {self.launch.words[0]}: {error.strerror}"] += 1
+        except StarterEnded as error:
+            self._troubles[f"--exec {self.launch.words[0]}: {error}"] += 1
 
     def finish(self, seconds: float) -> None:
         """Give what still runs so long; then end it, with all that it started in its session."""
@@ -84,18 +72,17 @@ class Execution:
         self._send(signal.SIGKILL)
 
     def _send(self, number: int) -> None:
-        for process in list(self._running):
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, number)
+        for child in list(self._running):
+            child.send(number)
 
     def _await(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while self._running and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
-            self._running = [process for process in self._running if not self._has_ended(process)]
+            self._running = [child for child in self._running if not self._has_ended(child)]
 
-    def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
-        status = process.poll()
+    def _has_ended(self, child: Child) -> bool:
+        status = child.wait(0)
         if status:
             self._troubles[f"--exec ended with status {status}"] += 1
         return status is not None
@@ -104,7 +91,7 @@ class Execution:
         """What went wrong since this was last asked, a line for each kind of trouble; what was said a moment ago is
         only counted, unless this ``is_last``.
         """
-        self._running = [process for process in self._running if not self._has_ended(process)]
+        self._running = [child for child in self._running if not self._has_ended(child)]
         now = time.monotonic()
         due = [
             trouble

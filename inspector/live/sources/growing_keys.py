@@ -13,7 +13,6 @@ from inspector.findings.wording import worded
 from inspector.live.sources.tail import FileTail
 from inspector.logs.sources import NotALog
 from inspector.secrets.channel import Channels
-from inspector.secrets.core_dumps import leave_no_core_dumps
 from inspector.secrets.server_keys import read_server_key
 from inspector.secrets.store import Secrets
 from inspector.text.safe import path_text
@@ -72,7 +71,6 @@ class GrowingKeys:
         """``ask``: called with a prompt where a key is encrypted. Raises UsageError where one cannot be read."""
         import inspector.secrets.channel  # noqa: F401 - loaded while this process may still read it
 
-        leave_no_core_dumps()
         self.secrets = Secrets([read_server_key(path, ask) for path in server_keys], may_grow=bool(key_logs))
         self.logs = [GrowingKeyLog(path, self.secrets) for path in key_logs]
         self.poll()

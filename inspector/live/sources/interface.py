@@ -6,20 +6,20 @@ import contextlib
 import mmap
 import os
 import select
-import subprocess
 import sys
 import time
-
-import msgspec
+from collections.abc import Sequence
 
 from inspector.capture import pcap
 from inspector.capture.frames import FrameBatch
 from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.live.host.privileges import Account
+from inspector.live.sources.capture_launch import CaptureLaunch
 from inspector.live.sources.handover import MARGIN_BYTES
 from inspector.live.sources.processes import Process
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
+    CaptureConfined,
     CaptureFailed,
     CaptureLost,
     CaptureMethod,
@@ -28,7 +28,6 @@ from inspector.live.sources.sniff_messages import (
     PacketCounts,
     SniffOptions,
     decode_report,
-    encoded,
 )
 
 MAPPED_BYTES = 4 << 20
@@ -54,55 +53,33 @@ class InterfaceSource(Process):
         waits: bool = False,
     ) -> None:
         """``waits``: also for one that is not there yet."""
-        super().__init__(interface)
-        self._options = SniffOptions(
+        options = SniffOptions(
             interface, expression, account, snaplen, buffer_mib, promiscuous=promiscuous, by=by, waits=waits
         )
+        super().__init__(interface, CaptureLaunch(options))
         self.failure: CaptureFailed | None = None
         """Why it could not be opened."""
+        self.unconfined = ""
+        """Why the process that captures is not confined, as the system says; empty where it is."""
         self._past = (0, 0)
+        self._done = -1
+        """Where it hears that a region is done with."""
         self._regions: list[int] = []
         self._mapped: dict[int, mmap.mmap] = {}
         self._records: pcap.Records | None = None
         self._filled = 0
         self._region = 0
 
-    def attach(self, process: subprocess.Popen[bytes]) -> None:
+    def attach(self, descriptors: Sequence[int]) -> int:
         """Its frames come in memory that is empty yet."""
+        self._forget_memory()
+        lines, self._done, *self._regions = descriptors
         self._records = None
         self._filled = 0
+        return lines
 
-    def launch(self) -> tuple[subprocess.Popen[bytes], int]:
-        """Our own program again, as a process that only captures."""
-        self._forget_memory()
-        self._regions = [os.memfd_create(f"inspector-frames-{number}", os.MFD_CLOEXEC) for number in range(2)]
-        lines, status = os.pipe()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        options = msgspec.structs.replace(self._options, status=status, other=self._regions[1])
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "inspector.live.sources.sniff",
-            encoded(options),
-        ]
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=self._regions[0],
-                stderr=subprocess.DEVNULL,
-                pass_fds=[status, self._regions[1]],
-                env=environment,
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            os.close(lines)
-            raise UsageError(f"{sys.executable} cannot be started by this user: {error.strerror}") from None
-        finally:
-            os.close(status)
-        return process, lines
+    def refused(self, problem: str) -> UsageError:
+        return UsageError(f"{sys.executable} cannot be started by this user: {problem}")
 
     def ready(self, descriptor: int) -> FrameBatch | None:
         if self._lines < 0 or descriptor != self._lines:
@@ -131,15 +108,16 @@ class InterfaceSource(Process):
 
     def release(self) -> None:
         """The frames handed on last are done with."""
-        if self._filled and self.process is not None and self.process.stdin is not None:
+        if self._filled and self._done >= 0:
             self._filled = 0
             with contextlib.suppress(OSError):
-                self.process.stdin.write(b".")
+                os.write(self._done, b".")
 
     def ended(self) -> None:
         """It ended: say how, and when it is started again."""
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
+        if self._done >= 0:
+            os.close(self._done)
+            self._done = -1
         super().ended()
 
     def _forget_memory(self) -> None:
@@ -163,6 +141,10 @@ class InterfaceSource(Process):
                 self.state = "capturing"
                 self._past = (self.received, self.dropped or 0)
                 self.dropped = self.dropped or 0
+            case CaptureConfined(problem=problem):
+                self.unconfined = problem
+                if problem:
+                    self.news.append(f"{self.name}: what captures it is not confined: {problem}")
             case CaptureLost(text):
                 waiting = "waiting for it" if self.state == "starting" else "waiting for it to come back"
                 self.state = "lost"

@@ -11,10 +11,12 @@ from pathlib import Path
 from inspector.errors import UsageError
 from inspector.live.host.places import settle_at_home
 from inspector.live.host.privileges import Account, account, become
+from inspector.live.outputs.execution import Execution
 from inspector.live.sources.interface import InterfaceSource
-from inspector.live.sources.processes import Command
+from inspector.live.sources.processes import Command, Process
 from inspector.live.sources.sniff_messages import CaptureMethod
 from inspector.live.sources.source import PipeSource, Source
+from inspector.live.sources.started import Starter
 from inspector.text.hostport import PORT
 
 ANY = "any"
@@ -50,17 +52,25 @@ class Request:
 @dataclass(slots=True)
 class OpenedSource:
     """``account``: whom this process has become, None where it stayed who it was. ``filter``: the kernel's, empty where
-    no interface is captured.
+    no interface is captured. ``starter``: what starts them and starts them again, None where there is nothing to start;
+    ``unconfined``: why it is not confined though it should be, as the system says.
     """
 
     sources: list[Source]
     account: Account | None
     filter: str
+    starter: Starter | None = None
+    unconfined: str = ""
 
     @property
     def name(self) -> str:
         """What is captured, in one word or a few."""
         return ", ".join(source.name for source in self.sources)
+
+    def close(self) -> None:
+        """End what was started for them; the sources must not be used any more."""
+        if self.starter is not None:
+            self.starter.close()
 
 
 def becomes(request: Request, environment: Mapping[str, str]) -> Account | None:
@@ -73,12 +83,24 @@ def becomes(request: Request, environment: Mapping[str, str]) -> Account | None:
     return who if who.uid else None
 
 
-def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
-    """Open all sources, and be an ordinary user afterwards. Raises InspectorError where one cannot be opened."""
-    commands: list[Source] = [Command(command) for command in request.commands]
-    if request.piped is not None:
-        commands.append(PipeSource("-", request.piped))
-    interfaces = request.interfaces or (() if commands else (ANY,))
+@dataclass(slots=True)
+class ReadySource:
+    """Sources that can be opened, and what starts them; see ``OpenedSource``. ``commands``: also a pipe."""
+
+    interfaces: list[InterfaceSource]
+    commands: list[Source]
+    account: Account | None
+    filter: str
+    starter: Starter | None
+
+
+def prepared(request: Request, environment: Mapping[str, str], execution: Execution | None = None) -> ReadySource:
+    """The sources, and a process that can start them, made of this one: before it reads what it keeps to itself.
+    ``execution``: also what that starts. Raises InspectorError.
+    """
+    commands = [Command(command) for command in request.commands]
+    piped: list[Source] = [PipeSource("-", request.piped)] if request.piped is not None else []
+    interfaces = request.interfaces or (() if commands or piped else (ANY,))
     who = becomes(request, environment)
     if who is not None and "TMUX" not in environment and (address := _inherited("TMUX")):
         os.environ["TMUX"] = address  # sudo hides it; the user behind it may still speak to their tmux
@@ -96,31 +118,49 @@ def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
         )
         for name in interfaces
     ]
+    for command in commands:
+        if who is not None:
+            command.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
+    asking: list[Process | Execution] = [*watched, *commands, *([execution] if execution is not None else [])]
+    try:
+        starter = Starter([one.launch for one in asking]) if asking else None
+    except OSError as error:
+        raise UsageError(f"no further process can be made: {error.strerror}") from None
+    if starter is not None:
+        for one in asking:
+            one.starts = starter.start
+    return ReadySource(watched, [*commands, *piped], who, expression, starter)
+
+
+def opened(ready: ReadySource) -> OpenedSource:
+    """Open all sources, and be an ordinary user afterwards. Raises InspectorError where one cannot be opened."""
+    sources = [*ready.interfaces, *ready.commands]
+    who, starter = ready.account, ready.starter
+    unconfined = ""
     is_open = False
     try:
-        for interface in watched:
+        for interface in ready.interfaces:
             interface.start()
-        for interface in watched:
+        for interface in ready.interfaces:
             interface.await_open()
-        if who is not None:
-            try:
-                become(who)
-            except OSError as error:
-                raise UsageError(
-                    f"rights could not be given up: {error.strerror or error}", "-Z root keeps them"
-                ) from None
-            environment = os.environ
-            settle_at_home(who)
-        for command in commands:
+        try:
+            if starter is not None:
+                unconfined = starter.settle(who)
             if who is not None:
-                command.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
+                become(who)
+                settle_at_home(who)
+        except OSError as error:
+            raise UsageError(f"rights could not be given up: {error.strerror or error}", "-Z root keeps them") from None
+        for command in ready.commands:
             command.start()
         is_open = True
     finally:
         if not is_open:
-            for source in (*watched, *commands):
+            for source in sources:
                 source.stop()
-    return OpenedSource([*watched, *commands], who, expression)
+            if starter is not None:
+                starter.close()
+    return OpenedSource(sources, who, ready.filter, starter, unconfined)
 
 
 def kernel_filter(vips: Sequence[tuple[str, int]], expression: str, ssh: tuple[str, int, str, int] | None) -> str:

@@ -4,18 +4,18 @@ interface.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import signal
-import subprocess
 import time
+from collections.abc import Sequence
 
 from inspector.capture.frames import FrameBatch
-from inspector.capture.parent import dying_with_this
 from inspector.errors import InspectorError, UsageError
+from inspector.live.sources.launch import KILLED, Child, CommandLaunch, Launch, Starts, started_here
 from inspector.live.sources.pipes import Pipe, PipeStream
 from inspector.live.sources.source import STOP_SECONDS, Source
+from inspector.live.sources.started import StarterEnded
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 STEADY_SECONDS = 60.0
@@ -25,11 +25,13 @@ LINE_BYTES = 4096
 
 
 class Process(Source):
-    """A process that writes frames to its standard output and lines to another pipe."""
+    """A process that hands on frames, and writes lines to a pipe. ``starts``: by whom it is started."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, launch: Launch) -> None:
         super().__init__(name)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.launch = launch
+        self.starts: Starts = started_here
+        self.child: Child | None = None
         self._lines = -1
         self._rest = b""
         self._wait = FIRST_WAIT
@@ -38,8 +40,12 @@ class Process(Source):
         self._stopping = False
         self._has_captured = False
 
-    def launch(self) -> tuple[subprocess.Popen[bytes], int]:
-        """Start it; also the descriptor of its lines. Raises OSError."""
+    def attach(self, descriptors: Sequence[int]) -> int:
+        """Take its frames from the descriptors that its launch says; which one its lines come from."""
+        raise NotImplementedError
+
+    def refused(self, problem: str) -> UsageError:
+        """It could not be started. ``problem``: as the system says."""
         raise NotImplementedError
 
     def line(self, line: bytes) -> None:
@@ -47,18 +53,15 @@ class Process(Source):
         raise NotImplementedError
 
     def start(self) -> None:
-        """Begin, or begin again."""
+        """Begin, or begin again. Raises UsageError where it cannot be started, StarterEnded."""
         self._started = time.monotonic()
-        self.process, self._lines = self.launch()
+        try:
+            self.child = self.starts(self.launch, {})
+        except OSError as error:
+            raise self.refused(error.strerror or str(error)) from None
+        self._lines = self.attach(self.child.descriptors)
         os.set_blocking(self._lines, False)
-        self.attach(self.process)
         self.state = "starting"
-
-    def attach(self, process: subprocess.Popen[bytes]) -> None:
-        """Take its frames from its standard output."""
-        assert process.stdout is not None
-        self.stream = PipeStream(Pipe(os.dup(process.stdout.fileno())), self.name)
-        process.stdout.close()
 
     def descriptors(self) -> list[int]:
         return [*super().descriptors(), *([self._lines] if self._lines >= 0 else [])]
@@ -87,15 +90,16 @@ class Process(Source):
 
     def ended(self) -> None:
         """It ended: say how, and when it is started again."""
-        process = self.process
-        if process is None:
+        child = self.child
+        if child is None:
             return
-        self.process = None
-        try:
-            status = process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            status = process.wait()
+        self.child = None
+        status = child.wait(STOP_SECONDS)
+        if status is None:
+            child.send(signal.SIGKILL)
+            status = child.wait(STOP_SECONDS)
+        if status is None:
+            status = KILLED
         if self._lines >= 0:
             self._read_lines()
         if self._lines >= 0:
@@ -124,6 +128,10 @@ class Process(Source):
             self.text = ""
             try:
                 self.start()
+            except StarterEnded as error:
+                self.state = "ended"
+                self.text = f"{self.name}: {error}"
+                self.news.append(self.text)
             except InspectorError as error:
                 self._again_at = time.monotonic() + self._wait
                 self.text = f"{self.name}: {error}"
@@ -131,17 +139,15 @@ class Process(Source):
     def stop(self) -> None:
         """Ask it to end; ``ended`` takes it away."""
         self._stopping = True
-        if self.process is None:
+        if self.child is None:
             self.state = "ended"
         else:
-            with contextlib.suppress(OSError):
-                os.killpg(self.process.pid, signal.SIGTERM)
+            self.child.send(signal.SIGTERM)
 
     def kill(self) -> None:
         """It had its time to end."""
-        if self.process is not None:
-            with contextlib.suppress(OSError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        if self.child is not None:
+            self.child.send(signal.SIGKILL)
 
 
 class Command(Process):
@@ -152,33 +158,23 @@ class Command(Process):
     is_here = False
 
     def __init__(self, command: str) -> None:
-        super().__init__(command)
         try:
-            self._words = shlex.split(command)
+            words = shlex.split(command)
         except ValueError as error:
             raise UsageError(f"--via {command}: {error}") from None
-        if not self._words:
+        if not words:
             raise UsageError("--via: no command")
-        self.by = self._words[0]
+        super().__init__(command, CommandLaunch(tuple(words)))
+        self.by = words[0]
 
-    def launch(self) -> tuple[subprocess.Popen[bytes], int]:
-        """The command, with its standard error as lines."""
-        lines, errors = os.pipe()
-        try:
-            process = subprocess.Popen(
-                self._words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                preexec_fn=dying_with_this(),
-            )
-        except OSError as error:
-            os.close(lines)
-            raise UsageError(f"--via {self.name}: {error.strerror}", self.advice) from None
-        finally:
-            os.close(errors)
-        return process, lines
+    def attach(self, descriptors: Sequence[int]) -> int:
+        """Its standard output holds frames, its standard error lines."""
+        frames, lines = descriptors
+        self.stream = PipeStream(Pipe(frames), self.name)
+        return lines
+
+    def refused(self, problem: str) -> UsageError:
+        return UsageError(f"--via {self.name}: {problem}", self.advice)
 
     def line(self, line: bytes) -> None:
         """What it says on standard error is shown."""

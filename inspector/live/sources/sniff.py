@@ -2,8 +2,8 @@
 state and on drops.
 
 It does not look into packets. libpcap hands them on in C (``libpcap``); Scapy's socket does it where there is no such
-binding. Whoever parses them runs in another process, without rights. Where it was started as root, this one keeps the
-right to open captures, and nothing else.
+binding. Whoever parses them runs in another process, without rights. This one keeps the right to open captures, and
+nothing else, whoever it was started by.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any, NoReturn, Protocol
 
 from inspector.capture.parent import die_with_parent
 from inspector.errors import InspectorError
-from inspector.live.host.privileges import CAP_NET_RAW, become
+from inspector.live.host.privileges import CAP_NET_RAW, become, keep_only
 from inspector.live.host.sandbox import confine_capture
 from inspector.live.sources.handover import REGION_BYTES, Handover
 from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
+    CaptureConfined,
     CaptureFailed,
     CaptureLost,
     CaptureMethod,
@@ -286,9 +287,12 @@ def capture() -> NoReturn:
             if not options.waits or problem.obstacle != "device":
                 raise
             report(CaptureLost(str(problem)))
-        if options.account is not None:
+        if options.account is not None and os.geteuid() == 0:
             become(options.account, keep=(CAP_NET_RAW,))
-            die_with_parent()  # forgotten by the kernel when the user changed
+        else:
+            keep_only((CAP_NET_RAW,))
+        die_with_parent()  # forgotten by the kernel when the user or the rights changed
+        report(_confined())
         while handle is None:
             time.sleep(REOPEN_SECONDS)
             with contextlib.suppress(Unavailable):
@@ -301,11 +305,17 @@ def capture() -> NoReturn:
         raise SystemExit(1) from None
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
-    with contextlib.suppress(OSError):
-        confine_capture()
     report(CaptureOpened(handle.by, handle.method))
     handover.hand_on()
     _pump(handle, handover, report, stopping)
+
+
+def _confined() -> CaptureConfined:
+    """Not to be confined is no reason not to capture: a person is told."""
+    try:
+        return CaptureConfined(*confine_capture())
+    except OSError as problem:
+        return CaptureConfined(problem=problem.strerror or str(problem))
 
 
 def _pump(handle: Handle, handover: Handover, report: Reporter, stopping: list[int]) -> NoReturn:

@@ -40,6 +40,16 @@ class CaptureOpened(msgspec.Struct, tag="opened"):
     method: CaptureMethod
 
 
+class CaptureConfined(msgspec.Struct, tag="confined"):
+    """Once, before it is open or waited for. ``landlock``, ``is_filtered``: see ``Confinement``; ``problem``: why it is
+    not confined, as the system says, empty where it is.
+    """
+
+    landlock: int = 0
+    is_filtered: bool = False
+    problem: str = ""
+
+
 class CaptureFailed(msgspec.Struct, tag="failed"):
     """It cannot be opened."""
 
@@ -73,7 +83,7 @@ class FramesReady(msgspec.Struct, tag="frames"):
     filled: int
 
 
-SniffReport = CaptureOpened | CaptureFailed | CaptureLost | CaptureBack | PacketCounts | FramesReady
+SniffReport = CaptureConfined | CaptureOpened | CaptureFailed | CaptureLost | CaptureBack | PacketCounts | FramesReady
 
 
 def encoded(message: SniffOptions | SniffReport) -> str:
