@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -46,7 +47,8 @@ def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
         with Run(words, stdout=subprocess.DEVNULL) as run:
             assert until(partial(captures, run, journal), 30)
             if together:
-                for process in run.left():
-                    os.kill(process, signal.SIGKILL)
+                for process in (run.process.pid, *run.left()):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
             assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
             assert until(partial(is_alone, run), 2), "nobody is left"
