@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "extract": {"bounds", "capture", "errors", "facts", "logs", "secrets", "text", "tls", "tracking", "wire"},
     "findings": {"bounds", "document", "errors", "facts", "logs", "pool", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
-    "query": {"document", "errors", "facts", "findings", "tls", "tracking"},
+    "query": {"document", "errors", "extract", "facts", "findings", "tls", "tracking"},
     "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"capture", "document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
@@ -66,8 +66,8 @@ LAYERS: dict[str, set[str]] = {
         *("redaction", "reports", "secrets", "settings", "text", "tls", "tracking"),
     },
     "cli": {
-        *("bundle", "capture", "document", "errors", "extract", "findings", "live", "pool", "query", "redaction"),
-        *("reports", "secrets", "settings", "text", "tracking", "tui"),
+        *("bundle", "capture", "document", "errors", "extract", "facts", "findings", "live", "pool", "query"),
+        *("redaction", "reports", "secrets", "settings", "text", "tracking", "tui"),
     },
 }
 """What each room may know, the lowest first."""

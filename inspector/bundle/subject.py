@@ -14,10 +14,10 @@ from inspector.bundle import packets, slices
 from inspector.bundle.manifest import Input, Redacted, digest, host
 from inspector.bundle.scope import Scope, ScopeRequest, scope_of
 from inspector.bundle.slices import Slice
-from inspector.capture.inputs import is_journal
+from inspector.capture.inputs import holds_facts, is_journal
 from inspector.document import Finding
 from inspector.errors import UnreadableError
-from inspector.errors.captures import JournalWithoutPackets, NoPackets, PacketsNotRead
+from inspector.errors.captures import FactsWithoutPackets, NoPackets, PacketsNotRead
 from inspector.errors.notice import ForeignText
 from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
@@ -59,8 +59,8 @@ def subject_of(
     members = slices.observed_in(analysis.case, content_slice)
     buffer: FrameBuffer | None = None
     missing: NoPackets | None = None
-    if any(is_journal(path) for path in paths if path != "-"):
-        missing = JournalWithoutPackets()
+    if any(holds_facts(path) for path in paths if path != "-"):
+        missing = FactsWithoutPackets()
     else:
         try:
             buffer = packets.buffered_frames(paths, members, analysis.case.facts.captures)

@@ -98,6 +98,20 @@ def is_journal(path: str) -> bool:
         return False
 
 
+FACTS = "inspector-facts"
+"""A file that says of a directory that it holds facts as tables."""
+
+
+def is_facts(path: str) -> bool:
+    """Whether a path is a directory of facts."""
+    return os.path.isfile(os.path.join(path, FACTS))
+
+
+def holds_facts(path: str) -> bool:
+    """Whether what a path holds was extracted before: a journal, or a directory of facts."""
+    return is_journal(path) or is_facts(path)
+
+
 def identity(path: str) -> object:
     """Equal for two copies of one file: its size and the hash of its first and last bytes."""
     if path == "-":

@@ -13,6 +13,7 @@ from inspector.errors import UsageError
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
+    from inspector.facts import Facts
     from inspector.findings.case import Options
     from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
@@ -111,6 +112,19 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
     """Read the captures and logs, and judge; what is wrong with one is said on standard error. ``secrets``: where they
     were read already. Raises InspectorError.
     """
+    facts = facts_of(arguments, secrets)
+    from inspector.findings.judge import judge
+
+    analysis = judge(facts, arguments.options())
+    context = click.get_current_context(silent=True)
+    kept = context.find_object(Kept) if context is not None else None
+    if kept is not None:
+        kept.append(analysis)
+    return analysis
+
+
+def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -> Facts:
+    """Read the captures and logs; what is wrong with one is said on standard error. Raises InspectorError."""
     from inspector.cli.progress import Progress
     from inspector.extract.processes import add_logs, extract
     from inspector.findings.wording import worded
@@ -134,11 +148,4 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
     for log in facts.logs:
         if log.problem:
             click.echo(f"inspector: {safe_text(log.path)}: {worded(log.problem)}", err=True)
-    from inspector.findings.judge import judge
-
-    analysis = judge(facts, arguments.options())
-    context = click.get_current_context(silent=True)
-    kept = context.find_object(Kept) if context is not None else None
-    if kept is not None:
-        kept.append(analysis)
-    return analysis
+    return facts

@@ -23,6 +23,8 @@ MODULES = {
     "open": "open",
     "demo": "open",
     "compare": "compare",
+    "extract": "extract",
+    "query": "query",
     "live": "live",
     "watch": "live",
     "doctor": "doctor",
@@ -79,6 +81,8 @@ def cli() -> None:
     inspector report FILE…       write an incident report with its evidence: -o DIR
     inspector verify DIR         check such a report
     inspector diff BEFORE AFTER  what was fixed, what remains, what is new
+    inspector extract FILE… -o DIR  what captures say as tables, small enough to be brought together
+    inspector query DIR SQL      ask these tables
     inspector compare CERT…      judge certificates of a pool before they are deployed
     inspector demo               the bundled recording of a real Puppet Server
 

@@ -93,11 +93,11 @@ def demo_files() -> list[Path]:
 def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, settings_path: str | None) -> None:
     require_screen("inspector analyze prints the same analysis")
     from inspector.capture.files import Story
-    from inspector.capture.inputs import is_journal
+    from inspector.capture.inputs import holds_facts
 
     files, options, secrets = arguments.files, arguments.options(), arguments.secrets()
     if "-" not in files:
-        captures = [path for path in files if not is_journal(path)]
+        captures = [path for path in files if not holds_facts(path)]
         if captures:
             Story(captures)  # what cannot be read is said before the screen changes
         if not sys.stdin.isatty() and keys_from_terminal() is None:

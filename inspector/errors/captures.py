@@ -45,8 +45,8 @@ class InputUnreadable(Notice, frozen=True, array_like=True):
     message: ForeignText
 
 
-class JournalWithoutPackets(Notice, frozen=True, array_like=True):
-    """Packets are asked for of a journal, which keeps facts."""
+class FactsWithoutPackets(Notice, frozen=True, array_like=True):
+    """Packets are asked for of a journal or a directory of facts."""
 
 
 class PacketsNotRead(Notice, frozen=True, array_like=True):
@@ -55,5 +55,30 @@ class PacketsNotRead(Notice, frozen=True, array_like=True):
     message: ForeignText
 
 
+class PartUnfinished(Notice, frozen=True, array_like=True):
+    """Files of a part of a facts directory are there, and no manifest: it was not written to its end."""
+
+    path: PathText
+    part: ForeignText
+
+
+class PartAltered(Notice, frozen=True, array_like=True):
+    """A part of a facts directory is not as it was written, and is not read. ``what``: which of its files, and how."""
+
+    path: PathText
+    part: ForeignText
+    what: ForeignText
+
+
+class PartOfOtherSchema(Notice, frozen=True, array_like=True):
+    """A part of a facts directory has another form than is read: an earlier or a later version wrote it."""
+
+    path: PathText
+    part: ForeignText
+    schema: int
+    read: int
+
+
 CaptureDamage = FrameTooLong | BlockTooLong | EndsInFrame | EndsInBlock | ReadingStopped | Earlier
-NoPackets = JournalWithoutPackets | PacketsNotRead
+InputProblem = InputUnreadable | PartUnfinished | PartAltered | PartOfOtherSchema
+NoPackets = FactsWithoutPackets | PacketsNotRead

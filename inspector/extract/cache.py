@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from inspector import bounds
-from inspector.capture.inputs import find, is_journal
+from inspector.capture.inputs import find, holds_facts
 from inspector.errors import InspectorError
 from inspector.facts import Facts
 from inspector.text.version import VERSION
@@ -68,9 +68,9 @@ class FactsCache:
     def _entry(self, paths: Sequence[str]) -> Path | None:
         """Where facts of these captures lie, or would; None where they cannot be told from others, or are few."""
         try:
-            files = find(paths)
-            if any(path == "-" or is_journal(path) for path in files):
+            if any(path == "-" or holds_facts(path) for path in paths):
                 return None
+            files = find(paths)
             states = [os.stat(path) for path in files]
             if sum(state.st_size for state in states) < self._from_bytes:
                 return None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
+from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, workload
 from inspector.capture.nameless import nameless_file
 from inspector.capture.one_thread import keep_numpy_to_one_thread
 
@@ -64,11 +64,9 @@ def extract(
     """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_shard``. Raises
     UnreadableError where none of them can be read.
     """
-    journals = [path for path in paths if is_journal(path)]
-    if journals:
-        return _with_journals(
-            journals, [path for path in paths if path not in journals], progress, opened, watch, secrets
-        )
+    kept = [path for path in paths if holds_facts(path)]
+    if kept:
+        return _with_kept(kept, [path for path in paths if path not in kept], progress, opened, watch, secrets)
     facts, apart = _extracted(paths, {}, progress, opened, watch, secrets)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
@@ -157,8 +155,8 @@ def add_logs(facts: Facts, paths: Sequence[str]) -> None:
     facts.logs += [read_log(path, clients, near_ns) for path in paths]
 
 
-def _with_journals(
-    journals: list[str],
+def _with_kept(
+    kept: list[str],
     captures: list[str],
     progress: Progress | None,
     opened: Callable[[Story], None] | None,
@@ -166,13 +164,23 @@ def _with_journals(
     secrets: SecretInputs | None,
 ) -> Facts:
     """Facts that were kept, joined with those of captures."""
-    from inspector.extract.journal import read_facts
     from inspector.extract.merging import merge
 
-    parts = [read_facts(path) for path in journals]
+    parts = [_kept_facts(path) for path in kept]
     if captures:
         parts.append(extract(captures, progress, opened, watch, secrets))
     return merge(parts) if len(parts) > 1 else parts[0]
+
+
+def _kept_facts(path: str) -> Facts:
+    """Of a journal, or of a directory of facts. Raises InspectorError."""
+    if is_journal(path):
+        from inspector.extract.journal import read_facts
+
+        return read_facts(path)
+    from inspector.extract.tables import read_tables
+
+    return read_tables(path)
 
 
 def _processes(work: Workload) -> int:

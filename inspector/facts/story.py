@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from inspector.errors.bounds import Bound
-from inspector.errors.captures import InputUnreadable
+from inspector.errors.captures import InputProblem
 from inspector.errors.secrets import SecretsProblem
 from inspector.facts.captures import CaptureFacts
 from inspector.facts.connection import ConnectionFacts
@@ -33,7 +33,7 @@ class Facts(Struct):
     answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
     other_flows: dict[OtherFlow, int] = field(default_factory=dict)
-    problems: list[InputUnreadable] = field(default_factory=list)
+    problems: list[InputProblem] = field(default_factory=list)
     bounded: list[Bound] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
     secrets: list[SecretsProblem] = field(default_factory=list)
@@ -91,6 +91,14 @@ class Facts(Struct):
     def unpack_without_shapes(packed: bytes) -> tuple[bytes, bytes, ConnectionFacts]:
         """The keys of its hello shapes, empty where it has none, and the connection without the shapes."""
         return _decode(memoryview(packed)[PREFIX_BYTES:])
+
+    @staticmethod
+    def hello_ns(packed: bytes) -> int:
+        """When the ClientHello of a packed connection came, its first frame where that was not captured; nanoseconds
+        since the epoch.
+        """
+        moment: int = _PREFIX.unpack_from(packed)[0]
+        return moment - _SHIFT
 
     @staticmethod
     def ends(packed: bytes) -> tuple[PackedEndpoint, PackedEndpoint]:

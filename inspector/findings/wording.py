@@ -30,8 +30,13 @@ WORDS: Mapping[type[Notice], str] = {
     captures.EndsInBlock: "the file ends inside a block behind frame {frame}",
     captures.ReadingStopped: "reading stopped behind frame {frame}: {reason}",
     captures.InputUnreadable: "{message}",
-    captures.JournalWithoutPackets: "a journal keeps facts, no packets",
+    captures.FactsWithoutPackets: "facts were kept, no packets",
     captures.PacketsNotRead: "{message}",
+    captures.PartUnfinished: "{path}: part {part} was not written to its end, and is not read",
+    captures.PartAltered: "{path}: part {part} is not as it was written, and is not read: {what}",
+    captures.PartOfOtherSchema: (
+        "{path}: part {part} is of schema {schema}, which this version does not read: it reads {read}"
+    ),
     Earlier: "{text}",
     bounds.FlowsClosedEarly: "{count} flows were closed early because more than {most} were open at once",
     InternalError: (

@@ -110,6 +110,15 @@ def shape(key: object, is_offer: object, value: object, facts: Facts) -> None:
         raise DamagedError("damaged: the shape of a hello holds numbers that no hello can")
 
 
+def named_shape(is_offer: bool, value: object, facts: Facts) -> None:
+    """A hello's shape, into the facts by its own name. Raises DamagedError."""
+    try:
+        decoded: HelloShape | AnswerShape = _decoded(value, HelloShape) if is_offer else _decoded(value, AnswerShape)
+    except DamagedError as error:
+        raise DamagedError(f"damaged: the shape of a hello cannot be read: {error}") from None
+    shape(decoded.key, int(is_offer), value, facts)
+
+
 def _key(key: object) -> bytes:
     if not isinstance(key, bytes):
         raise DamagedError("its name is no bytes")

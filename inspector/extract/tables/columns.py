@@ -1,0 +1,190 @@
+"""Facts as rows: what of each people ask for, beside the packed truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
+
+import msgspec
+
+from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Facts
+from inspector.text.times import day
+from inspector.tls.registry import alert_name, cipher_name, version_name
+from inspector.tracking.certificates import parse
+from inspector.tracking.observed import Observed
+from inspector.tracking.traits import Observer
+
+Row = tuple[object, ...]
+"""Values in the order of ``parquet.COLUMNS``, without the part's name that stands before them."""
+
+FRAME_NUMBER = (1 << FRAME_BITS) - 1
+FARTHEST_NS = (1 << 63) - 1
+MOST_DAYS = 1_000
+NO_DAY = "__HIVE_DEFAULT_PARTITION__"
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def numbers_by_day(facts: Facts) -> dict[str, list[int]]:
+    """The numbers of the connections by the day of their ClientHello, days in order. Stamps may claim any day: beyond
+    so many, those with the fewest connections are one without a name, as Hive calls it.
+    """
+    numbers: dict[str, list[int]] = {}
+    for number, packed in enumerate(facts.connections):
+        numbers.setdefault(day(Facts.hello_ns(packed)), []).append(number)
+    if len(numbers) > MOST_DAYS:
+        by_size = sorted(numbers, key=lambda of_day: (-len(numbers[of_day]), of_day))
+        others = sorted(number for of_day in by_size[MOST_DAYS:] for number in numbers.pop(of_day))
+        numbers[NO_DAY] = others
+    return dict(sorted(numbers.items()))
+
+
+def connection_rows(facts: Facts, numbers: Sequence[int], paths: Sequence[str]) -> Iterator[Row]:
+    """Connections by their numbers. ``paths``: of the captures."""
+    observer = Observer(facts)
+    packed_connections = [facts.connections[number] for number in numbers]
+    for number, packed, connection in zip(
+        numbers, packed_connections, facts.unpack_all(packed_connections), strict=True
+    ):
+        yield _connection(number, packed, connection, observer.observed(number, packed, connection), paths)
+
+
+def _connection(
+    number: int, packed: bytes, connection: ConnectionFacts, observed: Observed, paths: Sequence[str]
+) -> Row:
+    handshake, ours, theirs = connection.handshake, connection.from_client, connection.from_server
+    offer, answer, alert = handshake.offer, handshake.answer, observed.fatal_alert
+    capture = connection.first_frame >> FRAME_BITS
+    name = offer.server_name if offer is not None else None
+    has_answer = bool(handshake.hello_ns and handshake.answer_ns)
+    return (
+        number,
+        moment(observed.hello_ns),
+        connection.last_ns - connection.first_ns,
+        address(connection.client.address),
+        connection.client.port,
+        address(connection.server.address),
+        connection.server.port,
+        None if name is None else name.decode("ascii", "backslashreplace"),
+        None if answer is None else version_name(answer.version),
+        None if answer is None else cipher_name(answer.cipher_suite),
+        observed.kind,
+        observed.outcome,
+        observed.stack.name,
+        handshake.offered_id.hex() or None,
+        handshake.answered_id.hex() or None,
+        hexadecimal(handshake.offered_ticket),
+        hexadecimal(handshake.issued_ticket),
+        hexadecimal(observed.leaf),
+        None if alert is None or alert.code is None else alert_name(alert.code),
+        None if alert is None else "client" if alert.from_client else "server",
+        observed.closed_by,
+        observed.closed_how,
+        handshake.answer_ns - handshake.hello_ns if has_answer else None,
+        connection.rtt,
+        ours.bytes + ours.gap,
+        theirs.bytes + theirs.gap,
+        ours.gap + theirs.gap,
+        observed.lost,
+        observed.one_sided,
+        paths[capture] if capture < len(paths) else None,
+        connection.first_frame & FRAME_NUMBER,
+        connection.last_frame & FRAME_NUMBER,
+        handshake.client_random.hex() or None,
+        packed,
+    )
+
+
+def certificate_rows(facts: Facts) -> Iterator[Row]:
+    """Each certificate; of one that cannot be read, what it is made of."""
+    for digest, der in sorted(facts.certificates.items()):
+        read = parse(der)
+        yield (
+            digest.hex(),
+            text(read.subject),
+            text(read.issuer),
+            read.serial,
+            moment(read.not_before),
+            moment(read.not_after),
+            [text(name) for name in read.identity.dns_names],
+            [text(name) for name in read.identity.ip_addresses],
+            read.key,
+            read.signature,
+            der,
+        )
+
+
+def shape_rows(facts: Facts) -> Iterator[Row]:
+    """Each kind of hello."""
+    for _, offer in sorted(facts.offers.items()):
+        name = offer.server_name
+        yield (
+            "client",
+            None if name is None else name.decode("ascii", "backslashreplace"),
+            offer.ja3 or None,
+            offer.ja4 or None,
+            _encode(offer),
+        )
+    for _, answer in sorted(facts.answers.items()):
+        yield "server", None, answer.ja3s or None, None, _encode(answer)
+
+
+def capture_rows(captures: Sequence[CaptureFacts], vantage: str) -> Iterator[Row]:
+    """Each capture, by its index."""
+    for number, capture in enumerate(captures):
+        yield (
+            vantage,
+            number,
+            text(capture.path),
+            capture.packets,
+            capture.bytes,
+            moment(capture.first_ns),
+            moment(capture.last_ns),
+            capture.drops,
+            capture.truncated,
+            _encode(capture),
+        )
+
+
+def clock_rows(captures: Sequence[CaptureFacts]) -> Iterator[Row]:
+    """What is known of the captures' clocks."""
+    for number, capture in enumerate(captures):
+        for clock in capture.clocks:
+            yield number, clock.other, clock.ns, clock.uncertainty_ns, clock.connections
+
+
+def remainder_rows(facts: Facts) -> Iterator[Row]:
+    """All that stands in no other table, in one row."""
+    yield (
+        _encode(msgspec.structs.replace(facts, captures=[], connections=[], offers={}, answers={}, certificates={})),
+    )
+
+
+ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
+    "certificates": lambda facts, vantage: certificate_rows(facts),
+    "shapes": lambda facts, vantage: shape_rows(facts),
+    "captures": lambda facts, vantage: capture_rows(facts.captures, vantage),
+    "clock_offsets": lambda facts, vantage: clock_rows(facts.captures),
+    "remainder": lambda facts, vantage: remainder_rows(facts),
+}
+"""Of all tables but that of the connections, which is parted."""
+
+
+def moment(ns: int | None) -> int | None:
+    """A time as Arrow takes it, None where it cannot."""
+    return ns if ns is not None and -FARTHEST_NS <= ns <= FARTHEST_NS else None
+
+
+def address(packed: bytes) -> str:
+    """An address as text."""
+    return str(ip_address(packed))
+
+
+def hexadecimal(digest: bytes | None) -> str | None:
+    """None where there is none."""
+    return digest.hex() if digest else None
+
+
+def text(value: str) -> str:
+    """A text that can be UTF-8: paths and names may hold what cannot."""
+    return value.encode("utf-8", "backslashreplace").decode()

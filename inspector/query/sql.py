@@ -1,0 +1,103 @@
+"""Questions in SQL to a directory of facts, by DuckDB: each table is a view over the files of those parts that are
+whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inspector.errors import UsageError
+from inspector.extract.tables.manifest import TABLES, PartsFound, parts_of
+
+ROWS_AT_ONCE = 1_024
+CONNECTIONS = "connections"
+
+
+class Answer(NamedTuple):
+    """``columns``: their names. ``rows``: read as they are asked for; reading them may raise UsageError."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[object, ...]]
+
+
+class Questions:
+    """A directory of facts that is asked. ``parts``: what it holds, and what of it cannot be read."""
+
+    def __init__(self, directory: str) -> None:
+        """Raises UsageError without DuckDB, UnreadableError where there are no facts."""
+        try:
+            import duckdb
+        except ImportError:
+            raise UsageError(
+                "questions in SQL need DuckDB, which is not installed", "pip install 'vip-inspector[query]'"
+            ) from None
+        self._error: type[Exception] = duckdb.Error
+        self.parts: PartsFound = parts_of(directory)
+        # nothing is fetched from elsewhere, and no file of settings is read
+        self._database = duckdb.connect(
+            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        )
+        self._database.execute("SET TimeZone = 'UTC'")
+        root = Path(directory)
+        for table in TABLES:
+            paths = [str(root / file.path) for manifest in self.parts.manifests for file in manifest.of(table)]
+            self._view(table, paths)
+
+    def ask(self, question: str) -> Answer:
+        """Raises UsageError where it cannot be answered."""
+        try:
+            result = self._database.execute(question)
+            columns = tuple(str(column[0]) for column in result.description or ())
+        except self._error as error:
+            raise UsageError(
+                str(error), "inspector query DIRECTORY without a question lists tables and columns"
+            ) from None
+        return Answer(columns, self._rows(result))
+
+    def tables(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Each table with the names and types of its columns."""
+        return [
+            (table, [(name, kind) for name, kind, *_ in self._database.execute(f"DESCRIBE {table}").fetchall()])
+            for table in TABLES
+        ]
+
+    def _view(self, table: str, paths: Sequence[str]) -> None:
+        listed = ", ".join(_quoted(path) for path in paths)
+        parted = (
+            ", hive_partitioning = true, hive_types = {'vantage': VARCHAR, 'day': VARCHAR}"
+            if table == CONNECTIONS
+            else ""
+        )
+        source = f"read_parquet([{listed}]{parted})" if paths else _empty(table)
+        self._database.execute(f"CREATE VIEW {table} AS SELECT * FROM {source}")
+
+    def _rows(self, result: Any) -> Iterator[tuple[object, ...]]:
+        try:
+            while rows := result.fetchmany(ROWS_AT_ONCE):
+                yield from rows
+        except self._error as error:
+            raise UsageError(str(error)) from None
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _empty(table: str) -> str:
+    """A table of which there are no rows."""
+    from inspector.extract.tables.parquet import COLUMNS
+
+    kinds = {
+        "string": "VARCHAR",
+        "strings": "VARCHAR[]",
+        "int32": "INTEGER",
+        "int64": "BIGINT",
+        "bool": "BOOLEAN",
+        "binary": "BLOB",
+        "moment": "TIMESTAMP_NS",
+    }
+    columns = {**COLUMNS[table], **({"vantage": "string", "day": "string"} if table == CONNECTIONS else {})}
+    listed = ", ".join(f"NULL::{kinds[kind]} AS {name}" for name, kind in columns.items())
+    return f"(SELECT {listed} WHERE false)"

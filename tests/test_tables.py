@@ -1,0 +1,433 @@
+"""Facts as tables: the same analysis as of the captures, and nothing that was altered is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from inspector.cli.commands import cli
+from inspector.errors import InspectorError, OutputError, UnreadableError, UsageError
+from inspector.extract.journal import Journal
+from inspector.extract.processes import extract
+from inspector.extract.tables import PartWriter, read_tables
+from inspector.extract.tables.manifest import TABLES, InputFile, file_digest, parts_of
+from inspector.facts import Facts
+from inspector.findings.case import Options
+from inspector.findings.judge import judge
+from inspector.findings.wording import worded
+from inspector.live.update import Keeping
+from tests.build import MS, Flow, Pool, capture, certificate, numbered, written
+from tests.live import listened
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+CAPTURES = Path(__file__).parent.parent / "captures"
+SESSIONS, LEGS = CAPTURES / "puppet-session-ids.pcap.gz", CAPTURES / "both-legs.pcapng.gz"
+ALL = sorted(CAPTURES.glob("*.pcap*.gz"))
+
+
+def command(*words: str | Path) -> Result:
+    """The command, in this process; errors of ours are raised."""
+    return CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False, catch_exceptions=False)
+
+
+def extracted(directory: Path, *words: str | Path) -> Path:
+    command("extract", *words, "-o", directory, "--vantage", "here")
+    return directory
+
+
+def document(*paths: str | Path) -> bytes:
+    """The whole analysis as JSON."""
+    return command("analyze", *paths, "-T", "json").stdout_bytes
+
+
+def full(pool: Pool, number: int) -> Flow:
+    """A connection with a full handshake."""
+    return pool.full(certificate(f"pool{number}.example"), numbered(number))
+
+
+@dataclass
+class Directory:
+    """A directory of facts with one part."""
+
+    path: Path
+
+    def file(self, table: str) -> Path:
+        [found] = (self.path / table).rglob("*.parquet")
+        return found
+
+    @property
+    def manifest(self) -> Path:
+        [found] = (self.path / "parts").glob("*.json")
+        return found
+
+    def problems(self) -> list[str]:
+        return [worded(problem) for problem in read_tables(str(self.path)).problems]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return extracted(tmp_path_factory.mktemp("made") / "facts", SESSIONS)
+
+
+@pytest.fixture
+def directory(made: Path, tmp_path: Path) -> Directory:
+    return Directory(Path(shutil.copytree(made, tmp_path / "facts")))
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name.split(".")[0])
+def test_the_analysis_of_facts_is_that_of_the_capture(path: Path, tmp_path: Path) -> None:
+    key_log = path.with_name(path.name.split(".")[0] + ".keylog")
+    beside = ["--keylog", str(key_log)] if key_log.exists() else []
+    facts = extracted(tmp_path / "facts", path, *beside)
+    assert document(facts) == command("analyze", path, *beside, "-T", "json").stdout_bytes
+
+
+def test_journals_captures_and_facts_are_one_story(tmp_path: Path) -> None:
+    pool = Pool()
+    first, second = full(pool, 1), full(pool, 2)
+    journal = tmp_path / "j.sqlite"
+    listened(capture([first]), Keeping(journal=Journal(str(journal), 1 << 24, "eth0")))
+    later = written(tmp_path, [second], "later.pcap")
+    facts = extracted(tmp_path / "facts", journal)
+    assert len(parts_of(str(facts)).manifests) == 1
+    expected = json.loads(document(journal, later))
+    for inputs in ([facts, later], [later, facts], [extracted(tmp_path / "both", journal, later)]):
+        got = json.loads(document(*inputs))
+        assert got["connections"] == expected["connections"]
+        assert got["services"] == expected["services"]
+        assert len(got["connections"]) == 2
+
+
+def test_what_was_extracted_is_not_read_again(tmp_path: Path) -> None:
+    path = written(tmp_path, [full(Pool(), 1)])
+    facts = extracted(tmp_path / "facts", path)
+    before = {file: file.stat().st_mtime_ns for file in facts.rglob("*") if file.is_file()}
+    again = command("extract", path, "-o", facts, "--vantage", "here")
+    assert "nothing was read again" in again.output
+    assert {file: file.stat().st_mtime_ns for file in facts.rglob("*") if file.is_file()} == before
+    moved = path.rename(tmp_path / "moved.pcap")
+    assert "nothing was read again" in command("extract", moved, "-o", facts, "--vantage", "here").output
+
+
+def test_extracted_twice_is_the_same_byte_by_byte(tmp_path: Path) -> None:
+    one, other = (extracted(tmp_path / name, SESSIONS, LEGS) for name in ("one", "other"))
+    files = sorted(file.relative_to(one) for file in one.rglob("*") if file.is_file())
+    assert [(one / file).read_bytes() for file in files] == [(other / file).read_bytes() for file in files]
+
+
+def test_a_file_that_grew_replaces_its_part(tmp_path: Path) -> None:
+    pool = Pool()
+    flows = [full(pool, 1)]
+    path = written(tmp_path, flows)
+    facts = extracted(tmp_path / "facts", path)
+    written(tmp_path, [*flows, full(pool, 2)])
+    said = command("extract", path, "-o", facts, "--vantage", "here").output
+    assert "as they were before, is gone" in said
+    assert len(read_tables(str(facts)).connections) == 2
+    assert len(list(facts.rglob("*.parquet"))) == len(parts_of(str(facts)).manifests[0].files)
+
+
+def test_two_hosts_write_to_one_directory(tmp_path: Path) -> None:
+    pool = Pool()
+    paths = [written(tmp_path, [full(pool, at)], f"{name}.pcap") for at, name in enumerate("ab")]
+    facts = tmp_path / "facts"
+    for path in paths:
+        command("extract", path, "-o", facts, "--vantage", path.stem)
+    assert {manifest.vantage for manifest in parts_of(str(facts)).manifests} == {"a", "b"}
+    assert json.loads(document(facts))["connections"] == json.loads(document(*paths))["connections"]
+
+
+def _cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def _altered(file: Path) -> None:
+    octets = bytearray(file.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    file.write_bytes(octets)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("harm", [Path.unlink, _cut_short, _altered], ids=["missing", "cut", "altered"])
+def test_a_part_that_is_not_as_it_was_written(directory: Directory, table: str, harm: Callable[[Path], object]) -> None:
+    harm(directory.file(table))
+    [problem] = directory.problems()
+    assert directory.manifest.stem in problem
+    assert table in problem
+    done = command("analyze", directory.path, "--strict", "-T", "json")
+    assert done.exit_code == 3
+    assert [limit["kind"] for limit in json.loads(done.stdout_bytes)["limits"]] == ["unreadable"]
+
+
+def test_the_other_parts_are_read(directory: Directory, tmp_path: Path) -> None:
+    _altered(directory.file("connections"))
+    command("extract", LEGS, "-o", directory.path, "--vantage", "here")
+    facts = read_tables(str(directory.path))
+    assert len(facts.problems) == 1
+    assert facts.connections == extract([str(LEGS)]).connections
+
+
+def test_a_part_that_was_not_written_to_its_end(directory: Directory) -> None:
+    name = directory.manifest.stem
+    directory.manifest.unlink()
+    [problem] = directory.problems()
+    assert name in problem
+    assert "not written to its end" in problem
+
+
+MANIFESTS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    ("another schema", lambda m: m.update(schema=99), "schema 99"),
+    ("another name", lambda m: m.update(name="0" * 32), "the name of another"),
+    ("a file outside", lambda m: m["files"][0].update(path="connections/../../../etc/passwd"), "none of its files"),
+    ("an absolute file", lambda m: m["files"][0].update(path="/etc/passwd"), "none of its files"),
+    ("another table", lambda m: m["files"][0].update(path="parts/x.parquet"), "none of its files"),
+    ("no digest", lambda m: m["files"][0].update(sha256=""), "no digest"),
+    ("a field is missing", lambda m: m.pop("vantage"), "vantage"),
+    ("a field of another type", lambda m: m.update(files=3), "array"),
+]
+
+
+@pytest.mark.parametrize(("harm", "expected"), [row[1:] for row in MANIFESTS], ids=[row[0] for row in MANIFESTS])
+def test_a_manifest_is_not_trusted(
+    directory: Directory, harm: Callable[[dict[str, Any]], object], expected: str
+) -> None:
+    manifest = json.loads(directory.manifest.read_bytes())
+    harm(manifest)
+    directory.manifest.write_text(json.dumps(manifest))
+    [problem] = directory.problems()
+    assert expected in problem
+
+
+@pytest.mark.parametrize("octets", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000], ids=range(5))
+def test_a_manifest_may_be_anything(directory: Directory, octets: bytes) -> None:
+    directory.manifest.write_bytes(octets)
+    [problem] = directory.problems()
+    assert "manifest" in problem
+
+
+def _rewritten(directory: Directory, table: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """A table with other rows, under a manifest that fits it: what somebody makes who means harm."""
+    file = directory.file(table)
+    read = parquet.ParquetFile(file).read()
+    rows = read.to_pylist()
+    for row in rows:
+        change(row)
+    parquet.write_table(pa.Table.from_pylist(rows, schema=read.schema), file)
+    manifest = json.loads(directory.manifest.read_bytes())
+    for each in manifest["files"]:
+        if each["path"].startswith(f"{table}/"):
+            each["sha256"] = file_digest(file)
+    directory.manifest.write_text(json.dumps(manifest))
+
+
+FORGED: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
+    ("connections", lambda row: row.update(packed=b"")),
+    ("connections", lambda row: row.update(packed=b"\xc1" * 40)),
+    ("connections", lambda row: row.update(packed=None)),
+    ("connections", lambda row: row.update(packed=row["packed"][:-3])),
+    ("certificates", lambda row: row.update(der=row["der"] + b"x")),
+    ("certificates", lambda row: row.update(sha256="no digest")),
+    ("certificates", lambda row: row.update(sha256=None)),
+    ("shapes", lambda row: row.update(packed=b"\x90")),
+    ("shapes", lambda row: row.update(side="server" if row["side"] == "client" else "client")),
+    ("captures", lambda row: row.update(packed=b"\x93\x01\x02\x03")),
+    ("remainder", lambda row: row.update(packed=b"\x80")),
+    ("remainder", lambda row: row.update(packed=msgspec.msgpack.encode(Facts(connections=[b"x"])))),
+]
+
+
+@pytest.mark.parametrize(("table", "change"), FORGED, ids=[f"{at} {row[0]}" for at, row in enumerate(FORGED)])
+def test_a_value_is_not_trusted(directory: Directory, table: str, change: Callable[[dict[str, Any]], object]) -> None:
+    _rewritten(directory, table, change)
+    facts = read_tables(str(directory.path))
+    if table == "remainder" and not facts.problems:  # an empty map is no harm
+        assert facts.connections
+        return
+    assert len(facts.problems) == 1
+    assert not facts.connections
+    judge(facts, Options())
+
+
+def test_a_table_of_other_columns(directory: Directory) -> None:
+    file = directory.file("captures")
+    parquet.write_table(pa.table({"packed": [b"x"]}), file)
+    manifest = json.loads(directory.manifest.read_bytes())
+    for each in manifest["files"]:
+        each["sha256"] = file_digest(directory.path / each["path"])
+    directory.manifest.write_text(json.dumps(manifest))
+    assert "other columns" in directory.problems()[0]
+
+
+def test_an_empty_directory_of_facts(tmp_path: Path) -> None:
+    PartWriter(str(tmp_path / "facts"))
+    with pytest.raises(UnreadableError, match="holds no facts yet"):
+        read_tables(str(tmp_path / "facts"))
+
+
+def test_a_directory_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(OutputError, match="something else"):
+        PartWriter(str(tmp_path))
+    assert os.listdir(tmp_path) == ["mine"]
+
+
+def test_connections_of_any_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damaged stamps claim any time; days are directories, of which there are not too many."""
+    monkeypatch.setattr("inspector.extract.tables.columns.MOST_DAYS", 3)
+    day, facts = 86_400 * 1_000_000_000, Facts()
+    first = extract([str(SESSIONS)])
+    facts.captures, facts.offers, facts.answers = first.captures, first.offers, first.answers
+    facts.certificates = first.certificates
+    for number, packed in enumerate(first.connections[:10]):
+        connection = first.unpack(packed)
+        connection.handshake.hello_ns = number * 1_000 * day - 2_000 * day
+        facts.add(connection)
+    PartWriter(str(tmp_path / "facts")).write("0" * 32, facts, "here", ())
+    assert len(list((tmp_path / "facts").glob("connections/*/*"))) == 4
+    assert read_tables(str(tmp_path / "facts")).connections == facts.connections
+
+
+def test_redacted_facts_name_nobody(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    facts = tmp_path / "facts"
+    command("extract", SESSIONS, "-o", facts, "--vantage", "compiler7.example", "--redact-key", key)
+    plain = document(SESSIONS)
+    analysis = json.loads(plain)
+    names = {service["name"] for service in analysis["services"]} | {"compiler7", SESSIONS.name, "puppet-session"}
+    names |= {connection["client_endpoint"]["ip"] for connection in analysis["connections"]}
+    names |= {connection["server_endpoint"]["ip"] for connection in analysis["connections"]}
+    shown = [document(facts).decode()]
+    shown += [command("query", facts, f"select * from {table}", "-T", "csv").output for table in TABLES]
+    shown += [str(path) + path.read_text() for path in facts.glob("parts/*")]
+    shown += [str(path) for path in facts.rglob("*")]
+    assert not [name for name in names if name and any(name in text.replace(str(tmp_path), "") for text in shown)]
+    redacted = json.loads(document(facts))
+    assert [c["outcome"] for c in redacted["connections"]] == [c["outcome"] for c in analysis["connections"]]
+    assert [s["assessment"]["state"] for s in redacted["services"]] == [
+        s["assessment"]["state"] for s in analysis["services"]
+    ]
+    assert (
+        "nothing was read again"
+        in command("extract", SESSIONS, "-o", facts, "--vantage", "compiler7.example", "--redact-key", key).output
+    )
+
+
+USELESS: list[tuple[list[str], str]] = [
+    (["-", "-o", "facts"], "standard input"),
+    ([str(SESSIONS), "-o", "facts", "--vip", "puppetdb:8081"], "takes everything"),
+    (["missing.pcap", "-o", "facts"], "missing.pcap"),
+    ([str(Path(__file__)), "-o", "facts"], "not a pcap"),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), USELESS, ids=[row[1] for row in USELESS])
+def test_what_cannot_be_extracted(
+    words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InspectorError, match=expected):
+        command("extract", *words)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["extract", str(SESSIONS), "-o", "facts"], "pyarrow", "fleet"),
+        (["analyze", "{made}"], "pyarrow", "fleet"),
+        (["query", "{made}", "select 1"], "duckdb", "query"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_without_the_extra_one_clear_error_names_it(
+    words: list[str], missing: str, extra: str, made: Path, tmp_path: Path
+) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None\nfrom inspector.cli import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *(word.format(made=made) for word in words)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CAPTURES.parent)},
+    )
+    assert done.returncode == 2
+    assert f"pip install 'vip-inspector[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_the_extras_are_not_loaded_without_need() -> None:
+    program = (
+        "import sys; from inspector.cli.commands import cli;"
+        "cli(['analyze', '--fail-on', 'never', sys.argv[1]], standalone_mode=False);"
+        "print([name for name in ('pyarrow', 'duckdb', 'distributed', 'dask') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(LEGS)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """Facts in which a name is meant for a terminal, a spreadsheet or a query."""
+    pool = Pool(name="=cmd|'/c calc'!A1\x1b[2J'; drop table connections")
+    return extracted(tmp_path / "facts", written(tmp_path, [full(pool, 1)]))
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_answers_are_safe(hostile: Path, form: str) -> None:
+    done = command("query", hostile, "select server_name from connections", "-T", form)
+    assert done.exit_code == 0
+    assert "\x1b" not in done.output
+    assert not any(line.startswith("=") for line in done.output.splitlines()) or form == "text"
+
+
+def test_a_question_that_cannot_be_answered(made: Path) -> None:
+    with pytest.raises(UsageError, match="nothing"):
+        command("query", made, "select nothing from nowhere")
+
+
+def test_tables_and_columns_are_listed(made: Path) -> None:
+    listed = command("query", made).output
+    assert [table for table in TABLES if f"{table}\n" in listed] == list(TABLES)
+    assert "packed" in listed
+
+
+def test_nothing_is_there_to_ask(tmp_path: Path) -> None:
+    PartWriter(str(tmp_path))
+    answer = command("query", tmp_path, "select count(*) as n, count(day) as days from connections", "-T", "csv").output
+    assert answer.splitlines() == ["n,days", "0,0"]
+
+
+def test_a_damaged_part_is_not_asked(directory: Directory) -> None:
+    directory.manifest.write_bytes(b"{")
+    done = command("query", directory.path, "select count(*) from connections", "-T", "csv")
+    assert done.stdout.splitlines()[1] == "0"
+    assert "not as it was written" in done.stderr
+
+
+def test_input_files_are_told_by_their_content(tmp_path: Path) -> None:
+    from inspector.extract.tables.manifest import input_file, part_name
+
+    path = tmp_path / "x"
+    path.write_bytes(b"one")
+    first = input_file(str(path))
+    assert part_name("here", [first]) == part_name("here", [InputFile("elsewhere", 3, 0, first.sha256)])
+    assert part_name("here", [first]) != part_name("there", [first])
+    assert part_name("here", [first]) != part_name("here", [first], b"key")
+    os.utime(path, ns=(MS, MS))
+    assert input_file(str(path)).sha256 == first.sha256
+    with pytest.raises(UnreadableError):
+        input_file(str(tmp_path / "missing"))
