@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -431,3 +433,48 @@ def test_input_files_are_told_by_their_content(tmp_path: Path) -> None:
     assert input_file(str(path)).sha256 == first.sha256
     with pytest.raises(UnreadableError):
         input_file(str(tmp_path / "missing"))
+
+
+FLEET = (Path(__file__).parent.parent / "docs" / "fleet.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"([^\n]+)\n\n```sql\n(.*?)```", FLEET, re.DOTALL)
+
+
+@pytest.mark.parametrize("question", [sql for _, sql in QUESTIONS], ids=[words[:40] for words, _ in QUESTIONS])
+def test_the_cookbook(made: Path, question: str) -> None:
+    lines = command("query", made, question, "-T", "jsonl").stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    if "90 DAYS" not in question:
+        assert rows
+        assert not any(set(row.values()) == {None} for row in rows)
+
+
+def test_the_matrix_is_that_of_the_analysis(made: Path) -> None:
+    """Sessions by the member that issued them, as the analysis counts them and as SQL does."""
+    [question] = [sql for _, sql in QUESTIONS if "issued" in sql]
+    rows = [json.loads(line) for line in command("query", made, question, "-T", "jsonl").stdout.splitlines()]
+    analysis = json.loads(document(SESSIONS))
+    subject = {certificate["sha256"]: certificate["subject"] for certificate in analysis["certificates"]}
+    handshakes = [(c["outcome"], c["handshakes"][0]) for c in analysis["connections"]]
+    issuer = {
+        h["session"]["answered_id"]: h["server_chain"][0]
+        for _, h in handshakes
+        if h["kind"] == "full" and h["session"]["answered_id"] and h["server_chain"]
+    }
+    expected: Counter[tuple[str, str, bool]] = Counter()
+    for outcome, h in handshakes:
+        if h["session"]["offered_id"] in issuer:
+            other = subject[h["server_chain"][0]] if h["server_chain"] else "resumed"
+            expected[subject[issuer[h["session"]["offered_id"]]], other, outcome == "aborted"] += 1
+    asked = {(row["session_of"], row["answered_by"]): (row["connections"], row["aborted"]) for row in rows}
+    assert asked == {
+        (of, by): (expected[of, by, False] + expected[of, by, True], expected[of, by, True]) for of, by, _ in expected
+    }
+    assert len(asked) == 9
+
+
+def test_from_python(made: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)connections.to_pandas", FLEET, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code.replace('"facts/', f'"{made}/'), names)
+    assert names["connections"].num_rows == len(extract([str(SESSIONS)]).connections)
+    assert set(names["connections"].column("vantage").to_pylist()) == {"here"}

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -99,12 +99,6 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 def directory_of(table: str, vantage: str = "", day: str = "") -> str:
     """Where files of a table lie below the directory. Connections are parted by vantage point and day, as Hive does."""
     return f"{table}/vantage={quote(vantage, safe='')}/day={day}" if vantage else table
-
-
-def vantage_of(path: str) -> str:
-    """The vantage point in the path of a file of connections; empty where there is none."""
-    part = re.search(r"/vantage=([^/]*)/", path)
-    return unquote(part[1]) if part else ""
 
 
 def parts_of(directory: str) -> PartsFound:
