@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -46,7 +47,7 @@ def command(*words: str | Path) -> Result:
 
 
 def extracted(directory: Path, *words: str | Path) -> Path:
-    command("extract", *words, "-o", directory, "--vantage", "here")
+    command("extract", *words, "-o", directory)
     return directory
 
 
@@ -117,11 +118,11 @@ def test_what_was_extracted_is_not_read_again(tmp_path: Path) -> None:
     path = written(tmp_path, [full(Pool(), 1)])
     facts = extracted(tmp_path / "facts", path)
     before = {file: file.stat().st_mtime_ns for file in facts.rglob("*") if file.is_file()}
-    again = command("extract", path, "-o", facts, "--vantage", "here")
+    again = command("extract", path, "-o", facts)
     assert "nothing was read again" in again.output
     assert {file: file.stat().st_mtime_ns for file in facts.rglob("*") if file.is_file()} == before
     moved = path.rename(tmp_path / "moved.pcap")
-    assert "nothing was read again" in command("extract", moved, "-o", facts, "--vantage", "here").output
+    assert "nothing was read again" in command("extract", moved, "-o", facts).output
 
 
 def test_extracted_twice_is_the_same_byte_by_byte(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_file_that_grew_replaces_its_part(tmp_path: Path) -> None:
     path = written(tmp_path, flows)
     facts = extracted(tmp_path / "facts", path)
     written(tmp_path, [*flows, full(pool, 2)])
-    said = command("extract", path, "-o", facts, "--vantage", "here").output
+    said = command("extract", path, "-o", facts).output
     assert "as they were before, is gone" in said
     assert len(read_tables(str(facts)).connections) == 2
     assert len(list(facts.rglob("*.parquet"))) == len(parts_of(str(facts)).manifests[0].files)
@@ -149,7 +150,12 @@ def test_two_hosts_write_to_one_directory(tmp_path: Path) -> None:
     for path in paths:
         command("extract", path, "-o", facts, "--vantage", path.stem)
     assert {manifest.vantage for manifest in parts_of(str(facts)).manifests} == {"a", "b"}
-    assert json.loads(document(facts))["connections"] == json.loads(document(*paths))["connections"]
+    analysis = json.loads(document(facts))
+    assert analysis["connections"] == json.loads(document(*paths))["connections"]
+    assert [capture["host"] for capture in analysis["captures"]] == ["a", "b"]
+    lines = command("analyze", facts, "-Y", "host:b", "-T", "jsonl", "--fail-on", "never").output.splitlines()
+    shown = [record["id"] for record in map(json.loads, lines) if record["record"] == "connections"]
+    assert shown == [analysis["connections"][1]["id"]]
 
 
 def _cut_short(file: Path) -> None:
@@ -176,7 +182,7 @@ def test_a_part_that_is_not_as_it_was_written(directory: Directory, table: str, 
 
 def test_the_other_parts_are_read(directory: Directory, tmp_path: Path) -> None:
     _altered(directory.file("connections"))
-    command("extract", LEGS, "-o", directory.path, "--vantage", "here")
+    command("extract", LEGS, "-o", directory.path)
     facts = read_tables(str(directory.path))
     assert len(facts.problems) == 1
     assert facts.connections == extract([str(LEGS)]).connections
@@ -477,4 +483,4 @@ def test_from_python(made: Path) -> None:
     names: dict[str, Any] = {}
     exec(code.replace('"facts/', f'"{made}/'), names)
     assert names["connections"].num_rows == len(extract([str(SESSIONS)]).connections)
-    assert set(names["connections"].column("vantage").to_pylist()) == {"here"}
+    assert set(names["connections"].column("vantage").to_pylist()) == {socket.gethostname()}

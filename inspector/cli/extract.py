@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 
 class _Writing(NamedTuple):
-    """``redaction_key``: None where nothing is replaced."""
+    """``vantage``: the name of where the captures were made. ``is_named``: somebody said it, so that the analysis says
+    it too. ``redaction_key``: None where nothing is replaced.
+    """
 
     directory: str
     vantage: str
+    is_named: bool
     redaction_key: bytes | None
 
 
@@ -38,7 +41,7 @@ class _Writing(NamedTuple):
 @click.option(
     "--vantage",
     metavar="NAME",
-    help="Where the captures were made; by default the name of this host.",
+    help="Where the captures were made, which the analysis says then; else the parts bear the name of this host.",
 )
 @click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets; as report does.")
 @click.option("--redact-key", metavar="FILE", help="The key to redact with; made if it is not there.")
@@ -54,7 +57,9 @@ def extract_command(
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
     if "-" in arguments.files:
         raise UsageError("standard input can be read only once, and a part is named by its input", "save it to a file")
-    writing = _Writing(directory, vantage or socket.gethostname(), _redaction_key(redact, redact_key))
+    writing = _Writing(
+        directory, vantage or socket.gethostname(), vantage is not None, _redaction_key(redact, redact_key)
+    )
     journals = [path for path in arguments.files if is_journal(path)]
     captures = [path for path in arguments.files if path not in journals]
     for files in ([captures] if captures else []) + [[path] for path in journals]:
@@ -87,6 +92,9 @@ def _extract_part(arguments: CaptureArguments, files: list[str], writing: _Writi
         _say(writing, f"part {name} is there: nothing was read again")
         return
     facts = _facts(arguments)
+    if writing.is_named:
+        for capture in facts.captures:
+            capture.host = writing.vantage
     if writing.redaction_key is not None:
         facts, inputs, writing = _redacted(facts, inputs, writing)
     manifest = writer.write(name, facts, writing.vantage, inputs)

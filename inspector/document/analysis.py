@@ -43,7 +43,7 @@ class Clock(Struct):
 
 class Capture(Struct):
     """``tick``: of how many ns stamps are exact, where they are coarse. ``clocks``: what was taken out of the times of
-    its connections.
+    its connections. ``host``: the name of where it was made, None where nobody said.
     """
 
     path: str
@@ -58,6 +58,7 @@ class Capture(Struct):
     vantage: Literal["client", "server", "balancer"] | None
     tick: int | None = None
     clocks: list[Clock] = []
+    host: str | None = None
 
 
 class Unseen(Struct, frozen=True):

@@ -43,7 +43,7 @@ class CaptureFacts(Struct):
     each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
     ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back,
     and by how much. ``clocks``: what was taken out of the times of its connections. ``has_secrets``: it brings
-    some of its own.
+    some of its own. ``host``: the name of where it was made, empty where nobody said.
     """
 
     path: str
@@ -65,3 +65,4 @@ class CaptureFacts(Struct):
     steps: tuple[tuple[int, int], ...] = ()
     clocks: tuple[ClockOffset, ...] = ()
     has_secrets: bool = False
+    host: str = ""

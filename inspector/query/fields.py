@@ -43,6 +43,8 @@ class FieldLookup:
         self.labels = [b.label for b in case.backends]
         self.services = [f"{s.name}:{s.port}" for s in case.services]
         self.stacks = [c.stack.name for c in case.clients]
+        self.hosts = [capture.host or None for capture in case.facts.captures]
+        self.has_hosts = any(self.hosts)
         self.rules: dict[str, Values] = {}
         for finding in analysis.document.findings:
             for connection in finding.connections:
@@ -114,6 +116,14 @@ def _server_name(observed: Observed) -> str | None:
     )
 
 
+def _hosts(names: FieldLookup, observed: Observed, client_leg: ConnectionFacts) -> Values:
+    """None where nobody said."""
+    if not names.has_hosts:
+        return (None,)
+    ranges = [r for leg in (client_leg, *observed.legs) for r in (*leg.frame_ranges, *leg.sightings)]
+    return tuple(dict.fromkeys(names.hosts[first >> FRAME_BITS] for first, _ in ranges)) or (None,)
+
+
 YES_NO = ("yes", "no")
 STACKS = ("jsse", "openssl", "boringssl", "gnutls", "nss", "go", "schannel", "unknown")
 
@@ -135,6 +145,7 @@ FIELDS: tuple[Field, ...] = (
     Field("service", "name:port of the service", lambda n, s, m: (n.services[s.service],)),
     Field("client", "address of the client", lambda n, s, m: (_address(s.client_address),)),
     Field("server", "address of the server", lambda n, s, m: (_address(s.server.address),)),
+    Field("host", "host on which it was captured, as extract --vantage says", _hosts),
     Field("port", "port of either side", lambda n, s, m: (float(m.client.port), float(m.server.port)), "number"),
     Field(
         "stack",
@@ -212,4 +223,4 @@ OTHER_NAMES = {"gap": "gap_bytes"}
 """What fields were called before. In a ladder a gap is the time between two messages."""
 
 BY_NAME = {field.name: field for field in FIELDS}
-TEXT_FIELDS = ("service", "client", "server", "sni", "cert", "session", "alert", "id", "version", "cipher")
+TEXT_FIELDS = ("service", "client", "server", "host", "sni", "cert", "session", "alert", "id", "version", "cipher")

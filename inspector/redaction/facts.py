@@ -104,7 +104,9 @@ def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
         frames._replace(ends=tuple(disguise.address(end) for end in frames.ends)) for frames in capture.unopened
     )
     damage = _notice(capture.damage, disguise)
-    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=damage, unopened=unopened)
+    host = disguise.name(capture.host) if capture.host else ""
+    path = path_name(capture.path, disguise)
+    return msgspec.structs.replace(capture, path=path, damage=damage, unopened=unopened, host=host)
 
 
 def _notice(notice: N | str | None, disguise: Disguise) -> N | Earlier | str | None:

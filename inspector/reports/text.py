@@ -50,7 +50,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
 def heading(document: Document) -> str:
     """What was read."""
     packets = sum(c.packets for c in document.captures)
-    names = ", ".join(safe_text(c.path) for c in document.captures[:3]) + (
+    names = ", ".join(safe_text(f"{c.host}:{c.path}" if c.host else c.path) for c in document.captures[:3]) + (
         f" and {len(document.captures) - 3} more" if len(document.captures) > 3 else ""
     )
     return f"{names}   {packets:,} frames"

@@ -68,6 +68,13 @@ def _ems(c: Connection) -> Cell:
     return ("–" if negotiated is None else "yes" if negotiated else "no", "")
 
 
+def _hosts(analysis: Analysis, c: Connection) -> Cell:
+    """Where its frames were captured."""
+    captures = analysis.document.captures
+    indexes = dict.fromkeys(span.first[0] for span in (c.frames, *c.sightings))
+    return _text(", ".join(dict.fromkeys(captures[index].host or "" for index in indexes if index < len(captures))))
+
+
 Shown = Callable[[Analysis, Observed, Connection], Cell]
 
 COLUMNS: dict[str, tuple[Column, Shown]] = {
@@ -95,6 +102,7 @@ COLUMNS: dict[str, tuple[Column, Shown]] = {
         lambda a, s, c: (overview.title(a.document.services[s.service]), ""),
     ),
     "server": (Column("server", 22, 12, False, "server"), lambda a, s, c: (c.server_endpoint.ip, "")),
+    "host": (Column("host", 20, 7, False, "host"), lambda a, s, c: _hosts(a, c)),
     "stack": (Column("stack", 8, 13, False, "stack"), lambda a, s, c: _text(a.case.clients[s.client].stack.name)),
     "sni": (Column("server name", 26, 14, False, "sni"), lambda a, s, c: _text(c.handshakes[0].server_name)),
     "cipher": (
@@ -105,6 +113,7 @@ COLUMNS: dict[str, tuple[Column, Shown]] = {
 }
 """By the name in settings, which is also the field of the filter language that sorts."""
 
+HOST_BEFORE = "client"
 USUAL = ("time", "client", "port", "backend", "outcome", "kind", "session", "ems", "version", "frame", "alert")
 MARK = Column("", 1)
 
@@ -136,9 +145,15 @@ class ConnectionsScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        self._names = list(self.state.settings.columns or USUAL)
+        self._names = list(self.state.settings.columns or self._usual())
         self._order: list[int] = []
         yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
+
+    def _usual(self) -> list[str]:
+        """With the host, where captures of several are told apart."""
+        at = USUAL.index(HOST_BEFORE)
+        captures = self.state.now.document.captures
+        return [*USUAL[:at], "host", *USUAL[at:]] if any(c.host for c in captures) else list(USUAL)
 
     def renew(self) -> None:
         """The connections that scope, filter and sort leave. The cursor stays on its connection, or at the end where it

@@ -41,6 +41,7 @@ def captures(case: Case) -> list[doc.Capture]:
                 vantage=vantage(case, index),
                 tick=tick,
                 clocks=clocks(c),
+                host=c.host or None,
             )
         )
     return described
