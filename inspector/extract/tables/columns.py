@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import ip_address
 
 import msgspec
 
@@ -12,6 +11,7 @@ from inspector.text.times import day
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.certificates import parse
 from inspector.tracking.observed import Observed
+from inspector.tracking.services import ip_text
 from inspector.tracking.traits import Observer
 
 Row = tuple[object, ...]
@@ -61,9 +61,9 @@ def _connection(
         number,
         moment(observed.hello_ns),
         connection.last_ns - connection.first_ns,
-        address(connection.client.address),
+        ip_text(connection.client.address),
         connection.client.port,
-        address(connection.server.address),
+        ip_text(connection.server.address),
         connection.server.port,
         None if name is None else name.decode("ascii", "backslashreplace"),
         None if answer is None else version_name(answer.version),
@@ -173,11 +173,6 @@ ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
 def moment(ns: int | None) -> int | None:
     """A time as Arrow takes it, None where it cannot."""
     return ns if ns is not None and -FARTHEST_NS <= ns <= FARTHEST_NS else None
-
-
-def address(packed: bytes) -> str:
-    """An address as text."""
-    return str(ip_address(packed))
 
 
 def hexadecimal(digest: bytes | None) -> str | None:
