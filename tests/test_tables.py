@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -24,11 +20,8 @@ from inspector.errors import InspectorError, OutputError, UnreadableError, Usage
 from inspector.extract.journal import Journal
 from inspector.extract.processes import extract
 from inspector.extract.tables import PartWriter, read_tables
-from inspector.extract.tables.manifest import TABLES, InputFile, file_digest, parts_of
+from inspector.extract.tables.manifest import TABLES, InputFile, parts_of
 from inspector.facts import Facts
-from inspector.findings.case import Options
-from inspector.findings.judge import judge
-from inspector.findings.wording import worded
 from inspector.live.update import Keeping
 from tests.build import MS, Flow, Pool, capture, certificate, numbered, written
 from tests.live import listened
@@ -61,33 +54,9 @@ def full(pool: Pool, number: int) -> Flow:
     return pool.full(certificate(f"pool{number}.example"), numbered(number))
 
 
-@dataclass
-class Directory:
-    """A directory of facts with one part."""
-
-    path: Path
-
-    def file(self, table: str) -> Path:
-        [found] = (self.path / table).rglob("*.parquet")
-        return found
-
-    @property
-    def manifest(self) -> Path:
-        [found] = (self.path / "parts").glob("*.json")
-        return found
-
-    def problems(self) -> list[str]:
-        return [worded(problem) for problem in read_tables(str(self.path)).problems]
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return extracted(tmp_path_factory.mktemp("made") / "facts", SESSIONS)
-
-
-@pytest.fixture
-def directory(made: Path, tmp_path: Path) -> Directory:
-    return Directory(Path(shutil.copytree(made, tmp_path / "facts")))
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.name.split(".")[0])
@@ -156,127 +125,6 @@ def test_two_hosts_write_to_one_directory(tmp_path: Path) -> None:
     lines = command("analyze", facts, "-Y", "host:b", "-T", "jsonl", "--fail-on", "never").output.splitlines()
     shown = [record["id"] for record in map(json.loads, lines) if record["record"] == "connections"]
     assert shown == [analysis["connections"][1]["id"]]
-
-
-def _cut_short(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-20])
-
-
-def _altered(file: Path) -> None:
-    octets = bytearray(file.read_bytes())
-    octets[len(octets) // 2] ^= 1
-    file.write_bytes(octets)
-
-
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("harm", [Path.unlink, _cut_short, _altered], ids=["missing", "cut", "altered"])
-def test_a_part_that_is_not_as_it_was_written(directory: Directory, table: str, harm: Callable[[Path], object]) -> None:
-    harm(directory.file(table))
-    [problem] = directory.problems()
-    assert directory.manifest.stem in problem
-    assert table in problem
-    done = command("analyze", directory.path, "--strict", "-T", "json")
-    assert done.exit_code == 3
-    assert [limit["kind"] for limit in json.loads(done.stdout_bytes)["limits"]] == ["unreadable"]
-
-
-def test_the_other_parts_are_read(directory: Directory, tmp_path: Path) -> None:
-    _altered(directory.file("connections"))
-    command("extract", LEGS, "-o", directory.path)
-    facts = read_tables(str(directory.path))
-    assert len(facts.problems) == 1
-    assert facts.connections == extract([str(LEGS)]).connections
-
-
-def test_a_part_that_was_not_written_to_its_end(directory: Directory) -> None:
-    name = directory.manifest.stem
-    directory.manifest.unlink()
-    [problem] = directory.problems()
-    assert name in problem
-    assert "not written to its end" in problem
-
-
-MANIFESTS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
-    ("another schema", lambda m: m.update(schema=99), "schema 99"),
-    ("another name", lambda m: m.update(name="0" * 32), "the name of another"),
-    ("a file outside", lambda m: m["files"][0].update(path="connections/../../../etc/passwd"), "none of its files"),
-    ("an absolute file", lambda m: m["files"][0].update(path="/etc/passwd"), "none of its files"),
-    ("another table", lambda m: m["files"][0].update(path="parts/x.parquet"), "none of its files"),
-    ("no digest", lambda m: m["files"][0].update(sha256=""), "no digest"),
-    ("a field is missing", lambda m: m.pop("vantage"), "vantage"),
-    ("a field of another type", lambda m: m.update(files=3), "array"),
-]
-
-
-@pytest.mark.parametrize(("harm", "expected"), [row[1:] for row in MANIFESTS], ids=[row[0] for row in MANIFESTS])
-def test_a_manifest_is_not_trusted(
-    directory: Directory, harm: Callable[[dict[str, Any]], object], expected: str
-) -> None:
-    manifest = json.loads(directory.manifest.read_bytes())
-    harm(manifest)
-    directory.manifest.write_text(json.dumps(manifest))
-    [problem] = directory.problems()
-    assert expected in problem
-
-
-@pytest.mark.parametrize("octets", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000], ids=range(5))
-def test_a_manifest_may_be_anything(directory: Directory, octets: bytes) -> None:
-    directory.manifest.write_bytes(octets)
-    [problem] = directory.problems()
-    assert "manifest" in problem
-
-
-def _rewritten(directory: Directory, table: str, change: Callable[[dict[str, Any]], object]) -> None:
-    """A table with other rows, under a manifest that fits it: what somebody makes who means harm."""
-    file = directory.file(table)
-    read = parquet.ParquetFile(file).read()
-    rows = read.to_pylist()
-    for row in rows:
-        change(row)
-    parquet.write_table(pa.Table.from_pylist(rows, schema=read.schema), file)
-    manifest = json.loads(directory.manifest.read_bytes())
-    for each in manifest["files"]:
-        if each["path"].startswith(f"{table}/"):
-            each["sha256"] = file_digest(file)
-    directory.manifest.write_text(json.dumps(manifest))
-
-
-FORGED: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
-    ("connections", lambda row: row.update(packed=b"")),
-    ("connections", lambda row: row.update(packed=b"\xc1" * 40)),
-    ("connections", lambda row: row.update(packed=None)),
-    ("connections", lambda row: row.update(packed=row["packed"][:-3])),
-    ("certificates", lambda row: row.update(der=row["der"] + b"x")),
-    ("certificates", lambda row: row.update(sha256="no digest")),
-    ("certificates", lambda row: row.update(sha256=None)),
-    ("shapes", lambda row: row.update(packed=b"\x90")),
-    ("shapes", lambda row: row.update(side="server" if row["side"] == "client" else "client")),
-    ("captures", lambda row: row.update(packed=b"\x93\x01\x02\x03")),
-    ("remainder", lambda row: row.update(packed=b"\x80")),
-    ("remainder", lambda row: row.update(packed=msgspec.msgpack.encode(Facts(connections=[b"x"])))),
-]
-
-
-@pytest.mark.parametrize(("table", "change"), FORGED, ids=[f"{at} {row[0]}" for at, row in enumerate(FORGED)])
-def test_a_value_is_not_trusted(directory: Directory, table: str, change: Callable[[dict[str, Any]], object]) -> None:
-    _rewritten(directory, table, change)
-    facts = read_tables(str(directory.path))
-    if table == "remainder" and not facts.problems:  # an empty map is no harm
-        assert facts.connections
-        return
-    assert len(facts.problems) == 1
-    assert not facts.connections
-    judge(facts, Options())
-
-
-def test_a_table_of_other_columns(directory: Directory) -> None:
-    file = directory.file("captures")
-    parquet.write_table(pa.table({"packed": [b"x"]}), file)
-    manifest = json.loads(directory.manifest.read_bytes())
-    for each in manifest["files"]:
-        each["sha256"] = file_digest(directory.path / each["path"])
-    directory.manifest.write_text(json.dumps(manifest))
-    assert "other columns" in directory.problems()[0]
 
 
 def test_an_empty_directory_of_facts(tmp_path: Path) -> None:
@@ -417,13 +265,6 @@ def test_nothing_is_there_to_ask(tmp_path: Path) -> None:
     PartWriter(str(tmp_path))
     answer = command("query", tmp_path, "select count(*) as n, count(day) as days from connections", "-T", "csv").output
     assert answer.splitlines() == ["n,days", "0,0"]
-
-
-def test_a_damaged_part_is_not_asked(directory: Directory) -> None:
-    directory.manifest.write_bytes(b"{")
-    done = command("query", directory.path, "select count(*) from connections", "-T", "csv")
-    assert done.stdout.splitlines()[1] == "0"
-    assert "not as it was written" in done.stderr
 
 
 def test_input_files_are_told_by_their_content(tmp_path: Path) -> None:

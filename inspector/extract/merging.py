@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from msgspec.structs import replace
 
 from inspector.facts import (
@@ -13,9 +14,11 @@ from inspector.facts import (
     HandshakeFacts,
     LaneFacts,
     absorb,
-    pack_events,
-    unpack_events,
 )
+from inspector.facts.events import EVENT_BYTES
+
+PACKED_EVENT = np.dtype({"names": ["frame"], "formats": ["<i8"], "offsets": [8], "itemsize": EVENT_BYTES})
+"""Where the frame of an event stands (``facts.events``)."""
 
 
 def merge(parts: list[Facts]) -> Facts:
@@ -35,7 +38,9 @@ def merge(parts: list[Facts]) -> Facts:
         absorb(whole, part)
         if any(a != b for a, b in moved.items()):
             first = len(whole.connections) - len(part.connections)
-            whole.connections[first:] = [whole.pack(_moved(whole.unpack(packed), moved)) for packed in part.connections]
+            moving = _Moving(moved)
+            unpacked = whole.unpack_all(part.connections)
+            whole.connections[first:] = [whole.pack(moving.moved(connection)) for connection in unpacked]
     return whole
 
 
@@ -47,47 +52,51 @@ def _capture_moved(capture: CaptureFacts, indexes: dict[tuple[int, int], int], p
     )
 
 
-def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
-    """The connection with frame references into captures that have new indexes."""
+class _Moving:
+    """Moves connections to where their captures have new indexes."""
 
-    def frame(reference: int) -> int:
-        return reference and captures[reference >> FRAME_BITS] << FRAME_BITS | reference & (1 << FRAME_BITS) - 1
+    def __init__(self, captures: dict[int, int]) -> None:
+        self._added = np.array([new - old << FRAME_BITS for old, new in sorted(captures.items())], np.int64)
+        self._by_capture: list[int] = self._added.tolist()
 
-    def lane(facts: LaneFacts) -> LaneFacts:
-        return replace(
-            facts,
-            fin=facts.fin and replace(facts.fin, frame=frame(facts.fin.frame)),
-            rst=facts.rst and replace(facts.rst, frame=frame(facts.rst.frame)),
-            tail=facts.tail
-            and replace(facts.tail, frame=frame(facts.tail.frame), previous_frame=frame(facts.tail.previous_frame)),
-        )
+    def moved(self, connection: ConnectionFacts) -> ConnectionFacts:
+        """The same connection, which is changed."""
+        frame = self._frame
+        connection.spread, connection.sightings = self._ranges(connection.spread), self._ranges(connection.sightings)
+        connection.first_frame, connection.last_frame = frame(connection.first_frame), frame(connection.last_frame)
+        for handshake in connection.handshakes:
+            self._move_handshake(handshake)
+        for lane in (connection.from_client, connection.from_server):
+            self._move_lane(lane)
+        if connection.alerts:
+            connection.alerts = tuple(replace(a, frame=frame(a.frame)) for a in connection.alerts)
+        if connection.anomalies:
+            connection.anomalies = tuple(
+                replace(a, frame=frame(a.frame), other_frame=frame(a.other_frame)) for a in connection.anomalies
+            )
+        events = bytearray(connection.events)
+        frames = np.frombuffer(events, PACKED_EVENT)["frame"]
+        frames += np.where(frames, self._added[frames >> FRAME_BITS], 0)
+        connection.events = bytes(events)
+        return connection
 
-    def handshake(h: HandshakeFacts) -> HandshakeFacts:
-        return replace(
-            h,
-            hello_frame=frame(h.hello_frame),
-            answer_frame=frame(h.answer_frame),
-            certificate_frame=frame(h.certificate_frame),
-            key_exchange_frame=frame(h.key_exchange_frame),
-        )
+    def _frame(self, reference: int) -> int:
+        return reference and reference + self._by_capture[reference >> FRAME_BITS]
 
-    def ranges(listed: tuple[FrameRange, ...]) -> tuple[FrameRange, ...]:
-        return tuple((frame(first), frame(last)) for first, last in listed)
+    def _ranges(self, listed: tuple[FrameRange, ...]) -> tuple[FrameRange, ...]:
+        return tuple((self._frame(first), self._frame(last)) for first, last in listed)
 
-    return replace(
-        connection,
-        spread=ranges(connection.spread),
-        sightings=ranges(connection.sightings),
-        first_frame=frame(connection.first_frame),
-        last_frame=frame(connection.last_frame),
-        handshake=handshake(connection.handshake),
-        renegotiations=tuple(handshake(h) for h in connection.renegotiations),
-        from_client=lane(connection.from_client),
-        from_server=lane(connection.from_server),
-        alerts=tuple(replace(a, frame=frame(a.frame)) for a in connection.alerts),
-        anomalies=tuple(
-            replace(a, frame=frame(a.frame), other_frame=frame(a.other_frame) if a.other_frame else 0)
-            for a in connection.anomalies
-        ),
-        events=pack_events([replace(e, frame=frame(e.frame)) for e in unpack_events(connection.events)]),
-    )
+    def _move_handshake(self, handshake: HandshakeFacts) -> None:
+        handshake.hello_frame = self._frame(handshake.hello_frame)
+        handshake.answer_frame = self._frame(handshake.answer_frame)
+        handshake.certificate_frame = self._frame(handshake.certificate_frame)
+        handshake.key_exchange_frame = self._frame(handshake.key_exchange_frame)
+
+    def _move_lane(self, lane: LaneFacts) -> None:
+        fin, rst, tail = lane.fin, lane.rst, lane.tail
+        if fin is not None:
+            lane.fin = replace(fin, frame=self._frame(fin.frame))
+        if rst is not None:
+            lane.rst = replace(rst, frame=self._frame(rst.frame))
+        if tail is not None:
+            lane.tail = replace(tail, frame=self._frame(tail.frame), previous_frame=self._frame(tail.previous_frame))

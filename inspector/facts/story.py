@@ -55,11 +55,15 @@ class Facts(Struct):
             self.answers[answer.key] = answer
         keys = offer.key if offer is not None else b"", answer.key if answer is not None else b""
         handshake.offer = handshake.answer = None
-        packed = _PREFIX.pack(
-            (handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]
-        ) + _encode((*keys, connection))
+        packed = self.prefix(connection) + _encode((*keys, connection))
         handshake.offer, handshake.answer = offer, answer
         return packed
+
+    @staticmethod
+    def prefix(connection: ConnectionFacts) -> bytes:
+        """What it begins with when it is packed."""
+        handshake = connection.handshake
+        return _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:])
 
     def unpack(self, packed: bytes) -> ConnectionFacts:
         """The reverse of ``pack``."""

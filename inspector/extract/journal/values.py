@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from inspector.bounds import MESSAGE_BYTES
+from inspector.extract.bounded_types import Bounds, bounded_decoder
 from inspector.extract.journal.database import DamagedError
 from inspector.facts import (
     EVENT_BYTES,
@@ -32,43 +33,24 @@ from inspector.tls.extensions import AnswerShape, HelloShape
 MOST = 1 << 62
 """No number is larger, nor smaller than its negative: twice as much still fits 64 bits."""
 
-LONGEST = MESSAGE_BYTES
-MOST_ITEMS = 65_536
+BOUNDS = Bounds(MOST, MESSAGE_BYTES, 65_536)
 MOST_CAPTURES = 100_000
 DIGEST_BYTES, RANDOM_BYTES = 32, 32
 
 T = TypeVar("T")
+PackedConnection = tuple[bytes, bytes, ConnectionFacts]
+"""What stands behind the prefix: the keys of its hellos' shapes before it."""
 
 
 def _decoded(value: object, kind: type[T]) -> T:
     if not isinstance(value, bytes):
         raise DamagedError("a number or a text stands where bytes should")
     try:
+        bounded_decoder(cast(Any, kind), BOUNDS).decode(value)
         decoded = msgspec.msgpack.decode(value, type=kind)
-        _measure((msgspec.to_builtins(decoded, builtin_types=(bytes,)),))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DamagedError(str(error)) from None
     return decoded
-
-
-def _measure(values: Iterable[object]) -> None:
-    """Numbers and lengths within bounds, whatever the fields are; they are of types that do not nest without end.
-    Raises ValueError.
-    """
-    for value in values:
-        kind = type(value)
-        if kind is int:
-            if not -MOST <= value <= MOST:  # type: ignore[operator]
-                raise ValueError(f"the number {value} is out of range")
-        elif kind is bytes or kind is str:
-            if len(value) > LONGEST:  # type: ignore[arg-type]
-                raise ValueError(f"more than {LONGEST:,} bytes")
-        elif kind is list or kind is tuple:
-            if len(value) > MOST_ITEMS:  # type: ignore[arg-type]
-                raise ValueError("more values than are ever written")
-            _measure(value)  # type: ignore[arg-type]
-        elif kind is dict:
-            _measure((*value, *value.values()))  # type: ignore[attr-defined, misc]
 
 
 def captures(values: Iterable[object]) -> list[CaptureFacts]:
@@ -154,10 +136,10 @@ def connection(name: object, packed: object, facts: Facts, runs: int) -> bytes:
     if not isinstance(name, str) or not isinstance(packed, bytes):
         raise DamagedError("damaged: a connection is not written as bytes")
     try:
+        bounded_decoder(PackedConnection, BOUNDS).decode(memoryview(packed)[PREFIX_BYTES:])
         stored = facts.unpack(packed)
-        _measure((msgspec.to_builtins(stored, builtin_types=(bytes,)),))
         _check(stored, runs)
-        if facts.pack(stored)[:PREFIX_BYTES] != packed[:PREFIX_BYTES]:
+        if Facts.prefix(stored) != packed[:PREFIX_BYTES]:
             raise ValueError("it is of another time than it says")
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, struct.error) as error:
         raise DamagedError(f"damaged: connection {name[:40]!r} cannot be read: {error}") from None

@@ -86,5 +86,5 @@ class _Part:
             with self._arrow.parquet.ParquetFile(self._root / file.path) as opened:
                 if not opened.schema_arrow.equals(schema(table)):
                     raise ValueError(f"{file.path} has other columns")
-                for batch in opened.iter_batches(BATCH_ROWS, columns=list(columns)):
+                for batch in opened.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
                     yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)

@@ -1,0 +1,117 @@
+"""Types of facts within bounds: what the program writes passes, whatever is larger does not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, NewType
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from inspector.extract.bounded_types import Bounds, bounded, bounded_decoder
+from inspector.extract.journal.values import BOUNDS, PackedConnection
+from inspector.extract.processes import extract
+from inspector.facts import PREFIX_BYTES, CaptureFacts
+from inspector.tls.extensions import AnswerShape, HelloShape
+
+CAPTURES = Path(__file__).parent.parent / "captures"
+SMALL = Bounds(number=100, length=4, items=3)
+Moment = NewType("Moment", int)
+
+
+class Colour(StrEnum):
+    RED = "a name that is long"
+
+
+class Inner(NamedTuple):
+    number: int
+    text: str = ""
+
+
+class Outer(Struct, array_like=True):
+    number: int
+    maybe: int | None = None
+    octets: bytes = b""
+    listed: tuple[int, ...] = ()
+    pair: tuple[int, str] = (0, "")
+    inner: Inner | None = None
+    flag: bool = False
+    choice: Literal["a choice that is long"] | None = None
+    colour: Colour | None = None
+    moment: Moment = Moment(0)
+    many: list[Inner] = []
+
+
+class One(Struct, tag=True, array_like=True):
+    number: int
+
+
+class Other(Struct, tag=True, array_like=True):
+    text: str
+
+
+PASSES: list[tuple[Any, Any]] = [
+    (int, 100),
+    (int, -100),
+    (bytes, b"1234"),
+    (tuple[int, ...], (1, 2, 3)),
+    (Outer, Outer(1)),
+    (Outer, Outer(1, 2, b"3", (4,), (5, "6"), Inner(7), True, "a choice that is long", Colour.RED, Moment(8), [])),
+    (One | Other, Other("text")),
+    (One | Other | str, "text"),
+]
+FAILS: list[tuple[Any, Any]] = [
+    (int, 101),
+    (int, -101),
+    (int, 1 << 63),
+    (bytes, b"12345"),
+    (str, "12345"),
+    (tuple[int, ...], (1, 2, 3, 4)),
+    (tuple[int, str], (101, "")),
+    (Outer, Outer(101)),
+    (Outer, Outer(1, 101)),
+    (Outer, Outer(1, octets=b"12345")),
+    (Outer, Outer(1, listed=(1, 101))),
+    (Outer, Outer(1, pair=(1, "12345"))),
+    (Outer, Outer(1, inner=Inner(101))),
+    (Outer, Outer(1, moment=Moment(101))),
+    (Outer, Outer(1, many=[Inner(1, "12345")])),
+    (One | Other, One(101)),
+    (One | Other, Other("12345")),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), PASSES, ids=str)
+def test_within(kind: Any, value: Any) -> None:
+    bounded_decoder(kind, SMALL).decode(msgspec.msgpack.encode(value))
+
+
+@pytest.mark.parametrize(("kind", "value"), FAILS, ids=str)
+def test_beyond(kind: Any, value: Any) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        bounded_decoder(kind, SMALL).decode(msgspec.msgpack.encode(value))
+
+
+def test_a_type_without_bounds_is_refused() -> None:
+    """So that no field of the facts can be of a kind that is not looked at."""
+    with pytest.raises(TypeError, match="no bounds"):
+        bounded(dict[str, int], SMALL)
+    with pytest.raises(TypeError, match="no bounds"):
+        bounded(tuple[float, ...], SMALL)
+
+
+@pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcap*.gz")), ids=lambda path: path.name.split(".")[0])
+def test_what_is_extracted_is_within(path: Path) -> None:
+    facts = extract([str(path)])
+    decode = bounded_decoder(PackedConnection, BOUNDS).decode
+    for packed in facts.connections:
+        decode(packed[PREFIX_BYTES:])
+    for kind, values in (
+        (CaptureFacts, facts.captures),
+        (HelloShape, facts.offers.values()),
+        (AnswerShape, facts.answers.values()),
+    ):
+        for value in values:
+            bounded_decoder(kind, BOUNDS).decode(msgspec.msgpack.encode(value))
