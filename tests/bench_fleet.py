@@ -24,7 +24,8 @@ from msgspec.structs import replace
 
 from inspector.extract.processes import extract
 from inspector.extract.tables import PartWriter
-from inspector.extract.tables.manifest import part_name
+from inspector.extract.tables.inputs import PartPlan, Place
+from inspector.extract.tables.manifest import InputFile
 from inspector.facts import ConnectionFacts, Facts
 from inspector.text.times import SECOND_NS
 from tests.bench_facts import Replay, replayed
@@ -93,8 +94,8 @@ def written(wanted: HostDay) -> float:
     facts = facts_of(wanted)
     began = time.process_time()
     vantage = f"compiler{wanted.vantage}"
-    name = part_name(vantage, (), wanted.day.to_bytes(2, "big"))
-    PartWriter(wanted.directory).write(name, facts, vantage, ())
+    day = InputFile(vantage, "", "capture", 0, 0, str(wanted.day))
+    PartWriter(wanted.directory).write(facts, PartPlan((day,), ()), Place(vantage, True, ""))
     return time.process_time() - began
 
 

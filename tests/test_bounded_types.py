@@ -61,6 +61,8 @@ PASSES: list[tuple[Any, Any]] = [
     (Outer, Outer(1, 2, b"3", (4,), (5, "6"), Inner(7), True, "a choice that is long", Colour.RED, Moment(8), [])),
     (One | Other, Other("text")),
     (One | Other | str, "text"),
+    (float, 0.5),
+    (dict[Inner, int], {Inner(1): 1}),
 ]
 FAILS: list[tuple[Any, Any]] = [
     (int, 101),
@@ -78,6 +80,10 @@ FAILS: list[tuple[Any, Any]] = [
     (Outer, Outer(1, inner=Inner(101))),
     (Outer, Outer(1, moment=Moment(101))),
     (Outer, Outer(1, many=[Inner(1, "12345")])),
+    (float, 101.0),
+    (dict[Inner, int], {Inner(101): 1}),
+    (dict[int, int], {1: 101}),
+    (dict[int, int], {1: 1, 2: 2, 3: 3, 4: 4}),
     (One | Other, One(101)),
     (One | Other, Other("12345")),
 ]
@@ -97,9 +103,9 @@ def test_beyond(kind: Any, value: Any) -> None:
 def test_a_type_without_bounds_is_refused() -> None:
     """So that no field of the facts can be of a kind that is not looked at."""
     with pytest.raises(TypeError, match="no bounds"):
-        bounded(dict[str, int], SMALL)
+        bounded(set[int], SMALL)
     with pytest.raises(TypeError, match="no bounds"):
-        bounded(tuple[float, ...], SMALL)
+        bounded(tuple[complex, ...], SMALL)
 
 
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcap*.gz")), ids=lambda path: path.name.split(".")[0])

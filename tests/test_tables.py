@@ -20,10 +20,11 @@ from inspector.errors import InspectorError, OutputError, UnreadableError, Usage
 from inspector.extract.journal import Journal
 from inspector.extract.processes import extract
 from inspector.extract.tables import PartWriter, read_tables
-from inspector.extract.tables.manifest import TABLES, InputFile, parts_of
+from inspector.extract.tables.inputs import PartPlan, Place
+from inspector.extract.tables.manifest import TABLES, parts_of
 from inspector.facts import Facts
 from inspector.live.update import Keeping
-from tests.build import MS, Flow, Pool, capture, certificate, numbered, written
+from tests.build import Flow, Pool, capture, certificate, numbered, written
 from tests.live import listened
 
 pa = pytest.importorskip("pyarrow")
@@ -151,7 +152,7 @@ def test_connections_of_any_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         connection = first.unpack(packed)
         connection.handshake.hello_ns = number * 1_000 * day - 2_000 * day
         facts.add(connection)
-    PartWriter(str(tmp_path / "facts")).write("0" * 32, facts, "here", ())
+    PartWriter(str(tmp_path / "facts")).write(facts, PartPlan((), ()), Place("here", False, ""))
     assert len(list((tmp_path / "facts").glob("connections/*/*"))) == 4
     assert read_tables(str(tmp_path / "facts")).connections == facts.connections
 
@@ -265,21 +266,6 @@ def test_nothing_is_there_to_ask(tmp_path: Path) -> None:
     PartWriter(str(tmp_path))
     answer = command("query", tmp_path, "select count(*) as n, count(day) as days from connections", "-T", "csv").output
     assert answer.splitlines() == ["n,days", "0,0"]
-
-
-def test_input_files_are_told_by_their_content(tmp_path: Path) -> None:
-    from inspector.extract.tables.manifest import input_file, part_name
-
-    path = tmp_path / "x"
-    path.write_bytes(b"one")
-    first = input_file(str(path))
-    assert part_name("here", [first]) == part_name("here", [InputFile("elsewhere", 3, 0, first.sha256)])
-    assert part_name("here", [first]) != part_name("there", [first])
-    assert part_name("here", [first]) != part_name("here", [first], b"key")
-    os.utime(path, ns=(MS, MS))
-    assert input_file(str(path)).sha256 == first.sha256
-    with pytest.raises(UnreadableError):
-        input_file(str(tmp_path / "missing"))
 
 
 FLEET = (Path(__file__).parent.parent / "docs" / "fleet.md").read_text(encoding="utf-8")

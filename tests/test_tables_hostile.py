@@ -4,7 +4,9 @@ the rest is read.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +16,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from inspector.errors import UsageError
 from inspector.extract.processes import extract
 from inspector.extract.tables import read_tables
-from inspector.extract.tables.manifest import TABLES, file_digest
+from inspector.extract.tables.manifest import TABLES
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
@@ -25,6 +28,10 @@ from tests.test_tables import LEGS, SESSIONS, command, extracted
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def digest_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @dataclass
@@ -131,11 +138,11 @@ def _rewritten(directory: Directory, table: str, change: Callable[[dict[str, Any
     rows = read.to_pylist()
     for row in rows:
         change(row)
-    parquet.write_table(pa.Table.from_pylist(rows, schema=read.schema), file)
+    parquet.write_table(pa.Table.from_pylist(rows, schema=read.schema), file, compression="zstd")
     manifest = json.loads(directory.manifest.read_bytes())
     for each in manifest["files"]:
         if each["path"].startswith(f"{table}/"):
-            each["sha256"] = file_digest(file)
+            each["sha256"] = digest_of(file)
     directory.manifest.write_text(json.dumps(manifest))
 
 
@@ -172,7 +179,7 @@ def test_a_table_of_other_columns(directory: Directory) -> None:
     parquet.write_table(pa.table({"packed": [b"x"]}), file)
     manifest = json.loads(directory.manifest.read_bytes())
     for each in manifest["files"]:
-        each["sha256"] = file_digest(directory.path / each["path"])
+        each["sha256"] = digest_of(directory.path / each["path"])
     directory.manifest.write_text(json.dumps(manifest))
     assert "other columns" in directory.problems()[0]
 
@@ -182,3 +189,64 @@ def test_a_damaged_part_is_not_asked(directory: Directory) -> None:
     done = command("query", directory.path, "select count(*) from connections", "-T", "csv")
     assert done.stdout.splitlines()[1] == "0"
     assert "not as it was written" in done.stderr
+
+
+def test_a_table_that_is_asked_is_checked_as_one_that_is_read(directory: Directory) -> None:
+    _altered(directory.file("connections"))
+    done = command("query", directory.path, "select count(*) from connections", "-T", "csv")
+    assert done.stdout.splitlines()[1] == "0"
+    assert "another hash" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_table_is_a_plain_file(directory: Directory, kind: str) -> None:
+    file = directory.file("connections")
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    assert f"a {kind}" in directory.problems()[0]
+
+
+BOMBS: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
+    ("connections", lambda row: row.update(packed=b"\0" * (1 << 20))),
+    ("certificates", lambda row: row.update(der=b"\0" * (200 << 20))),
+    ("remainder", lambda row: row.update(packed=b"\0" * (200 << 20))),
+]
+
+
+@pytest.mark.parametrize(("table", "change"), BOMBS, ids=[row[0] for row in BOMBS])
+def test_what_is_packed_is_no_more_than_it_seems(
+    directory: Directory, table: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    _rewritten(directory, table, change)
+    assert directory.file(table).stat().st_size < 4 << 20
+    [problem] = directory.problems()
+    assert "more than is ever written" in problem
+
+
+@pytest.mark.parametrize("number", [None, -1, 0, 10**6])
+def test_connections_are_numbered_one_by_one(directory: Directory, number: int | None) -> None:
+    _rewritten(directory, "connections", lambda row: row.update(number=number))
+    assert len(directory.problems()) == 1
+
+
+def test_a_manifest_names_files_as_they_are(directory: Directory) -> None:
+    whole = json.loads(directory.manifest.read_bytes())
+    first, *others = whole["files"]
+    for files in ([{**first, "rows": 1}, *others], [first, first, *others], [first, *others[1:]]):
+        manifest = {**whole, "files": files}
+        directory.manifest.write_text(json.dumps(manifest))
+        assert len(directory.problems()) == 1
+
+
+def test_columns_of_one_name_are_told_apart(made: Path) -> None:
+    [line] = command("query", made, "select 1 as a, 2 as a, 3 as a", "-T", "jsonl").stdout.splitlines()
+    assert json.loads(line) == {"a": 1, "a_1": 2, "a_2": 3}
+
+
+@pytest.mark.parametrize("question", [";", "  ", "/* nothing */"])
+def test_no_question(made: Path, question: str) -> None:
+    with pytest.raises(UsageError):
+        command("query", made, question)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,11 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from inspector.cli.captures import CaptureArguments, story_options
-from inspector.errors import UsageError
+from inspector.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
-    from inspector.extract.tables.manifest import InputFile, PartManifest
+    from inspector.extract.tables.inputs import InputFiles
+    from inspector.extract.tables.manifest import InputFile, Role
     from inspector.facts import Facts
+    from inspector.redaction.disguise import Disguise
+
+LONGEST_VANTAGE = 80
 
 
 class _Writing(NamedTuple):
@@ -51,19 +57,38 @@ def extract_command(
     """Write what captures and journals say as tables: a part for all captures, and one for each journal. What was
     extracted before is not read again. All commands that take captures take DIR; query asks it in SQL.
     """
-    from inspector.capture.inputs import find, is_journal
+    from inspector.capture.inputs import is_facts, is_journal
 
     if arguments.vips:
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
     if "-" in arguments.files:
         raise UsageError("standard input can be read only once, and a part is named by its input", "save it to a file")
+    if "://" in directory:
+        raise UsageError(f"{directory}: facts are written to a directory of this host")
+    for path in arguments.files:
+        if is_facts(path):
+            raise UsageError(f"{path}: these are facts", "every command takes several directories of facts at once")
     writing = _Writing(
-        directory, vantage or socket.gethostname(), vantage is not None, _redaction_key(redact, redact_key)
+        directory,
+        _checked(socket.gethostname() if vantage is None else vantage),
+        vantage is not None,
+        _redaction_key(redact, redact_key),
     )
     journals = [path for path in arguments.files if is_journal(path)]
     captures = [path for path in arguments.files if path not in journals]
-    for files in ([captures] if captures else []) + [[path] for path in journals]:
-        _extract_part(arguments._replace(files=tuple(files)), files if files[0] in journals else find(files), writing)
+    if captures:
+        _extract_part(arguments, captures, "capture", writing)
+    for path in journals:
+        _extract_part(arguments, [path], "journal", writing)
+
+
+def _checked(vantage: str) -> str:
+    """It becomes the name of a directory. Raises UsageError."""
+    from inspector.extract.tables.columns import utf8
+
+    if not 0 < len(os.fsencode(vantage)) <= LONGEST_VANTAGE or vantage.startswith("__HIVE"):
+        raise UsageError(f"--vantage: a name of at most {LONGEST_VANTAGE} bytes")
+    return utf8(vantage)
 
 
 def _redaction_key(redact: bool, path: str | None) -> bytes | None:
@@ -78,77 +103,78 @@ def _redaction_key(redact: bool, path: str | None) -> bytes | None:
     return key
 
 
-def _extract_part(arguments: CaptureArguments, files: list[str], writing: _Writing) -> None:
-    """One part, where it is not there yet. Raises InspectorError."""
-    from inspector.extract.tables import PartWriter
-    from inspector.extract.tables.manifest import input_file, part_name, parts_of
+def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, writing: _Writing) -> None:
+    """One part of what is not there yet. Raises InspectorError."""
+    import msgspec
 
+    from inspector.cli.captures import facts_of
+    from inspector.extract.tables import PartWriter, whole_parts
+    from inspector.extract.tables.inputs import InputFiles, Place, planned
+    from inspector.redaction.disguise import Disguise
+    from inspector.redaction.paths import path_name
+
+    key = writing.redaction_key
     writer = PartWriter(writing.directory)
-    known = parts_of(writing.directory).manifests
-    beside = [*arguments.logs, *arguments.key_logs, *arguments.server_keys]
-    inputs = tuple(input_file(path, known) for path in (*files, *beside))
-    name = part_name(writing.vantage, inputs, writing.redaction_key)
-    if name in {manifest.name for manifest in known}:
-        _say(writing, f"part {name} is there: nothing was read again")
+    parts = whole_parts(writing.directory).manifests
+    disguise = Disguise(key) if key is not None else None
+    vantage = writing.vantage if disguise is None else disguise.name(writing.vantage)
+    redaction = "" if key is None else hashlib.sha256(b"redaction key" + key).hexdigest()[:16]
+    place = Place(vantage, writing.is_named, redaction)
+    files = InputFiles(parts, key)
+    beside = [files.file(path, "beside") for path in (*arguments.logs, *arguments.key_logs, *arguments.server_keys)]
+    wanted, missing = _inputs(files, paths, role)
+    plan = planned(wanted, beside, parts, place)
+    if not plan.inputs:
+        if not wanted:
+            raise UnreadableError(missing[0])
+        _say(writing, "all of it is there: nothing was read again")
         return
-    facts = _facts(arguments)
+    read = [each.path for each in plan.inputs if each.role != "beside"]
+    facts = facts_of(arguments._replace(files=(*read, *missing)))
     if writing.is_named:
         for capture in facts.captures:
             capture.host = writing.vantage
-    if writing.redaction_key is not None:
-        facts, inputs, writing = _redacted(facts, inputs, writing)
-    manifest = writer.write(name, facts, writing.vantage, inputs)
-    for older in known:
-        if _is_outdated(older, manifest):
-            writer.remove(older)
-            _say(writing, f"part {older.name} of the same files, as they were before, is gone")
-    captures = len(facts.captures)
+    if disguise is not None:
+        facts = _redacted(facts, disguise)
+        plan = plan._replace(
+            inputs=tuple(msgspec.structs.replace(each, path=path_name(each.path, disguise)) for each in plan.inputs)
+        )
+    manifest = writer.write(facts, plan, place)
+    for older in plan.replaced:
+        _say(writing, f"part {older.name} of the same files, as they were before, is gone")
+    count = len(facts.captures)
     _say(
         writing,
-        f"part {name}, vantage point {writing.vantage}: {len(facts.connections):,} connections of {captures}"
-        f" capture{'' if captures == 1 else 's'}",
+        f"part {manifest.name}, vantage point {vantage}: {len(facts.connections):,} connections of {count}"
+        f" capture{'' if count == 1 else 's'}",
     )
 
 
-def _facts(arguments: CaptureArguments) -> Facts:
-    """Read the captures; what is wrong with one is said. Raises InspectorError."""
-    from inspector.cli.captures import facts_of
+def _inputs(files: InputFiles, paths: list[str], role: Role) -> tuple[list[InputFile], list[str]]:
+    """The files that the paths mean, each content once; and the paths that mean none, which are named as when they are
+    analysed.
+    """
+    from inspector.capture.inputs import find
 
-    return facts_of(arguments)
+    found: dict[str, InputFile] = {}
+    missing: list[str] = []
+    for argument in paths:
+        try:
+            for path in find([argument]) if role == "capture" else [argument]:
+                each = files.file(path, role)
+                found.setdefault(each.sha256, each)
+        except UnreadableError:
+            missing.append(argument)
+    return [*found.values()], missing
 
 
-def _redacted(
-    facts: Facts, inputs: tuple[InputFile, ...], writing: _Writing
-) -> tuple[Facts, tuple[InputFile, ...], _Writing]:
-    """All that identifies replaced, also in the manifest."""
-    from msgspec.structs import replace
-
+def _redacted(facts: Facts, disguise: Disguise) -> Facts:
+    """All that identifies replaced."""
     from inspector.redaction.certificates import Remaker
-    from inspector.redaction.disguise import Disguise
     from inspector.redaction.facts import redacted_facts
-    from inspector.redaction.paths import path_name
     from inspector.tracking.sightings import merge_sightings
 
-    assert writing.redaction_key is not None
-    disguise = Disguise(writing.redaction_key)
-    return (
-        redacted_facts(merge_sightings(facts), disguise, Remaker(disguise)),
-        tuple(replace(each, path=path_name(each.path, disguise)) for each in inputs),
-        writing._replace(vantage=disguise.name(writing.vantage)),
-    )
-
-
-def _is_outdated(older: PartManifest, newer: PartManifest) -> bool:
-    """Whether a part was made at the same place from files of the same names, which have changed since: a journal that
-    grew, a capture that was not yet whole.
-    """
-    names = {each.path for each in newer.inputs}
-    return (
-        older.name != newer.name
-        and older.vantage == newer.vantage
-        and bool(older.inputs)
-        and {each.path for each in older.inputs} <= names
-    )
+    return redacted_facts(merge_sightings(facts), disguise, Remaker(disguise))
 
 
 def _say(writing: _Writing, text: str) -> None:

@@ -45,14 +45,17 @@ class _Bounding:
         origin = get_origin(kind)
         if origin in (Union, types.UnionType):
             return Union[tuple(self.of(each) for each in get_args(kind))]  # noqa: UP007 - of a list of types
+        if origin is dict:
+            key, value = map(self.of, get_args(kind))
+            return Annotated[types.GenericAlias(dict, (key, value)), self._items]
         if origin in (tuple, list):
             return self._listed(origin, get_args(kind))
         if origin is Annotated:
             return self.of(get_args(kind)[0])
         if origin is Literal or kind is bool or kind is None or kind is type(None):
             return kind
-        if kind is int:
-            return Annotated[int, self._number]
+        if kind is int or kind is float:
+            return Annotated[kind, self._number]
         if kind is bytes or kind is str:
             return Annotated[kind, self._length]
         if isinstance(kind, type) and issubclass(kind, Struct):
@@ -94,7 +97,7 @@ class _Bounding:
                 for name in names
             ]
             self._known[kind] = msgspec.defstruct(
-                f"Bounded{kind.__name__}", fields, array_like=array_like, tag=tag, gc=False
+                f"Bounded{kind.__name__}", fields, array_like=array_like, tag=tag, frozen=True, gc=False
             )
         return self._known[kind]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inspector.errors import UsageError
-from inspector.extract.tables.manifest import TABLES, PartsFound, parts_of
+from inspector.extract.tables.manifest import TABLES
+from inspector.extract.tables.parquet import schema
+from inspector.extract.tables.reading import WholeParts, whole_parts
 
 ROWS_AT_ONCE = 1_024
-CONNECTIONS = "connections"
 
 
 class Answer(NamedTuple):
@@ -34,7 +35,7 @@ class Questions:
                 "questions in SQL need DuckDB, which is not installed", "pip install 'vip-inspector[query]'"
             ) from None
         self._error: type[Exception] = duckdb.Error
-        self.parts: PartsFound = parts_of(directory)
+        self.parts: WholeParts = whole_parts(directory)
         # nothing is fetched from elsewhere, and no file of settings is read
         self._database = duckdb.connect(
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -49,7 +50,9 @@ class Questions:
         """Raises UsageError where it cannot be answered."""
         try:
             result = self._database.execute(question)
-            columns = tuple(str(column[0]) for column in result.description or ())
+            if result is None or not result.description:
+                raise UsageError("no question: it has no answer")
+            columns = _distinct([str(column[0]) for column in result.description])
         except self._error as error:
             raise UsageError(
                 str(error), "inspector query DIRECTORY without a question lists tables and columns"
@@ -64,14 +67,16 @@ class Questions:
         ]
 
     def _view(self, table: str, paths: Sequence[str]) -> None:
-        listed = ", ".join(_quoted(path) for path in paths)
-        parted = (
-            ", hive_partitioning = true, hive_types = {'vantage': VARCHAR, 'day': VARCHAR}"
-            if table == CONNECTIONS
-            else ""
-        )
-        source = f"read_parquet([{listed}]{parted})" if paths else _empty(table)
-        self._database.execute(f"CREATE VIEW {table} AS SELECT * FROM {source}")
+        source = f"empty_{table}"
+        try:
+            if paths:
+                listed = ", ".join(map(_quoted, paths))
+                source = f"read_parquet([{listed}], hive_partitioning = false)"
+            else:
+                self._database.register(source, schema(table).empty_table())
+            self._database.execute(f"CREATE VIEW {table} AS SELECT * FROM {source}")
+        except self._error as error:
+            raise UsageError(str(error)) from None
 
     def _rows(self, result: Any) -> Iterator[tuple[object, ...]]:
         try:
@@ -81,23 +86,18 @@ class Questions:
             raise UsageError(str(error)) from None
 
 
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Each name once: DuckDB calls two columns alike where the question does."""
+    columns: dict[str, None] = {}
+    for name in names:
+        number = 1
+        unlike = name
+        while unlike in columns:
+            unlike = f"{name}_{number}"
+            number += 1
+        columns[unlike] = None
+    return tuple(columns)
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _empty(table: str) -> str:
-    """A table of which there are no rows."""
-    from inspector.extract.tables.parquet import COLUMNS
-
-    kinds = {
-        "string": "VARCHAR",
-        "strings": "VARCHAR[]",
-        "int32": "INTEGER",
-        "int64": "BIGINT",
-        "bool": "BOOLEAN",
-        "binary": "BLOB",
-        "moment": "TIMESTAMP_NS",
-    }
-    columns = {**COLUMNS[table], **({"vantage": "string", "day": "string"} if table == CONNECTIONS else {})}
-    listed = ", ".join(f"NULL::{kinds[kind]} AS {name}" for name, kind in columns.items())
-    return f"(SELECT {listed} WHERE false)"

@@ -6,10 +6,12 @@ file may hold.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from typing import BinaryIO
 
+CHUNK_BYTES = 1 << 20
 KINDS = {
     stat.S_IFIFO: "a pipe, not a file",
     stat.S_IFSOCK: "a socket, not a file",
@@ -38,6 +40,14 @@ def read_whole(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     if data is None or len(data) > most_bytes:  # it may grow meanwhile
         raise OSError(errno.EFBIG, f"longer than the {_size(most_bytes)} that are read of such a file")
     return data
+
+
+def sha256_of(file: BinaryIO) -> hashlib._Hash:
+    """Of all that is left to read of a file. Raises OSError."""
+    digest = hashlib.sha256()
+    while octets := file.read(CHUNK_BYTES):
+        digest.update(octets)
+    return digest
 
 
 def _size(count: int) -> str:

@@ -34,6 +34,9 @@ MOST = 1 << 62
 """No number is larger, nor smaller than its negative: twice as much still fits 64 bits."""
 
 BOUNDS = Bounds(MOST, MESSAGE_BYTES, 65_536)
+REMAINDER_BOUNDS = Bounds(MOST, MESSAGE_BYTES, 1 << 24)
+"""Logs have many lines."""
+
 MOST_CAPTURES = 100_000
 DIGEST_BYTES, RANDOM_BYTES = 32, 32
 
@@ -42,11 +45,11 @@ PackedConnection = tuple[bytes, bytes, ConnectionFacts]
 """What stands behind the prefix: the keys of its hellos' shapes before it."""
 
 
-def _decoded(value: object, kind: type[T]) -> T:
+def _decoded(value: object, kind: type[T], bounds: Bounds = BOUNDS) -> T:
     if not isinstance(value, bytes):
         raise DamagedError("a number or a text stands where bytes should")
     try:
-        bounded_decoder(cast(Any, kind), BOUNDS).decode(value)
+        bounded_decoder(cast(Any, kind), bounds).decode(value)
         decoded = msgspec.msgpack.decode(value, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DamagedError(str(error)) from None
@@ -119,6 +122,19 @@ def authorities(digest: object, names: object) -> tuple[bytes, bytes]:
     if not isinstance(digest, bytes) or not isinstance(names, bytes) or hashlib.sha256(names).digest() != digest:
         raise DamagedError("damaged: a list of authorities is not the one that its digest names")
     return digest, names
+
+
+def remainder(value: object) -> Facts:
+    """Facts without what stands in tables of its own. Raises DamagedError."""
+    facts = _decoded(value, Facts, REMAINDER_BOUNDS)
+    if facts.captures or facts.connections or facts.offers or facts.answers or facts.certificates:
+        raise DamagedError("damaged: the remainder holds what stands in other tables")
+    for digest, names in facts.authorities.items():
+        authorities(digest, names)
+    for flow in facts.other_flows:
+        if len(flow.server.address) not in (4, 16) or len(flow.client) not in (0, 4, 16):
+            raise DamagedError("damaged: an address is none")
+    return facts
 
 
 def shape_keys(packed: object) -> tuple[bytes, bytes]:

@@ -14,7 +14,7 @@ Nothing that is read is trusted: it is checked as what a journal holds is.
 """
 
 from inspector.extract.tables.manifest import PartManifest
-from inspector.extract.tables.reading import read_tables
+from inspector.extract.tables.reading import read_tables, whole_parts
 from inspector.extract.tables.writing import PartWriter
 
-__all__ = ["PartManifest", "PartWriter", "read_tables"]
+__all__ = ["PartManifest", "PartWriter", "read_tables", "whole_parts"]

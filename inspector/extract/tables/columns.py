@@ -39,14 +39,17 @@ def numbers_by_day(facts: Facts) -> dict[str, list[int]]:
     return dict(sorted(numbers.items()))
 
 
-def connection_rows(facts: Facts, numbers: Sequence[int], paths: Sequence[str]) -> Iterator[Row]:
-    """Connections by their numbers. ``paths``: of the captures."""
+def connection_rows(facts: Facts, numbers: Sequence[int], of_day: tuple[str, str]) -> Iterator[Row]:
+    """Connections by their numbers. ``of_day``: their vantage point and day."""
     observer = Observer(facts)
+    vantage, day_text = utf8(of_day[0]), None if of_day[1] == NO_DAY else of_day[1]
+    paths = [utf8(capture.path) for capture in facts.captures]
     packed_connections = [facts.connections[number] for number in numbers]
     for number, packed, connection in zip(
         numbers, packed_connections, facts.unpack_all(packed_connections), strict=True
     ):
-        yield _connection(number, packed, connection, observer.observed(number, packed, connection), paths)
+        row = _connection(number, packed, connection, observer.observed(number, packed, connection), paths)
+        yield vantage, day_text, *row
 
 
 def _connection(
@@ -59,7 +62,7 @@ def _connection(
     has_answer = bool(handshake.hello_ns and handshake.answer_ns)
     return (
         number,
-        moment(observed.hello_ns),
+        arrow_moment(observed.hello_ns),
         connection.last_ns - connection.first_ns,
         ip_text(connection.client.address),
         connection.client.port,
@@ -88,6 +91,7 @@ def _connection(
         observed.lost,
         observed.one_sided,
         paths[capture] if capture < len(paths) else None,
+        capture,
         connection.first_frame & FRAME_NUMBER,
         connection.last_frame & FRAME_NUMBER,
         handshake.client_random.hex() or None,
@@ -101,13 +105,13 @@ def certificate_rows(facts: Facts) -> Iterator[Row]:
         read = parse(der)
         yield (
             digest.hex(),
-            text(read.subject),
-            text(read.issuer),
+            utf8(read.subject),
+            utf8(read.issuer),
             read.serial,
-            moment(read.not_before),
-            moment(read.not_after),
-            [text(name) for name in read.identity.dns_names],
-            [text(name) for name in read.identity.ip_addresses],
+            arrow_moment(read.not_before),
+            arrow_moment(read.not_after),
+            [utf8(name) for name in read.identity.dns_names],
+            [utf8(name) for name in read.identity.ip_addresses],
             read.key,
             read.signature,
             der,
@@ -133,13 +137,13 @@ def capture_rows(captures: Sequence[CaptureFacts], vantage: str) -> Iterator[Row
     """Each capture, by its index."""
     for number, capture in enumerate(captures):
         yield (
-            vantage,
+            utf8(vantage),
             number,
-            text(capture.path),
+            utf8(capture.path),
             capture.packets,
             capture.bytes,
-            moment(capture.first_ns),
-            moment(capture.last_ns),
+            arrow_moment(capture.first_ns),
+            arrow_moment(capture.last_ns),
             capture.drops,
             capture.truncated,
             _encode(capture),
@@ -155,12 +159,13 @@ def clock_rows(captures: Sequence[CaptureFacts]) -> Iterator[Row]:
 
 def remainder_rows(facts: Facts) -> Iterator[Row]:
     """All that stands in no other table, in one row."""
-    yield (
-        _encode(msgspec.structs.replace(facts, captures=[], connections=[], offers={}, answers={}, certificates={})),
+    rest = msgspec.structs.replace(
+        facts, captures=[], connections=[], offers={}, answers={}, certificates={}, _latest=None
     )
+    yield (_encode(rest),)
 
 
-ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
+PART_ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
     "certificates": lambda facts, vantage: certificate_rows(facts),
     "shapes": lambda facts, vantage: shape_rows(facts),
     "captures": lambda facts, vantage: capture_rows(facts.captures, vantage),
@@ -170,7 +175,7 @@ ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
 """Of all tables but that of the connections, which is parted."""
 
 
-def moment(ns: int | None) -> int | None:
+def arrow_moment(ns: int | None) -> int | None:
     """A time as Arrow takes it, None where it cannot."""
     return ns if ns is not None and -FARTHEST_NS <= ns <= FARTHEST_NS else None
 
@@ -180,6 +185,6 @@ def hexadecimal(digest: bytes | None) -> str | None:
     return digest.hex() if digest else None
 
 
-def text(value: str) -> str:
+def utf8(value: str) -> str:
     """A text that can be UTF-8: paths and names may hold what cannot."""
     return value.encode("utf-8", "backslashreplace").decode()

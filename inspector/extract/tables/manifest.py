@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
@@ -17,7 +19,6 @@ from inspector.errors.captures import PartAltered, PartOfOtherSchema, PartUnfini
 from inspector.errors.notice import ForeignText, PathText
 from inspector.text.plain_file import read_whole
 from inspector.text.safe import path_text
-from inspector.text.version import VERSION
 
 SCHEMA = 1
 """The form of the tables."""
@@ -28,13 +29,22 @@ NAME = re.compile(r"[0-9a-f]{32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SUFFIX = ".json"
 LARGEST_MANIFEST = 64 << 20
-CHUNK_BYTES = 1 << 20
+LEFT_SECONDS = 3_600
+"""What is unfinished for so long is not being written any more."""
+
+
+Role = Literal["capture", "journal", "beside"]
+"""What is read of a file: itself, or what it says of others, as logs and secrets do."""
 
 
 class InputFile(Struct, frozen=True):
-    """A file that a part was made from. ``changed_ns``: when it was last changed, nanoseconds since the epoch."""
+    """A file that a part was made from. ``place``: a hash of where it lay. ``changed_ns``: when it was last changed,
+    nanoseconds since the epoch.
+    """
 
     path: str
+    place: str
+    role: Role
     size: int
     changed_ns: int
     sha256: str
@@ -49,7 +59,9 @@ class TableFile(Struct, frozen=True):
 
 
 class PartManifest(Struct, frozen=True):
-    """One part. ``engine``: the version that extracted it. ``vantage``: where its captures were made."""
+    """One part. ``engine``: the version that extracted it. ``vantage``: where its captures were made; ``is_named``:
+    somebody said so. ``redaction``: which key replaced what identifies, empty for none.
+    """
 
     schema: int
     engine: str
@@ -57,43 +69,22 @@ class PartManifest(Struct, frozen=True):
     vantage: str
     inputs: tuple[InputFile, ...]
     files: tuple[TableFile, ...]
+    is_named: bool = False
+    redaction: str = ""
 
     def of(self, table: str) -> list[TableFile]:
         """Its files of a table."""
         return [file for file in self.files if file.path.partition("/")[0] == table]
 
 
+PartProblem = PartAltered | PartOfOtherSchema | PartUnfinished
+
+
 class PartsFound(Struct):
     """What a directory holds. ``problems``: what cannot be read."""
 
     manifests: list[PartManifest]
-    problems: list[PartAltered | PartOfOtherSchema | PartUnfinished]
-
-
-def part_name(vantage: str, inputs: Sequence[InputFile], redaction_key: bytes | None = None) -> str:
-    """By content: whatever the inputs are called, and whenever they were changed."""
-    digests = sorted(each.sha256 for each in inputs)
-    return hashlib.sha256(msgspec.msgpack.encode((SCHEMA, VERSION, vantage, digests, redaction_key))).hexdigest()[:32]
-
-
-def input_file(path: str, known: Iterable[PartManifest] = ()) -> InputFile:
-    """A file as it is. ``known``: parts that may know its hash, where neither its size nor its time has changed. Raises
-    UnreadableError.
-    """
-    try:
-        state = os.stat(path)
-        for each in (each for manifest in known for each in manifest.inputs):
-            if (each.path, each.size, each.changed_ns) == (path, state.st_size, state.st_mtime_ns):
-                return each
-        return InputFile(path, state.st_size, state.st_mtime_ns, file_digest(path))
-    except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror or error}") from None
-
-
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a whole file, hexadecimal. Raises OSError."""
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    problems: list[PartProblem]
 
 
 def directory_of(table: str, vantage: str = "", day: str = "") -> str:
@@ -136,21 +127,28 @@ def _checked(root: Path, stem: str, manifests: list[PartManifest]) -> PartAltere
         manifest = msgspec.json.decode(octets, type=PartManifest)
         if manifest.name != stem:
             raise ValueError("it bears the name of another")
-        for file in manifest.files:
-            _require_own(file, stem)
+        _require_files(manifest)
         manifests.append(manifest)
     except (OSError, ValueError, RecursionError) as error:  # also msgspec's
         return PartAltered(directory, ForeignText(stem), ForeignText(f"its manifest: {error}"))
     return None
 
 
-def _require_own(file: TableFile, stem: str) -> None:
-    """Raises ValueError where a file is none of this part's: a manifest names files inside its directory only."""
-    table, *between, name = file.path.split("/")
-    if table not in TABLES or ".." in between or "." in between or "" in between or name != f"{stem}.parquet":
-        raise ValueError(f"{file.path!r} is none of its files")
-    if not DIGEST.fullmatch(file.sha256) or file.rows < 0:
-        raise ValueError(f"{file.path!r} has no digest")
+def _require_files(manifest: PartManifest) -> None:
+    """Raises ValueError where its files are none of this part's: a manifest names each once, inside its directory, and
+    one in every table but that of the connections, which is parted.
+    """
+    for file in manifest.files:
+        table, *between, name = file.path.split("/")
+        if table not in TABLES or {"", ".", ".."} & {*between} or name != f"{manifest.name}.parquet":
+            raise ValueError(f"{file.path!r} is none of its files")
+        if not DIGEST.fullmatch(file.sha256) or file.rows < 0:
+            raise ValueError(f"{file.path!r} has no digest")
+    if len({file.path for file in manifest.files}) != len(manifest.files):
+        raise ValueError("it names a file twice")
+    for table in TABLES:
+        if table != "connections" and len(manifest.of(table)) != 1:
+            raise ValueError(f"it has not one file of the table {table}")
 
 
 class _Version(Struct):
@@ -158,8 +156,18 @@ class _Version(Struct):
 
 
 def _written(root: Path) -> Iterator[str]:
-    """The names of parts of which files are there."""
+    """The names of parts of which files are there, but for those that somebody writes just now."""
     for table in TABLES:
         for path in (root / table).rglob("*.parquet"):
             if NAME.fullmatch(path.stem):
                 yield path.stem
+    yield from (path.name[1:].partition(".")[0] for path in leftovers(root))
+
+
+def leftovers(root: Path) -> Iterator[Path]:
+    """Files that were not written to their end, and are not written any more."""
+    for path in root.rglob(".*.[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - path.stat().st_mtime > LEFT_SECONDS
+            if is_old and NAME.fullmatch(path.name[1:].partition(".")[0]):
+                yield path

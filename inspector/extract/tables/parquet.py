@@ -14,10 +14,17 @@ from typing import Any
 from inspector.errors import UsageError
 
 COMPRESSION = "zstd"
+GROUP_ROWS, GROUP_BYTES = 8_192, 64 << 20
+"""Of a file are so many rows in memory at once, at most; and so many bytes of them, but for a row that is larger."""
+
+PACKED = ("packed", "der")
+"""Columns of which no value is like another: they have no dictionary."""
 
 COLUMNS: dict[str, dict[str, str]] = {
     "connections": {
         "part": "string",
+        "vantage": "string",
+        "day": "string",
         "number": "int64",
         "time": "moment",
         "duration_ns": "int64",
@@ -48,6 +55,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "is_lost": "bool",
         "is_one_sided": "bool",
         "capture": "string",
+        "capture_number": "int64",
         "first_frame": "int64",
         "last_frame": "int64",
         "client_random": "string",

@@ -1,14 +1,12 @@
 """A directory of facts as facts again. Its parts may come from anywhere: each is what was written, or is named and left
-out; so is each value in it.
+out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Any, NamedTuple
 
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered
@@ -16,12 +14,50 @@ from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import DamagedError
 from inspector.extract.merging import merge
-from inspector.extract.tables.manifest import PartManifest, file_digest, parts_of
-from inspector.extract.tables.parquet import pyarrow, schema
+from inspector.extract.tables.manifest import PartManifest, PartProblem, TableFile, parts_of
+from inspector.extract.tables.parquet import GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.facts import Facts
+from inspector.text.plain_file import open_plain, sha256_of
 from inspector.text.safe import path_text
 
-BATCH_ROWS = 8_192
+BATCH_ROWS = 1_024
+MOST_RATIO, LEAST_BYTES = 200, 1 << 16
+"""Columns are compressed so far at most, but for small ones."""
+
+MOST_GROUP_BYTES = 512 << 20
+LOOKS = 3
+"""So often is a directory listed in which parts go meanwhile, for others that replace them."""
+
+
+class WholeParts(NamedTuple):
+    """The parts of which every file is as it was written, and what is wrong with the others."""
+
+    manifests: list[PartManifest]
+    problems: list[PartProblem]
+
+
+def whole_parts(directory: str) -> WholeParts:
+    """Raises UnreadableError, UsageError without PyArrow."""
+    arrow = pyarrow()
+    root = Path(directory)
+    for _ in range(LOOKS):
+        listed = parts_of(directory)
+        whole = WholeParts([], list(listed.problems))
+        has_gone = False
+        for manifest in listed.manifests:
+            try:
+                for file in manifest.files:
+                    with _checked(arrow, root, file):
+                        pass
+                whole.manifests.append(manifest)
+            except FileNotFoundError as error:
+                has_gone |= not (root / "parts" / f"{manifest.name}.json").exists()
+                whole.problems.append(_altered(directory, manifest, error))
+            except (OSError, ValueError, MemoryError, arrow.ArrowException) as error:
+                whole.problems.append(_altered(directory, manifest, error))
+        if not has_gone:
+            break
+    return whole
 
 
 def read_tables(directory: str) -> Facts:
@@ -29,62 +65,89 @@ def read_tables(directory: str) -> Facts:
     holds no part at all, UsageError without PyArrow.
     """
     arrow = pyarrow()
-    listed = parts_of(directory)
-    if not listed.manifests and not listed.problems:
+    whole = whole_parts(directory)
+    if not whole.manifests and not whole.problems:
         raise UnreadableError(f"{directory}: holds no facts yet", "inspector extract FILE… -o DIRECTORY writes some")
     parts = []
-    problems = list(listed.problems)
-    for manifest in listed.manifests:
+    problems = list(whole.problems)
+    for manifest in whole.manifests:
         try:
-            parts.append(_Part(arrow, Path(directory), manifest).facts())
-        except (OSError, ValueError, DamagedError, arrow.ArrowException) as error:
-            problems.append(
-                PartAltered(PathText(path_text(directory)), ForeignText(manifest.name), ForeignText(str(error)))
-            )
+            parts.append(_facts(arrow, Path(directory), manifest))
+        except (OSError, ValueError, TypeError, MemoryError, DamagedError, arrow.ArrowException) as error:
+            problems.append(_altered(directory, manifest, error))
     facts = merge(parts) if len(parts) != 1 else parts[0]
     facts.problems += problems
     return facts
 
 
-class _Part:
-    """One part, which is read once."""
+def _altered(directory: str, manifest: PartManifest, error: BaseException) -> PartAltered:
+    what = str(error) or type(error).__name__
+    return PartAltered(PathText(path_text(directory)), ForeignText(manifest.name), ForeignText(what[:300]))
 
-    def __init__(self, arrow: Any, root: Path, manifest: PartManifest) -> None:
-        self._arrow = arrow
-        self._root = root
-        self._manifest = manifest
 
-    def facts(self) -> Facts:
-        """Raises OSError, ValueError, DamagedError or Arrow's errors where it is not as it was written."""
-        for file in self._manifest.files:
-            if file_digest(self._root / file.path) != file.sha256:
-                raise ValueError(f"{file.path} has another hash")
-        remainder = [packed for (packed,) in self._rows("remainder", "packed")]
-        if len(remainder) != 1:
-            raise ValueError("it has not one remainder")
-        facts = msgspec.msgpack.decode(remainder[0], type=Facts)
-        if facts.captures or facts.connections or facts.offers or facts.answers or facts.certificates:
-            raise ValueError("its remainder holds what stands in other tables")
-        facts.captures = values.captures(packed for (packed,) in self._rows("captures", "packed"))
-        for side, packed in self._rows("shapes", "side", "packed"):
-            values.named_shape(side == "client", packed, facts)
-        for digest, der in self._rows("certificates", "sha256", "der"):
-            facts.certificates.update((values.certificate(bytes.fromhex(digest or ""), der),))
-        for digest, names in facts.authorities.items():
-            values.authorities(digest, names)
-        runs = len(facts.captures)
-        numbered = [
-            (number, values.connection(str(number), packed, facts, runs))
-            for number, packed in self._rows("connections", "number", "packed")
-        ]
-        facts.connections = [packed for _, packed in sorted(numbered)]
-        return facts
+def _facts(arrow: Any, root: Path, manifest: PartManifest) -> Facts:
+    """One part. Raises OSError, ValueError, TypeError, DamagedError or Arrow's errors where it is not as it was
+    written.
+    """
 
-    def _rows(self, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-        """Some columns of a table, row by row."""
-        for file in self._manifest.of(table):
-            with self._arrow.parquet.ParquetFile(self._root / file.path) as opened:
-                if not opened.schema_arrow.equals(schema(table)):
-                    raise ValueError(f"{file.path} has other columns")
+    def rows(table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+        for file in manifest.of(table):
+            with _checked(arrow, root, file) as opened:
                 for batch in opened.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
                     yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+
+    remainder = [packed for (packed,) in rows("remainder", "packed")]
+    if len(remainder) != 1:
+        raise ValueError("it has not one remainder")
+    facts = values.remainder(remainder[0])
+    facts.captures = values.captures(packed for (packed,) in rows("captures", "packed"))
+    for side, packed in rows("shapes", "side", "packed"):
+        values.named_shape(side == "client", packed, facts)
+    for digest, der in rows("certificates", "sha256", "der"):
+        facts.certificates.update((values.certificate(bytes.fromhex(digest or ""), der),))
+    runs = len(facts.captures)
+    numbered = [
+        (number, values.connection(str(number), packed, facts, runs))
+        for number, packed in rows("connections", "number", "packed")
+    ]
+    numbered.sort()
+    if [number for number, _ in numbered] != list(range(len(numbered))):
+        raise ValueError("its connections are not numbered one by one")
+    facts.connections = [packed for _, packed in numbered]
+    return facts
+
+
+def _checked(arrow: Any, root: Path, file: TableFile) -> Any:
+    """A file of a table, which is what its manifest says and takes no more memory than one of ours. Raises OSError,
+    ValueError and Arrow's errors.
+    """
+    source = open_plain(root / file.path)
+    try:
+        if sha256_of(source).hexdigest() != file.sha256:
+            raise ValueError(f"{file.path} has another hash")
+        source.seek(0)
+        opened = arrow.parquet.ParquetFile(source)
+        table = file.path.partition("/")[0]
+        if not opened.schema_arrow.equals(schema(table)):
+            raise ValueError(f"{file.path} has other columns")
+        metadata = opened.metadata
+        if metadata.num_rows != file.rows:
+            raise ValueError(f"{file.path} has another number of rows")
+        for index in range(metadata.num_row_groups):
+            _require_small(metadata.row_group(index), file.path)
+    except BaseException:
+        source.close()
+        raise
+    return opened
+
+
+def _require_small(group: Any, path: str) -> None:
+    """Raises ValueError where what is packed is more than it seems."""
+    is_large = group.num_rows > GROUP_ROWS or (group.num_rows > 1 and group.total_byte_size > 2 * GROUP_BYTES)
+    for number in range(group.num_columns):
+        column = group.column(number)
+        name = column.path_in_schema.partition(".")[0]
+        is_large |= name in PACKED and bool(column.has_dictionary_page)
+        is_large |= column.total_uncompressed_size > MOST_RATIO * max(column.total_compressed_size, LEAST_BYTES)
+    if is_large or group.total_byte_size > MOST_GROUP_BYTES:
+        raise ValueError(f"{path} holds more than is ever written at once")

@@ -1,0 +1,143 @@
+"""What parts are made from, told by content, so that nothing is extracted twice.
+
+A file is known by the SHA-256 of its bytes; where it lay (``place``) only says which one it may be a later state of. A
+capture that was still being written has grown where its beginning is the file as it was. A journal changes anywhere;
+it is the same one where it lies in the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, Literal, NamedTuple
+
+import msgspec
+
+from inspector.errors import UnreadableError
+from inspector.extract.tables.manifest import SCHEMA, InputFile, PartManifest, Role
+from inspector.text.plain_file import open_plain, sha256_of
+from inspector.text.version import VERSION
+
+CHUNK_BYTES = 1 << 20
+Found = Literal["new", "grown"]
+
+
+class Place(NamedTuple):
+    """Where parts are made. ``is_named``: somebody said its name. ``redaction``: which key replaced what identifies;
+    empty for none.
+    """
+
+    vantage: str
+    is_named: bool
+    redaction: str
+
+    def holds(self, manifest: PartManifest) -> bool:
+        """Whether a part was made there."""
+        return manifest.vantage == self.vantage and manifest.redaction == self.redaction
+
+
+class PartPlan(NamedTuple):
+    """What a new part is made from, empty where nothing is new; and the parts that it replaces."""
+
+    inputs: tuple[InputFile, ...]
+    replaced: tuple[PartManifest, ...]
+
+
+class InputFiles:
+    """Files as they are. ``key``: of redaction; with it ``place`` tells nobody where they lie."""
+
+    def __init__(self, parts: Iterable[PartManifest], key: bytes | None = None) -> None:
+        """``parts``: those that may know a file's hash, where neither its size nor its time has changed."""
+        self._key = (key or b"")[: hashlib.blake2b.MAX_KEY_SIZE]
+        self._known = {(each.place, each.size, each.changed_ns): each.sha256 for part in parts for each in part.inputs}
+
+    def file(self, path: str, role: Role) -> InputFile:
+        """Raises UnreadableError where it is no plain file: what can be read once has no content to be named by."""
+        place = hashlib.blake2b(os.fsencode(os.path.abspath(path)), digest_size=16, key=self._key).hexdigest()
+        try:
+            with open_plain(path) as file:
+                state = os.fstat(file.fileno())
+                known = self._known.get((place, state.st_size, state.st_mtime_ns)) if role == "capture" else None
+                digest = known or _digest(file, _log_of(path) if role == "journal" else b"")
+        except OSError as error:
+            raise UnreadableError(f"{path}: {error.strerror or error}") from None
+        return InputFile(path, place, role, state.st_size, state.st_mtime_ns, digest)
+
+
+def _digest(file: BinaryIO, more: bytes) -> str:
+    digest = sha256_of(file)
+    digest.update(more)
+    return digest.hexdigest()
+
+
+def _log_of(journal: str) -> bytes:
+    """What was written to a journal last may stand in its log alone."""
+    try:
+        with open_plain(f"{journal}-wal") as file:
+            return sha256_of(file).digest()
+    except OSError:
+        return b""
+
+
+def part_name(place: Place, inputs: Sequence[InputFile]) -> str:
+    """By content: whatever the inputs are called, and whenever they were changed."""
+    named = SCHEMA, VERSION, place, sorted((each.role, each.sha256) for each in inputs)
+    return hashlib.sha256(msgspec.msgpack.encode(named)).hexdigest()[:32]
+
+
+def planned(
+    wanted: Sequence[InputFile], beside: Sequence[InputFile], parts: Sequence[PartManifest], place: Place
+) -> PartPlan:
+    """What of ``wanted`` is to be read. ``beside``: logs and secrets that are read with it. ``parts``: those that are
+    whole.
+    """
+    here = [part for part in parts if place.holds(part)]
+    needed = {each.sha256 for each in beside}
+    held = {
+        each.sha256
+        for part in here
+        if part.engine == VERSION and part.is_named == place.is_named and needed <= _digests(part, beside=True)
+        for each in part.inputs
+        if each.role != "beside"
+    }
+    new = [each for each in wanted if each.sha256 not in held]
+    if not new:
+        return PartPlan((), ())
+    outdated = {old.sha256 for part in here for old in part.inputs if any(_is_later(each, old) for each in new)}
+    for part in here:  # with a file that has grown, those that were read with it
+        if outdated & _digests(part):
+            new += [each for each in wanted if each.sha256 in _digests(part) and each not in new]
+    covered = outdated | {each.sha256 for each in new}
+    inputs = (*dict.fromkeys(new), *beside)
+    name = part_name(place, inputs)
+    replaced = tuple(
+        part
+        for part in here
+        if part.name != name and _digests(part) <= covered and _digests(part, beside=True) <= needed
+    )
+    return PartPlan(inputs, replaced)
+
+
+def _digests(part: PartManifest, *, beside: bool = False) -> set[str]:
+    return {each.sha256 for each in part.inputs if (each.role == "beside") == beside}
+
+
+def _is_later(new: InputFile, old: InputFile) -> bool:
+    """Whether it is the same file at a later time."""
+    if new.place != old.place or new.role != old.role or new.role == "beside" or new.sha256 == old.sha256:
+        return False
+    return new.role == "journal" or (new.size > old.size and _begins_with(new.path, old))
+
+
+def _begins_with(path: str, old: InputFile) -> bool:
+    digest = hashlib.sha256()
+    left = old.size
+    try:
+        with open_plain(path) as file:
+            while left and (octets := file.read(min(CHUNK_BYTES, left))):
+                digest.update(octets)
+                left -= len(octets)
+    except OSError:
+        return False
+    return digest.hexdigest() == old.sha256
