@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from inspector.extract.processes import extract
 from inspector.extract.tables import PartWriter
-from inspector.extract.tables.inputs import PartPlan, Place
+from inspector.extract.tables.inputs import Origin, PartPlan
 from inspector.extract.tables.manifest import InputFile
 from inspector.facts import ConnectionFacts, Facts
 from inspector.text.times import SECOND_NS
@@ -95,7 +95,7 @@ def written(wanted: HostDay) -> float:
     began = time.process_time()
     vantage = f"compiler{wanted.vantage}"
     day = InputFile(vantage, "", "capture", 0, 0, str(wanted.day))
-    PartWriter(wanted.directory).write(facts, PartPlan((day,), ()), Place(vantage, True, ""))
+    PartWriter(wanted.directory).write(facts, PartPlan((day,), ()), Origin(vantage, True, ""))
     return time.process_time() - began
 
 

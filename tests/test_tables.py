@@ -20,7 +20,7 @@ from inspector.errors import InspectorError, OutputError, UnreadableError, Usage
 from inspector.extract.journal import Journal
 from inspector.extract.processes import extract
 from inspector.extract.tables import PartWriter, read_tables
-from inspector.extract.tables.inputs import PartPlan, Place
+from inspector.extract.tables.inputs import Origin, PartPlan
 from inspector.extract.tables.manifest import TABLES, parts_of
 from inspector.facts import Facts
 from inspector.live.update import Keeping
@@ -152,7 +152,7 @@ def test_connections_of_any_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         connection = first.unpack(packed)
         connection.handshake.hello_ns = number * 1_000 * day - 2_000 * day
         facts.add(connection)
-    PartWriter(str(tmp_path / "facts")).write(facts, PartPlan((), ()), Place("here", False, ""))
+    PartWriter(str(tmp_path / "facts")).write(facts, PartPlan((), ()), Origin("here", False, ""))
     assert len(list((tmp_path / "facts").glob("connections/*/*"))) == 4
     assert read_tables(str(tmp_path / "facts")).connections == facts.connections
 

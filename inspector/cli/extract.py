@@ -109,7 +109,7 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
 
     from inspector.cli.captures import facts_of
     from inspector.extract.tables import PartWriter, whole_parts
-    from inspector.extract.tables.inputs import InputFiles, Place, planned
+    from inspector.extract.tables.inputs import InputFiles, Origin, planned
     from inspector.redaction.disguise import Disguise
     from inspector.redaction.paths import path_name
 
@@ -119,11 +119,11 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
     disguise = Disguise(key) if key is not None else None
     vantage = writing.vantage if disguise is None else disguise.name(writing.vantage)
     redaction = "" if key is None else hashlib.sha256(b"redaction key" + key).hexdigest()[:16]
-    place = Place(vantage, writing.is_named, redaction)
+    origin = Origin(vantage, writing.is_named, redaction)
     files = InputFiles(parts, key)
     beside = [files.file(path, "beside") for path in (*arguments.logs, *arguments.key_logs, *arguments.server_keys)]
     wanted, missing = _inputs(files, paths, role)
-    plan = planned(wanted, beside, parts, place)
+    plan = planned(wanted, beside, parts, origin)
     if not plan.inputs:
         if not wanted:
             raise UnreadableError(missing[0])
@@ -139,7 +139,7 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
         plan = plan._replace(
             inputs=tuple(msgspec.structs.replace(each, path=path_name(each.path, disguise)) for each in plan.inputs)
         )
-    manifest = writer.write(facts, plan, place)
+    manifest = writer.write(facts, plan, origin)
     for older in plan.replaced:
         _say(writing, f"part {older.name} of the same files, as they were before, is gone")
     count = len(facts.captures)
@@ -156,16 +156,16 @@ def _inputs(files: InputFiles, paths: list[str], role: Role) -> tuple[list[Input
     """
     from inspector.capture.inputs import find
 
-    found: dict[str, InputFile] = {}
+    inputs: dict[str, InputFile] = {}
     missing: list[str] = []
     for argument in paths:
         try:
             for path in find([argument]) if role == "capture" else [argument]:
                 each = files.file(path, role)
-                found.setdefault(each.sha256, each)
+                inputs.setdefault(each.sha256, each)
         except UnreadableError:
             missing.append(argument)
-    return [*found.values()], missing
+    return [*inputs.values()], missing
 
 
 def _redacted(facts: Facts, disguise: Disguise) -> Facts:

@@ -1,6 +1,6 @@
 """What parts are made from, told by content, so that nothing is extracted twice.
 
-A file is known by the SHA-256 of its bytes; where it lay (``place``) only says which one it may be a later state of. A
+A file is known by the SHA-256 of its bytes; where it lay (``location``) only says which one it may be a later state of. A
 capture that was still being written has grown where its beginning is the file as it was. A journal changes anywhere;
 it is the same one where it lies in the same place.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -20,10 +20,9 @@ from inspector.text.plain_file import open_plain, sha256_of
 from inspector.text.version import VERSION
 
 CHUNK_BYTES = 1 << 20
-Found = Literal["new", "grown"]
 
 
-class Place(NamedTuple):
+class Origin(NamedTuple):
     """Where parts are made. ``is_named``: somebody said its name. ``redaction``: which key replaced what identifies;
     empty for none.
     """
@@ -45,24 +44,26 @@ class PartPlan(NamedTuple):
 
 
 class InputFiles:
-    """Files as they are. ``key``: of redaction; with it ``place`` tells nobody where they lie."""
+    """Files as they are. ``key``: of redaction; with it ``location`` tells nobody where they lie."""
 
     def __init__(self, parts: Iterable[PartManifest], key: bytes | None = None) -> None:
         """``parts``: those that may know a file's hash, where neither its size nor its time has changed."""
         self._key = (key or b"")[: hashlib.blake2b.MAX_KEY_SIZE]
-        self._known = {(each.place, each.size, each.changed_ns): each.sha256 for part in parts for each in part.inputs}
+        self._known = {
+            (each.location, each.size, each.changed_ns): each.sha256 for part in parts for each in part.inputs
+        }
 
     def file(self, path: str, role: Role) -> InputFile:
         """Raises UnreadableError where it is no plain file: what can be read once has no content to be named by."""
-        place = hashlib.blake2b(os.fsencode(os.path.abspath(path)), digest_size=16, key=self._key).hexdigest()
+        location = hashlib.blake2b(os.fsencode(os.path.abspath(path)), digest_size=16, key=self._key).hexdigest()
         try:
             with open_plain(path) as file:
                 state = os.fstat(file.fileno())
-                known = self._known.get((place, state.st_size, state.st_mtime_ns)) if role == "capture" else None
+                known = self._known.get((location, state.st_size, state.st_mtime_ns)) if role == "capture" else None
                 digest = known or _digest(file, _log_of(path) if role == "journal" else b"")
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
-        return InputFile(path, place, role, state.st_size, state.st_mtime_ns, digest)
+        return InputFile(path, location, role, state.st_size, state.st_mtime_ns, digest)
 
 
 def _digest(file: BinaryIO, more: bytes) -> str:
@@ -80,28 +81,28 @@ def _log_of(journal: str) -> bytes:
         return b""
 
 
-def part_name(place: Place, inputs: Sequence[InputFile]) -> str:
+def part_name(origin: Origin, inputs: Sequence[InputFile]) -> str:
     """By content: whatever the inputs are called, and whenever they were changed."""
-    named = SCHEMA, VERSION, place, sorted((each.role, each.sha256) for each in inputs)
+    named = SCHEMA, VERSION, origin, sorted((each.role, each.sha256) for each in inputs)
     return hashlib.sha256(msgspec.msgpack.encode(named)).hexdigest()[:32]
 
 
 def planned(
-    wanted: Sequence[InputFile], beside: Sequence[InputFile], parts: Sequence[PartManifest], place: Place
+    wanted: Sequence[InputFile], beside: Sequence[InputFile], parts: Sequence[PartManifest], origin: Origin
 ) -> PartPlan:
     """What of ``wanted`` is to be read. ``beside``: logs and secrets that are read with it. ``parts``: those that are
     whole.
     """
-    here = [part for part in parts if place.holds(part)]
+    here = [part for part in parts if origin.holds(part)]
     needed = {each.sha256 for each in beside}
-    held = {
+    read_before = {
         each.sha256
         for part in here
-        if part.engine == VERSION and part.is_named == place.is_named and needed <= _digests(part, beside=True)
+        if part.engine == VERSION and part.is_named == origin.is_named and needed <= _digests(part, beside=True)
         for each in part.inputs
         if each.role != "beside"
     }
-    new = [each for each in wanted if each.sha256 not in held]
+    new = [each for each in wanted if each.sha256 not in read_before]
     if not new:
         return PartPlan((), ())
     outdated = {old.sha256 for part in here for old in part.inputs if any(_is_later(each, old) for each in new)}
@@ -110,7 +111,7 @@ def planned(
             new += [each for each in wanted if each.sha256 in _digests(part) and each not in new]
     covered = outdated | {each.sha256 for each in new}
     inputs = (*dict.fromkeys(new), *beside)
-    name = part_name(place, inputs)
+    name = part_name(origin, inputs)
     replaced = tuple(
         part
         for part in here
@@ -125,7 +126,7 @@ def _digests(part: PartManifest, *, beside: bool = False) -> set[str]:
 
 def _is_later(new: InputFile, old: InputFile) -> bool:
     """Whether it is the same file at a later time."""
-    if new.place != old.place or new.role != old.role or new.role == "beside" or new.sha256 == old.sha256:
+    if new.location != old.location or new.role != old.role or new.role == "beside" or new.sha256 == old.sha256:
         return False
     return new.role == "journal" or (new.size > old.size and _begins_with(new.path, old))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from msgspec import Struct
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered, PartOfOtherSchema, PartUnfinished
 from inspector.errors.notice import ForeignText, PathText
-from inspector.text.plain_file import read_whole
+from inspector.text.plain_file import open_plain, read_whole
 from inspector.text.safe import path_text
 
 SCHEMA = 1
@@ -29,8 +29,6 @@ NAME = re.compile(r"[0-9a-f]{32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SUFFIX = ".json"
 LARGEST_MANIFEST = 64 << 20
-LEFT_SECONDS = 3_600
-"""What is unfinished for so long is not being written any more."""
 
 
 Role = Literal["capture", "journal", "beside"]
@@ -38,12 +36,12 @@ Role = Literal["capture", "journal", "beside"]
 
 
 class InputFile(Struct, frozen=True):
-    """A file that a part was made from. ``place``: a hash of where it lay. ``changed_ns``: when it was last changed,
+    """A file that a part was made from. ``location``: a hash of where it lay. ``changed_ns``: when it was last changed,
     nanoseconds since the epoch.
     """
 
     path: str
-    place: str
+    location: str
     role: Role
     size: int
     changed_ns: int
@@ -165,9 +163,18 @@ def _written(root: Path) -> Iterator[str]:
 
 
 def leftovers(root: Path) -> Iterator[Path]:
-    """Files that were not written to their end, and are not written any more."""
+    """Files that were not written to their end, and are not written any more: whoever does has them locked."""
     for path in root.rglob(".*.[0-9]*"):
         with contextlib.suppress(OSError):
-            is_old = time.time() - path.stat().st_mtime > LEFT_SECONDS
-            if is_old and NAME.fullmatch(path.name[1:].partition(".")[0]):
+            if NAME.fullmatch(path.name[1:].partition(".")[0]) and not is_locked(path):
                 yield path
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody writes a file. Raises OSError."""
+    with open_plain(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -5,6 +5,7 @@ out.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,28 +118,24 @@ def _facts(arrow: Any, root: Path, manifest: PartManifest) -> Facts:
     return facts
 
 
-def _checked(arrow: Any, root: Path, file: TableFile) -> Any:
+@contextmanager
+def _checked(arrow: Any, root: Path, file: TableFile) -> Iterator[Any]:
     """A file of a table, which is what its manifest says and takes no more memory than one of ours. Raises OSError,
     ValueError and Arrow's errors.
     """
-    source = open_plain(root / file.path)
-    try:
+    with open_plain(root / file.path) as source:
         if sha256_of(source).hexdigest() != file.sha256:
             raise ValueError(f"{file.path} has another hash")
         source.seek(0)
         opened = arrow.parquet.ParquetFile(source)
-        table = file.path.partition("/")[0]
-        if not opened.schema_arrow.equals(schema(table)):
+        if not opened.schema_arrow.equals(schema(file.path.partition("/")[0])):
             raise ValueError(f"{file.path} has other columns")
         metadata = opened.metadata
         if metadata.num_rows != file.rows:
             raise ValueError(f"{file.path} has another number of rows")
         for index in range(metadata.num_row_groups):
             _require_small(metadata.row_group(index), file.path)
-    except BaseException:
-        source.close()
-        raise
-    return opened
+        yield opened
 
 
 def _require_small(group: Any, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterable
 from itertools import islice
@@ -14,7 +15,7 @@ import msgspec
 from inspector.capture.inputs import FACTS, is_facts
 from inspector.errors import OutputError, UnwritableError
 from inspector.extract.tables.columns import PART_ROWS, Row, connection_rows, numbers_by_day, utf8
-from inspector.extract.tables.inputs import PartPlan, Place, part_name
+from inspector.extract.tables.inputs import Origin, PartPlan, part_name
 from inspector.extract.tables.manifest import (
     PARTS,
     SCHEMA,
@@ -50,10 +51,10 @@ class PartWriter:
         except OSError as error:
             raise UnwritableError(f"{directory}: {error.strerror or error}") from None
 
-    def write(self, facts: Facts, plan: PartPlan, place: Place) -> PartManifest:
+    def write(self, facts: Facts, plan: PartPlan, origin: Origin) -> PartManifest:
         """One part, in place of those that it replaces. Raises OutputError."""
-        vantage = place.vantage
-        name = part_name(place, plan.inputs)
+        vantage = origin.vantage
+        name = part_name(origin, plan.inputs)
         inputs = tuple(msgspec.structs.replace(each, path=utf8(each.path)) for each in plan.inputs)
         tables: list[_TableFile] = []
         try:
@@ -67,7 +68,16 @@ class PartWriter:
                     tables.append(opened.enter_context(table))
                     table.write(rows_of(facts, vantage))
                 files = tuple(table.named() for table in tables)
-            manifest = PartManifest(SCHEMA, VERSION, name, vantage, inputs, files, place.is_named, place.redaction)
+            manifest = PartManifest(
+                schema=SCHEMA,
+                engine=VERSION,
+                name=name,
+                vantage=vantage,
+                inputs=inputs,
+                files=files,
+                is_named=origin.is_named,
+                redaction=origin.redaction,
+            )
             self._write_whole(f"{PARTS}/{name}{SUFFIX}", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
             for older in plan.replaced:
                 self._remove(older)
@@ -114,7 +124,9 @@ def _unfinished(target: Path) -> Path:
 def _opened(path: Path) -> BinaryIO:
     """A new file; one that a process of the same number left goes. Raises OSError."""
     path.unlink(missing_ok=True)
-    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), "w+b")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return open(descriptor, "w+b")
 
 
 def _settle(file: BinaryIO, unfinished: Path, target: Path) -> None:
