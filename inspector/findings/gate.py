@@ -44,8 +44,8 @@ MISSING: dict[str, tuple[str, str]] = {
         "the certificates of {} connections cannot be read whole",
     ),
     "lost_records": (
-        "encrypted records of 1 resumed connection were not captured",
-        "encrypted records of {} resumed connections were not captured",
+        "encrypted records of 1 connection were not captured",
+        "encrypted records of {} connections were not captured",
     ),
     "before_capture": (
         "1 connection resumed a session whose certificate was not captured",

@@ -39,6 +39,8 @@ class Observed(Struct, gc=False, kw_only=True):
     hello_ns: int = 0
     """When the ClientHello came; where that was not captured, the first frame."""
     outcome: Outcome
+    is_completed: bool
+    """Both sides finished its first handshake, whatever became of a later one inside."""
     kind: Kind | None
     reason: KindReason
     stack: Stack = UNKNOWN
@@ -84,6 +86,8 @@ class Observed(Struct, gc=False, kw_only=True):
     sequence_jump: bool = False
     """Sequence numbers went on further away than any window is wide."""
     lost_encrypted: bool = False
+    """Encrypted records of a side are missing; ``lost_both_ways``: of both."""
+    lost_both_ways: bool = False
     is_repeated: bool = False
     """The same packets were captured once more."""
     gap_bytes: int = 0

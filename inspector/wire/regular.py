@@ -166,7 +166,7 @@ class RegularFlows:
         spans = np.flatnonzero(grouped.begins[rows])
         self._endings(spans)
         self._acks = np.full(2 * count, -1, np.int64)
-        answers = spans[self._flags[spans] & ACK != 0]
+        answers = np.flatnonzero(self._flags & ACK != 0)
         self._acks[self.lane[answers]] = self._ack[answers]
         self.directions = self._directions()
         self.flows = self._flow_states(grouped)

@@ -43,7 +43,7 @@ Key = tuple[int, int]
 
 Span = tuple[int, int, int, int, int, int, int, int, int]
 """First row, end row, lane, sequence number, ``CONTROL`` bits, flags, payload bytes on the wire, payload bytes held,
-acknowledgement number (of the first segment).
+acknowledgement number (of the last segment).
 """
 
 
@@ -306,7 +306,7 @@ class Grouped:
             *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)),
             before[ends] - before[firsts],
             captured_before[ends] - captured_before[firsts],
-            self.ack[rows][firsts],
+            self.ack[rows][ends - 1],
         )
         return run, list(zip(*(column.tolist() for column in columns), strict=True))
 
