@@ -37,6 +37,7 @@ from inspector.tracking.services import (
 )
 from inspector.tracking.sessions import Ledger, LedgerSession
 from inspector.tracking.sightings import merge_sightings
+from inspector.tracking.unnamed import unnamed
 
 FRAME_NUMBER = (1 << FRAME_BITS) - 1
 """What of a frame reference is the number."""
@@ -95,6 +96,8 @@ class Case:
     """What frames of each capture that were not opened may carry."""
     pools: list[list[BackendGroup]] = field(default_factory=list)
     """The back ends of each service."""
+    unnamed: dict[int, int] = field(default_factory=dict)
+    """Of each service, connections that count elsewhere and may be to it (``tracking.unnamed``)."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
     known_members: dict[int, list[Observed]] = field(default_factory=dict)
@@ -228,6 +231,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     case.pools = [[] for _ in services]
     for backend in backends:
         case.pools[backend.service].append(backend)
+    case.unnamed = unnamed(observed, services, case.pools, certificates)
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]

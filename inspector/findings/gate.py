@@ -55,6 +55,10 @@ MISSING: dict[str, tuple[str, str]] = {
         "1 connection shows no TLS, and bytes of it were not captured",
         "{} connections show no TLS, and bytes of them were not captured",
     ),
+    "lost_names": (
+        "1 connection may be to this service, for the server name (SNI) that it asked for was not captured",
+        "{} connections may be to this service, for the server names (SNI) that they asked for were not captured",
+    ),
     "unreadable": ("1 input could not be read", "{} inputs could not be read"),
     "truncated": ("the capture ends inside a frame", "{} captures end inside a frame"),
     "damaged": ("the capture is damaged", "{} captures are damaged"),

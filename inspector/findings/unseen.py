@@ -94,7 +94,10 @@ WAYS: tuple[Way, ...] = (
 LOST_FLOWS = "lost_flows"
 """Flows to the service that show no TLS, and bytes of which were not captured."""
 
-HIDDEN_PARTS = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
+LOST_NAMES = "lost_names"
+"""Connections that may be to the service: what server name they asked for was not captured."""
+
+HIDDEN_PARTS = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL, LOST_NAMES: ALL}
 """What is hidden in each way."""
 
 LIMITS: dict[str, Aspect] = {
@@ -202,6 +205,8 @@ def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Un
             suspects[kind] = suspects.get(kind, 0) + 1
     if service.unseen:
         hidden[LOST_FLOWS] = service.unseen
+    if service.index in case.unnamed:
+        hidden[LOST_NAMES] = case.unnamed[service.index]
     everything = list(hidden_everywhere)
     if closed := sum([carrier.may_carry(service.addresses) for carrier in case.carriers]):
         everything.append((Unseen(UNDECODED, "captures", closed), ALL))
