@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inspector.document import Assessment
+from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.tracking import unnamed
 from tests.build import Flow, Pool, certificate, client_hello, facts_of, numbered, record, written
@@ -91,6 +92,21 @@ def test_a_back_end_that_a_balancer_reaches(tmp_path: Path) -> None:
     lost.client = leg.client
     said = assessments(pool, tmp_path)
     assert [u.kind for u in said[FIRST].unseen] == ["lost_names"]
+
+
+@pytest.mark.parametrize("host", [FIRST, VIP])
+def test_who_looks_at_one_service_alone_is_told_of_it_too(host: str, tmp_path: Path) -> None:
+    """``--vip`` leaves what may be to it, at an address where it answers."""
+    pool = Pool()
+    pool.full(A, X)
+    pool.resumed(X)
+    without_hello(pool.given_up(B, Z, X))
+    pool.name = SECOND
+    moved(pool.full(B, Y), ELSEWHERE)
+    without_hello(moved(pool.given_up(B, numbered(4)), ELSEWHERE))
+    facts = facts_of(written(tmp_path, pool.flows))
+    (service,) = judge(facts, Options(vips=((host, 8081),))).document.services
+    assert (service.connections, service.assessment.state) == (3, "unknown")
 
 
 def test_a_hello_that_asks_for_no_name_was_read(tmp_path: Path) -> None:

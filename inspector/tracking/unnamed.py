@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from inspector.tls.extensions import HelloShape
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.names import covers
@@ -26,9 +27,8 @@ Seen = tuple[str, bytes | None]
 """What such a connection shows: the address that it went to, and its certificate or that of its session."""
 
 
-def is_name_unread(observed: Observed) -> bool:
-    """Whether the client may have asked for a name that was not captured."""
-    offer = observed.offer
+def is_name_unread(offer: HelloShape | None) -> bool:
+    """Whether a client may have asked for a name that was not captured."""
     return offer is None or (offer.partial and offer.server_name is None)
 
 
@@ -45,7 +45,7 @@ def unnamed(
     for service in services:
         if not service.named:
             members = (observed[index] for index in service.connections)
-            seen = Counter(_seen(service, m) for m in members if is_name_unread(m) and not m.health_check)
+            seen = Counter(_seen(service, m) for m in members if is_name_unread(m.offer) and not m.health_check)
             if seen:
                 lost.setdefault(service.port, Counter()).update(seen)
     asked = [service for service in services if service.named and service.port in lost]
