@@ -164,6 +164,22 @@ def test_one_direction_that_was_seen_whole_shows_that_there_was_none(tmp_path: P
         assert [u.kind for u in said.unseen] == ["lost_records"] * both
 
 
+@pytest.mark.parametrize("begun", BEGUN)
+def test_what_the_last_segment_acknowledged_was_sent(begun: str, tmp_path: Path) -> None:
+    """ClientHello and alert follow each other, the flight between them and all behind them were lost: the client had
+    the flight when it sent the alert, and did not decline.
+    """
+    pool = Pool()
+    flow = BROKEN_OFF["with an alert"](BEGUN[begun](pool))
+    at = next(n for n, s in enumerate(flow.segments) if s.payload == CLIENT_HELLO)
+    assert flow.segments[at + 3].payload == ALERT
+    flow.segments = [*flow.segments[: at + 1], flow.segments[at + 3]]
+    (attempt,) = analysed(pool, tmp_path).case.observed[-1].renegotiations
+    assert attempt.state == "open"
+    said = assessed(pool, tmp_path)
+    assert (said.state, said.grade) != ("protected", "observed")
+
+
 def test_a_fin_of_the_client_that_was_not_captured_is_known_by_its_answer(tmp_path: Path) -> None:
     for by_client in (True, False):
         pool = Pool()
