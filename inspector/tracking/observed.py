@@ -85,9 +85,8 @@ class Observed(Struct, gc=False, kw_only=True):
     """Bytes came so, whether it can be told or not."""
     sequence_jump: bool = False
     """Sequence numbers went on further away than any window is wide."""
-    lost_encrypted: bool = False
-    """Encrypted records of a side are missing; ``lost_both_ways``: of both."""
     lost_both_ways: bool = False
+    """Encrypted records of both sides are missing."""
     is_repeated: bool = False
     """The same packets were captured once more."""
     gap_bytes: int = 0

@@ -130,7 +130,6 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
         renegotiations=renegotiations,
         long_preamble=bool(client.searched_bytes or server.searched_bytes),
         sequence_jump=client.sequence_jump or server.sequence_jump,
-        lost_encrypted=client.lost_encrypted or server.lost_encrypted,
         lost_both_ways=client.lost_encrypted and server.lost_encrypted,
         is_repeated=bool(client_leg.sightings),
     )
