@@ -23,7 +23,7 @@ MOST_PAIRS = 100_000
 any.
 """
 
-Seen = tuple[str, bytes | None]
+Trait = tuple[str, bytes | None]
 """What such a connection shows: the address that it went to, and its certificate or that of its session."""
 
 
@@ -41,41 +41,41 @@ def unnamed(
     """Of each service, by its index, how many such connections that count elsewhere may be to it. ``pools``: the back
     ends of each service.
     """
-    lost: dict[int, Counter[Seen]] = {}
+    lost: dict[int, Counter[Trait]] = {}
     for service in services:
         if not service.named:
             members = (observed[index] for index in service.connections)
-            seen = Counter(_seen(service, m) for m in members if is_name_unread(m.offer) and not m.health_check)
-            if seen:
-                lost.setdefault(service.port, Counter()).update(seen)
-    asked = [service for service in services if service.named and service.port in lost]
-    is_crowd = len(asked) * max(map(len, lost.values()), default=0) > MOST_PAIRS
+            shown = Counter(_trait(service, m) for m in members if is_name_unread(m.offer) and not m.health_check)
+            if shown:
+                lost.setdefault(service.port, Counter()).update(shown)
+    named = [service for service in services if service.named and service.port in lost]
+    is_crowd = len(named) * max(map(len, lost.values()), default=0) > MOST_PAIRS
     counts: dict[int, int] = {}
-    for service in asked:
+    for service in named:
         elsewhere = lost[service.port]
         if is_crowd:
             counts[service.index] = elsewhere.total()
             continue
         is_tied = _ties(service, pools[service.index], certificates)
-        if count := sum(times for seen, times in elsewhere.items() if is_tied(seen)):
+        if count := sum(times for trait, times in elsewhere.items() if is_tied(trait)):
             counts[service.index] = count
     return counts
 
 
-def _seen(service: ServiceGroup, member: Observed) -> Seen:
+def _trait(service: ServiceGroup, member: Observed) -> Trait:
     session = member.entry.session
     return service.name, member.leaf or (session.leaf if session is not None else None)
 
 
 def _ties(
     service: ServiceGroup, pool: Sequence[BackendGroup], certificates: Mapping[bytes, ParsedCertificate]
-) -> Callable[[Seen], bool]:
+) -> Callable[[Trait], bool]:
     """What tells whether something ties such a connection to a service."""
     addresses = {*service.addresses, *(address for backend in pool for address in backend.addresses)}
     leaves = {leaf for backend in pool for leaf in backend.leaves}
 
-    def is_tied(seen: Seen) -> bool:
-        address, leaf = seen
+    def is_tied(trait: Trait) -> bool:
+        address, leaf = trait
         if address in addresses or leaf in leaves:
             return True
         certificate = certificates.get(leaf) if leaf is not None else None
