@@ -268,13 +268,15 @@ def failures(kind: str, whole: Document, damaged: Document) -> list[str]:
             was.state in SUSPECT or (was.state == "protected" and was.grade != "observed" and kind not in ALTERING)
         )
         if now.state == "protected" and now.grade == "observed" and is_acquitted and kind != "shorten":
-            said.append(f"{service.name}: protected, observed; the whole is {was and (was.state, was.grade)}")
+            said.append(
+                f"{service.name}:{service.port}: protected, observed; the whole is {was and (was.state, was.grade)}"
+            )
         if (
             now.state == "protected"
             and now.grade == "observed"
             and any(_is_hidden(c) for c in damaged.connections if c.service == service.id and not c.health_check)
         ):
-            said.append(f"{service.name}: protected, observed, although something was lost")
+            said.append(f"{service.name}:{service.port}: protected, observed, although something was lost")
     if kind in LOSSLESS and len(after) > len(before):
         said.append(f"{len(after)} aborts, not {len(before)}")
     return said

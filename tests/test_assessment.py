@@ -19,7 +19,7 @@ from inspector.findings.machine import ALLOW_UNSAFE, Machine
 from inspector.findings.prediction import extended
 from inspector.findings.rules import occurrences
 from inspector.findings.scene import NOTHING, Scene
-from inspector.findings.unseen import LIMITS, LOST_FLOWS, UNDECODED, WAYS, look, of_captures
+from inspector.findings.unseen import LIMITS, LOST_FLOWS, LOST_NAMES, UNDECODED, WAYS, look, of_captures
 from inspector.secrets.inputs import read_inputs
 from inspector.tracking.observed import BAD_CERTIFICATE
 from tests.build import (
@@ -285,7 +285,7 @@ def test_what_ended_like_an_abort_unseen_is_a_suspect(alert: int | None, tmp_pat
 
 
 def test_every_kind_has_words() -> None:
-    assert set(MISSING) == set(LIMITS) | {way.kind for way in WAYS} | {LOST_FLOWS, UNDECODED}
+    assert set(MISSING) == set(LIMITS) | {way.kind for way in WAYS} | {LOST_FLOWS, LOST_NAMES, UNDECODED}
 
 
 def test_whole_recordings_are_told_without_reserve() -> None:

@@ -63,7 +63,7 @@ class Capture(Struct):
 
 class Unseen(Struct, frozen=True):
     """Something that was not seen and may hold the contrary. ``kind``: as in ``limits``, or ``unfinished``,
-    ``not_told``, ``certificate_not_read``. ``count``: of ``what``.
+    ``not_told``, ``certificate_not_read``, ``lost_records``, ``lost_flows``, ``lost_names``. ``count``: of ``what``.
     """
 
     kind: str

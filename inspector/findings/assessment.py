@@ -175,7 +175,7 @@ def _broken_off_inside(scene: Scene) -> Assessment:
 
 
 def _is_nothing_completed(scene: Scene) -> bool:
-    return not scene.members or not (scene.failures or any(s.outcome == "established" for s in scene.members))
+    return not scene.members or not (scene.failures or any(s.is_completed for s in scene.members))
 
 
 def _nothing_completed(scene: Scene) -> Assessment:

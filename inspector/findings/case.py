@@ -34,9 +34,11 @@ from inspector.tracking.services import (
     find_services,
     ip_text,
     mark_health_checks,
+    server_name,
 )
 from inspector.tracking.sessions import Ledger, LedgerSession
 from inspector.tracking.sightings import merge_sightings
+from inspector.tracking.unnamed import is_name_unread, unnamed
 
 FRAME_NUMBER = (1 << FRAME_BITS) - 1
 """What of a frame reference is the number."""
@@ -95,6 +97,8 @@ class Case:
     """What frames of each capture that were not opened may carry."""
     pools: list[list[BackendGroup]] = field(default_factory=list)
     """The back ends of each service."""
+    unnamed: dict[int, int] = field(default_factory=dict)
+    """Of each service, connections that count elsewhere and may be to it (``tracking.unnamed``)."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
     known_members: dict[int, list[Observed]] = field(default_factory=dict)
@@ -228,6 +232,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     case.pools = [[] for _ in services]
     for backend in backends:
         case.pools[backend.service].append(backend)
+    case.unnamed = unnamed(observed, services, case.pools, certificates)
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
@@ -242,7 +247,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
 def _grouped(facts: Facts, options: Options) -> tuple[Ledger, list[Observed], list[ServiceGroup]]:
     """The connections in their order with the sessions that they offered, by service."""
     ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
-    observed = observe(facts, ledger, _wanted(options))
+    observed = observe(facts, ledger, _wanted(facts, options))
     return ledger, observed, find_services(observed, facts.other_flows)
 
 
@@ -257,17 +262,22 @@ def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSessio
     return {name: sessions_of for name, sessions_of in named.items() if len(sessions_of) > 1}
 
 
-def _wanted(options: Options) -> Callable[[ConnectionFacts], bool] | None:
-    """Which connections ``--vip`` leaves: addresses are compared with addresses, names with server names."""
+def _wanted(facts: Facts, options: Options) -> Callable[[ConnectionFacts], bool] | None:
+    """Which connections ``--vip`` leaves: addresses are compared with addresses, names with server names. One whose
+    name was not captured may be to what answers by a wanted one at its address.
+    """
     if not options.vips:
         return None
 
-    def is_wanted(connection: ConnectionFacts) -> bool:
-        offer = connection.handshake.offer
-        names = {ip_text(connection.server.address)}
-        if offer is not None and offer.server_name:
-            names.add(offer.server_name.decode("ascii", "backslashreplace").lower())
+    def is_asked_for(connection: ConnectionFacts) -> bool:
+        names = {ip_text(connection.server.address), server_name(connection.handshake.offer)}
         return any(port == connection.server.port and host in names for host, port in options.vips)
+
+    answering = {connection.server for connection in facts.unpack_all(facts.connections) if is_asked_for(connection)}
+
+    def is_wanted(connection: ConnectionFacts) -> bool:
+        is_unread = is_name_unread(connection.handshake.offer)
+        return is_asked_for(connection) or (is_unread and connection.server in answering)
 
     return is_wanted
 

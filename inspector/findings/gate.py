@@ -44,8 +44,8 @@ MISSING: dict[str, tuple[str, str]] = {
         "the certificates of {} connections cannot be read whole",
     ),
     "lost_records": (
-        "encrypted records of 1 resumed connection were not captured",
-        "encrypted records of {} resumed connections were not captured",
+        "encrypted records of 1 connection were not captured",
+        "encrypted records of {} connections were not captured",
     ),
     "before_capture": (
         "1 connection resumed a session whose certificate was not captured",
@@ -54,6 +54,10 @@ MISSING: dict[str, tuple[str, str]] = {
     "lost_flows": (
         "1 connection shows no TLS, and bytes of it were not captured",
         "{} connections show no TLS, and bytes of them were not captured",
+    ),
+    "lost_names": (
+        "1 connection may be to this service, for the server name (SNI) that it asked for was not captured",
+        "{} connections may be to this service, for the server names (SNI) that they asked for were not captured",
     ),
     "unreadable": ("1 input could not be read", "{} inputs could not be read"),
     "truncated": ("the capture ends inside a frame", "{} captures end inside a frame"),

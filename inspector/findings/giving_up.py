@@ -29,10 +29,13 @@ def slow_close(observed: Observed) -> int | None:
 
 def may_be_abort(observed: Observed) -> bool:
     """Whether a connection of which something is missing may have been aborted because the certificate changed: the
-    client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent.
+    client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent, in the first
+    handshake or in a renegotiation.
     """
-    if observed.is_tls13 or observed.outcome == "established" or observed.stack.name in NOT_JAVA:
+    if observed.is_tls13 or observed.stack.name in NOT_JAVA:
         return False
+    if observed.outcome == "established":
+        return is_unfinished_inside(observed) and observed.closed_by != "server"
     client_leg = observed.client_leg
     if (
         client_leg.handshake.messages & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED)
@@ -43,6 +46,15 @@ def may_be_abort(observed: Observed) -> bool:
     if alert is not None:
         return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
     return observed.closed_by == "client"
+
+
+def is_unfinished_inside(observed: Observed) -> bool:
+    """Whether a renegotiation was not captured to its end, and the client is not seen to go on behind it."""
+    begun = [attempt.records[-1].ns for attempt in observed.renegotiations if attempt.state == "open"]
+    if not begun:
+        return False
+    last = observed.client_leg.from_client.tail
+    return last is None or last.ns <= max(begun)
 
 
 def is_clear(observed: Observed) -> bool:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from inspector.document import Limit, Unseen
 from inspector.findings.case import Case
-from inspector.findings.giving_up import may_be_abort
+from inspector.findings.giving_up import is_unfinished_inside, may_be_abort
 from inspector.findings.signs import MENDED
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
@@ -38,11 +38,14 @@ ALL = Aspect.HELLOS | Aspect.CERTIFICATES | Aspect.ENDS | Aspect.ORDER
 
 
 class Way(NamedTuple):
-    """``holds`` for a connection that is not whole in this way; ``hides``: what is not known of it then."""
+    """``holds`` for a connection that is not whole in this way; ``hides``: what is not known of it then. ``is_inside``:
+    its own handshake was seen whole all the same.
+    """
 
     kind: str
     holds: Callable[[Case, Observed], bool]
     hides: Aspect
+    is_inside: bool = False
 
 
 def _lacks_certificate(case: Case, observed: Observed) -> bool:
@@ -65,13 +68,13 @@ def _began_before(case: Case, observed: Observed) -> bool:
 
 
 def _hides_a_renegotiation(case: Case, observed: Observed) -> bool:
-    """Whether encrypted records are missing in which a renegotiation may hide that Java's rule would look at: of a
-    session that was resumed without EMS.
+    """Whether encrypted records are missing in which a renegotiation may hide, up to TLS 1.2 without EMS. Each side
+    sends some of it, so that it shows unless records of both are missing.
     """
     answer = observed.answer
-    if observed.is_tls13 or not observed.is_resumed or answer is None or answer.extended_master_secret:
+    if not observed.lost_both_ways or observed.is_tls13 or answer is None:
         return False
-    return observed.lost_encrypted
+    return not answer.extended_master_secret
 
 
 WAYS: tuple[Way, ...] = (
@@ -79,11 +82,11 @@ WAYS: tuple[Way, ...] = (
     Way("mid_stream", lambda case, observed: observed.offer is None, ALL),
     Way("conflicting_segments", lambda case, observed: observed.contradicted, ALL),
     Way("lost_bytes", lambda case, observed: observed.lost, ALL),
-    Way("unfinished", lambda case, observed: observed.outcome == "incomplete", ALL),
+    Way("unfinished", lambda case, observed: observed.outcome == "incomplete" or is_unfinished_inside(observed), ALL),
     Way("not_told", lambda case, observed: observed.kind is None and observed.answer is not None, ALL),
     Way("certificate_not_read", _lacks_certificate, Aspect.CERTIFICATES),
     Way("unreadable_certificate", _cannot_be_compared, Aspect.CERTIFICATES),
-    Way("lost_records", _hides_a_renegotiation, Aspect.CERTIFICATES | Aspect.ENDS),
+    Way("lost_records", _hides_a_renegotiation, Aspect.CERTIFICATES | Aspect.ENDS, is_inside=True),
     Way("before_capture", _began_before, Aspect.CERTIFICATES | Aspect.ORDER),
 )
 """In the order in which they are looked for."""
@@ -91,7 +94,10 @@ WAYS: tuple[Way, ...] = (
 LOST_FLOWS = "lost_flows"
 """Flows to the service that show no TLS, and bytes of which were not captured."""
 
-HIDDEN_PARTS = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
+LOST_NAMES = "lost_names"
+"""Connections that may be to the service: what server name they asked for was not captured."""
+
+HIDDEN_PARTS = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL, LOST_NAMES: ALL}
 """What is hidden in each way."""
 
 LIMITS: dict[str, Aspect] = {
@@ -122,9 +128,9 @@ UNMENDED = frozenset(
 
 
 class Sight(NamedTuple):
-    """How far a service was seen. ``whole``: indexes of connections that were. ``suspects``: connections that were not
-    and may have been aborted because the certificate changed, by kind. ``hidden``: what else was not seen, and which
-    parts that hides.
+    """How far a service was seen. ``whole``: indexes of connections whose handshake was. ``suspects``: connections that
+    were not and may have been aborted because the certificate changed, by kind. ``hidden``: what else was not seen, and
+    which parts that hides.
     """
 
     whole: frozenset[int]
@@ -143,6 +149,8 @@ def is_plainly_whole(case: Case, observed: Observed) -> bool:
         leaf is None
         or observed.one_sided
         or observed.lost
+        or observed.lost_both_ways
+        or observed.renegotiations
         or observed.is_resumed
         or observed.offer is None
         or observed.kind is None
@@ -187,8 +195,9 @@ def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Un
     hidden: dict[str, int] = {}
     for observed in case.members(service):
         not_whole = way(case, observed)
-        if not_whole is None:
+        if not_whole is None or not_whole.is_inside:
             whole.append(observed.index)
+        if not_whole is None:
             continue
         kind = not_whole.kind
         hidden[kind] = hidden.get(kind, 0) + 1
@@ -196,6 +205,8 @@ def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Un
             suspects[kind] = suspects.get(kind, 0) + 1
     if service.unseen:
         hidden[LOST_FLOWS] = service.unseen
+    if service.index in case.unnamed:
+        hidden[LOST_NAMES] = case.unnamed[service.index]
     everything = list(hidden_everywhere)
     if closed := sum([carrier.may_carry(service.addresses) for carrier in case.carriers]):
         everything.append((Unseen(UNDECODED, "captures", closed), ALL))

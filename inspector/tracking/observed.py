@@ -39,6 +39,8 @@ class Observed(Struct, gc=False, kw_only=True):
     hello_ns: int = 0
     """When the ClientHello came; where that was not captured, the first frame."""
     outcome: Outcome
+    is_completed: bool
+    """Both sides finished its first handshake, whatever became of a later one inside."""
     kind: Kind | None
     reason: KindReason
     stack: Stack = UNKNOWN
@@ -83,7 +85,8 @@ class Observed(Struct, gc=False, kw_only=True):
     """Bytes came so, whether it can be told or not."""
     sequence_jump: bool = False
     """Sequence numbers went on further away than any window is wide."""
-    lost_encrypted: bool = False
+    lost_both_ways: bool = False
+    """Encrypted records of both sides are missing."""
     is_repeated: bool = False
     """The same packets were captured once more."""
     gap_bytes: int = 0

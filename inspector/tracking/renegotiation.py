@@ -6,6 +6,9 @@ speaks: the client's first record is its ClientHello, where the server's stands 
 (section 7.4.1.1); what the server sends behind the ClientHello is its flight; a ChangeCipherSpec and one more record
 are a side's Finished, and end its part. Whose ChangeCipherSpec comes first tells a full handshake from an abbreviated
 one (section 7.3). An alert before the server's flight declines; an alert or a close behind it breaks the handshake off.
+
+That one was completed, its records show. That it was declined, broken off or abbreviated rests on what was *not* sent,
+and is said only where no encrypted record is missing.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
 from inspector.tls.history import ALERTS, CLOSES, Letter
+from inspector.tracking.closing import Side, closed_first
 from inspector.tracking.kinds import Kind, KindReason
 from inspector.tracking.sessions import NOTHING, LedgerEntry
 
-Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
 ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
 
@@ -30,7 +33,7 @@ class Renegotiation(Struct, gc=False):
     ``finished``: frame of the client's Finished, 0 where there is none.
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
-    who did; ``ended``: the alert or close.
+    who did; ``ended``: the alert or close. *open*: not completed, and what became of it was not captured.
     ``handshake_index``: its index among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
     are as of a connection's own handshake.
     """
@@ -93,7 +96,7 @@ def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...
     events = [event for event in unpack_events(client_leg.events) if not event.decrypted]
     attempts: list[Renegotiation] = []
     for attempt in _attempts(events):
-        made = _renegotiation(attempt, events)
+        made = _renegotiation(attempt, events, client_leg)
         made.handshake_index = _index_of(made, client_leg.renegotiations)
         attempts.append(made)
     return tuple(attempts)
@@ -131,7 +134,7 @@ def _attempts(events: list[Event]) -> list[_Attempt]:
     return attempts
 
 
-def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
+def _renegotiation(attempt: _Attempt, events: list[Event], client_leg: ConnectionFacts) -> Renegotiation:
     ours, theirs = attempt.sent(True), attempt.sent(False)
     hello = ours[0] if ours else None
     start = hello[0] if hello is not None else len(events)
@@ -146,9 +149,10 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
         (event.frame for index, event in ours if index > change[True] and event.letter == Letter.ENCRYPTED_HANDSHAKE), 0
     )
     first = attempt.records[0]
-    state, by, ended = _end(attempt, events)
+    is_whole = not (client_leg.from_client.lost_encrypted or client_leg.from_server.lost_encrypted)
+    state, by, ended = _end(attempt, events, client_leg) if is_whole or all(attempt.done) else OPEN
     shape: Literal["full", "abbreviated"] | None = None
-    if change[True] != change[False]:
+    if change[True] != change[False] and (is_whole or max(change.values()) < len(events)):
         shape = "full" if change[True] < change[False] else "abbreviated"
     return Renegotiation(
         frame=first[1].frame,
@@ -166,8 +170,13 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
     )
 
 
-def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, int]:
-    """What became of it, by whom, and the frame of the alert or close."""
+End = tuple[State, Side | None, int]
+"""What became of it, by whom, and the frame of the alert or close."""
+OPEN: End = ("open", None, 0)
+
+
+def _end(attempt: _Attempt, events: list[Event], client_leg: ConnectionFacts) -> End:
+    """Of one of which no record is missing. Who closed is told as TCP tells it, by FINs that were not captured too."""
     if all(attempt.done):
         return "completed", None, 0
     begin = attempt.records[0][0]
@@ -177,8 +186,10 @@ def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, in
             (event for index, event in enumerate(events) if index > begin and event.letter in CLOSES | ALERTS), None
         )
     if end is None:
-        return "open", None, 0
+        return OPEN
     side: Side = "client" if end.from_client else "server"
+    if end.letter in CLOSES:
+        side = closed_first(client_leg)[0] or side
     if attempt.has_flight():
         return "aborted", side, end.frame
     if all(not event.from_client for _, event in attempt.records):

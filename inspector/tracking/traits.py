@@ -106,13 +106,13 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
     kind, reason = kind_of(handshake)
     renegotiations = find_renegotiations(client_leg)
     outcome = outcome_of(client_leg)
-    if outcome == "established" and any(
-        attempt.broken_off_by or is_torn_down(client_leg, attempt) for attempt in renegotiations
-    ):
+    is_completed = outcome == "established"
+    if is_completed and any(attempt.broken_off_by or is_torn_down(client_leg, attempt) for attempt in renegotiations):
         outcome = "aborted"
     return Observed(
         facts=facts,
         outcome=outcome,
+        is_completed=is_completed,
         kind=kind,
         reason=reason,
         lost=client.lost or server.lost or is_contradicted,
@@ -130,7 +130,7 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
         renegotiations=renegotiations,
         long_preamble=bool(client.searched_bytes or server.searched_bytes),
         sequence_jump=client.sequence_jump or server.sequence_jump,
-        lost_encrypted=client.lost_encrypted or server.lost_encrypted,
+        lost_both_ways=client.lost_encrypted and server.lost_encrypted,
         is_repeated=bool(client_leg.sightings),
     )
 

@@ -166,7 +166,8 @@ class RegularFlows:
         spans = np.flatnonzero(grouped.begins[rows])
         self._endings(spans)
         self._acks = np.full(2 * count, -1, np.int64)
-        answers = spans[self._flags[spans] & ACK != 0]
+        lasts = np.append(spans[1:], len(rows)) - 1
+        answers = lasts[self._flags[lasts] & ACK != 0]
         self._acks[self.lane[answers]] = self._ack[answers]
         self.directions = self._directions()
         self.flows = self._flow_states(grouped)

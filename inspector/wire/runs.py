@@ -42,8 +42,8 @@ Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
 
 Span = tuple[int, int, int, int, int, int, int, int, int]
-"""First row, end row, lane, sequence number, ``CONTROL`` bits, flags, payload bytes on the wire, payload bytes held,
-acknowledgement number (of the first segment).
+"""First row, end row, lane, sequence number, ``CONTROL`` bits, flags (of the last segment), payload bytes on the wire,
+payload bytes held, acknowledgement number (of the last segment).
 """
 
 
@@ -303,10 +303,11 @@ class Grouped:
         columns = (
             firsts,
             ends,
-            *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)),
+            *(column[rows][firsts] for column in (self.lane, self.seq, self.control)),
+            self.flags[rows][ends - 1],
             before[ends] - before[firsts],
             captured_before[ends] - captured_before[firsts],
-            self.ack[rows][firsts],
+            self.ack[rows][ends - 1],
         )
         return run, list(zip(*(column.tolist() for column in columns), strict=True))
 

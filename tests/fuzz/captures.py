@@ -17,7 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from inspector.document import Document
+from msgspec.structs import replace
+
+from inspector.document import Connection, Document
 from inspector.errors import UnreadableError
 from inspector.errors.internal import Border
 from inspector.findings.judge import judge
@@ -27,7 +29,7 @@ from tests.conftest import CAPTURES
 from tests.fuzz.forms import PACKERS, pcap, pcapng
 from tests.fuzz.harms import CHANGING, HARMLESS, HARMS
 from tests.fuzz.segments import tcp_frame
-from tests.mutations import ABORT, Frame, Frames, failures, frames_of, recordings
+from tests.mutations import ABORT, Frame, Frames, aborts, failures, frames_of, recordings
 
 CONNECTIONS = 5
 """Of a recording, about."""
@@ -44,12 +46,15 @@ MARKS = {"harmless": HARMLESS[0], "changing": CHANGING[0], "shorten": "shorten",
 
 
 class Base(NamedTuple):
-    """What is harmed. ``key_log``: what opens it; ``whole``: what the analysis says of all of it."""
+    """What is harmed. ``key_log``: what opens it; ``whole``: what the analysis says of all of it, ``sealed``: without
+    what opens it.
+    """
 
     name: str
     frames: Frames
     key_log: bytes
     whole: Document
+    sealed: Document
 
 
 class Harmed(NamedTuple):
@@ -146,7 +151,9 @@ def base(seed: int) -> Base:
     if not frames:
         return base(seed + 1_000_003)
     with tempfile.TemporaryDirectory() as folder:
-        return Base(name, frames, key_log, analysed({"whole.pcapng": _plain(frames)}, key_log, Path(folder)))
+        files = {"whole.pcapng": _plain(frames)}
+        whole = analysed(files, key_log, Path(folder))
+        return Base(name, frames, key_log, whole, analysed(files, b"", Path(folder)) if key_log else whole)
 
 
 def _plain(frames: Frames) -> bytes:
@@ -223,11 +230,12 @@ def harmed(dice: random.Random, whole: Base) -> Harmed:
 # What must hold.
 
 
-def _ends(document: Document) -> set[tuple[object, ...]]:
-    return {
-        (c.client_endpoint.ip, c.client_endpoint.port, c.server_endpoint.ip, c.server_endpoint.port)
-        for c in document.connections
-    }
+def _end(c: Connection) -> tuple[str, int, str, int]:
+    return c.client_endpoint.ip, c.client_endpoint.port, c.server_endpoint.ip, c.server_endpoint.port
+
+
+def _ends(document: Document) -> set[tuple[str, int, str, int]]:
+    return set(map(_end, document.connections))
 
 
 def _legs(document: Document) -> set[tuple[object, ...]]:
@@ -242,15 +250,52 @@ def _legs(document: Document) -> set[tuple[object, ...]]:
 
 def _mark(whole: Base, kinds: list[str], document: Document) -> str:
     """What to take a harm for. Where a connection has gone with all its frames, it is as if the capture had begun
-    later; and what only secrets show is not seen without them, or where a bit of it was changed.
+    later.
     """
     is_without_trace = not _ends(whole.whole) <= _ends(document)
-    is_sealed = "fewer secrets" in kinds or (whole.key_log and any(kind in CHANGING for kind in kinds))
-    if is_without_trace or is_sealed or any(kind in ("shorten", "ends early") for kind in kinds):
+    if is_without_trace or any(kind in ("shorten", "ends early") for kind in kinds):
         return MARKS["shorten"]
     if any(kind in CHANGING for kind in kinds):
         return MARKS["changing"]
     return MARKS["harmless" if all(kind in HARMLESS for kind in kinds) else "other"]
+
+
+def _seen(whole: Base, document: Document) -> Document:
+    """The whole, of each service as far as it can be seen: what only secrets show is not seen without them, nor behind
+    a record that is missing or was changed, for which nothing opens any more.
+    """
+    sealed = {(s.name, s.port): s.assessment for s in whole.sealed.services}
+    shut = {c.service for c in document.connections if c.secrets != "decrypted"}
+    closed = {(s.name, s.port) for s in document.services if s.id in shut} & set(sealed)
+    return replace(
+        whole.whole,
+        services=[
+            replace(s, assessment=sealed[s.name, s.port]) if (s.name, s.port) in closed else s
+            for s in whole.whole.services
+        ],
+    )
+
+
+def _told(connection: Connection) -> tuple[object, ...]:
+    """What a connection says that others are weighed by."""
+    handshake = connection.handshakes[0]
+    session = handshake.session
+    return (*handshake.server_chain[:1], session.offered_id, session.answered_id, session.offered_ticket)
+
+
+def _without_changed(whole: Base, document: Document, folder: Path) -> Document:
+    """The whole, but for connections that say something else in the harmed capture, for bytes of them were changed:
+    what they tell against an abort is not in it, whoever reads it.
+    """
+    told = {_end(c): _told(c) for c in whole.whole.connections}
+    changed = {
+        frozenset((_end(c)[1], _end(c)[3]))
+        for c in document.connections
+        if any(now and now != was for now, was in zip(_told(c), told.get(_end(c), ()), strict=False))
+    }
+    ends = [{int.from_bytes(port, "big") for port in of.ports} if of else set() for of in map(tcp_frame, whole.frames)]
+    left = [frame for frame, end in zip(whole.frames, ends, strict=True) if frozenset(end) not in changed]
+    return analysed({"left.pcapng": _plain(left)}, whole.key_log, folder) if left else whole.whole
 
 
 def wrong(whole: Base, what: Harmed, folder: Path) -> list[str]:
@@ -261,10 +306,13 @@ def wrong(whole: Base, what: Harmed, folder: Path) -> list[str]:
         document = analysed(what.files, what.key_log, folder)
     except UnreadableError:  # nothing was left of it
         return []
+    excused = {str(end) for end in _legs(whole.whole)}
+    if any(kind in CHANGING for kind in what.kinds) and not aborts(document).keys() <= aborts(whole.whole).keys():
+        excused |= {str(end) for end in aborts(_without_changed(whole, document, folder))}
     said = [
         text
-        for text in failures(_mark(whole, what.kinds, document), whole.whole, document)
-        if not any(text.endswith(str(end)) for end in _legs(whole.whole))
+        for text in failures(_mark(whole, what.kinds, document), _seen(whole, document), document)
+        if not any(text.endswith(end) for end in excused)
     ]
     said += [limit.text for limit in document.limits if limit.kind == "internal_errors"]
     if any(limit.kind in ("damaged", "truncated") for limit in document.limits):

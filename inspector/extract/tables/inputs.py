@@ -1,7 +1,7 @@
 """What parts are made from, told by content, so that nothing is extracted twice.
 
-A file is known by the SHA-256 of its bytes; where it lay (``location``) only says which one it may be a later state of. A
-capture that was still being written has grown where its beginning is the file as it was. A journal changes anywhere;
+A file is known by the SHA-256 of its bytes; where it lay (``location``) only says of which one it may be a later state.
+A capture that was still being written has grown where its beginning is the file as it was. A journal changes anywhere;
 it is the same one where it lies in the same place.
 """
 
