@@ -12,7 +12,7 @@ from functools import cache
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-from inspector.findings.case import Case, EmsAnswers
+from inspector.findings.case import Case, EmsAnswers, Unnamed
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -131,10 +131,17 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 
 
-def unnamed(case: Case, service: ServiceGroup) -> tuple[tuple[int, ...], str]:
+def unnamed(case: Case, service: ServiceGroup) -> Unnamed:
     """The fewest back ends whose certificates need a name so that all have it, and the name: that of the service, or
-    one that several have already.
+    one that several have already. It is asked for by every rule that says what to do, and takes all certificates.
     """
+    known = case.known_unnamed.get(service.index)
+    if known is None:
+        known = case.known_unnamed[service.index] = _unnamed(case, service)
+    return known
+
+
+def _unnamed(case: Case, service: ServiceGroup) -> Unnamed:
     pool = case.pools[service.index]
     without: dict[str, set[int]] = {service.name: {b.index for b in pool}}
     carried: dict[str, set[int]] = {}

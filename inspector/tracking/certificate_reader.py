@@ -1,8 +1,13 @@
 """An inventory of certificates of which each is read when it is asked for.
 
 Strangers send as many as they like, and a verdict looks at few of them: at leaves, and whether Java can parse what came
-with them. What was read takes several times the bytes that it was read from, so it is remembered up to so many bytes,
-what was asked for last; whether Java refuses a certificate is remembered much longer, for that is asked of all.
+with them. What was read takes several times the bytes that it was read from, so it is remembered up to so many bytes;
+whether Java refuses a certificate is remembered much longer, for that is asked of all.
+
+A judgement goes through all leaves again and again. If what was asked for last pushed out what was asked for first,
+none would be remembered when its turn comes where they are a few more than there is room for. So what was read in a
+judgement stays to its end, and of what there is no room for nothing is remembered; what only earlier judgements asked
+for goes first.
 """
 
 from __future__ import annotations
@@ -11,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 
 from inspector import bounds
-from inspector.tls.x509.certificate import certificate_memory
 from inspector.tracking.certificates import ParsedCertificate, parse
 
 
@@ -21,24 +25,35 @@ class CertificateReader:
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._bytes = 0
-        self._read: OrderedDict[bytes, tuple[ParsedCertificate, int]] = OrderedDict()
-        """The one that was asked for last stands last."""
+        self._earlier: OrderedDict[bytes, ParsedCertificate] = OrderedDict()
+        """Those that earlier judgements asked for, and this one has not; the longest forgotten one stands first."""
+
+        self._read: OrderedDict[bytes, ParsedCertificate] = OrderedDict()
+        """Those that this one asked for."""
         self._refused: dict[bytes, bool] = {}
 
     def read(self, digest: bytes, der: bytes) -> ParsedCertificate:
         """A certificate. ``digest``: what names these bytes."""
         known = self._read.get(digest)
         if known is not None:
-            self._read.move_to_end(digest)
-            return known[0]
-        certificate = parse(der)
-        size = certificate_memory(der)
-        self._read[digest] = (certificate, size)
-        self._bytes += size
-        while self._bytes > self._most and len(self._read) > 1:
-            _, (_, size) = self._read.popitem(last=False)
-            self._bytes -= size
+            return known
+        certificate = self._earlier.pop(digest, None)
+        if certificate is None:
+            certificate = parse(der)
+            size = certificate.memory()
+            while self._earlier and self._bytes + size > self._most:
+                _, gone = self._earlier.popitem(last=False)
+                self._bytes -= gone.memory()
+            if self._bytes + size > self._most and self._read:
+                return certificate
+            self._bytes += size
+        self._read[digest] = certificate
         return certificate
+
+    def begin(self) -> None:
+        """Another judgement begins."""
+        read, self._read = self._read, OrderedDict()
+        self._earlier |= read
 
     def is_refused(self, digest: bytes, der: bytes) -> bool:
         """Whether no Java can parse it."""
@@ -53,8 +68,9 @@ class CertificateReader:
         """Certificates that are not asked for any more."""
         for digest in digests:
             self._refused.pop(digest, None)
-            _, size = self._read.pop(digest, (None, 0))
-            self._bytes -= size
+            gone = self._read.pop(digest, None) or self._earlier.pop(digest, None)
+            if gone is not None:
+                self._bytes -= gone.memory()
 
 
 READER = CertificateReader(bounds.READ_BYTES)
@@ -62,9 +78,10 @@ READER = CertificateReader(bounds.READ_BYTES)
 
 
 class Certificates(Mapping[bytes, ParsedCertificate]):
-    """By SHA-256. ``encoded``: their DER."""
+    """By SHA-256, as a judgement asks for them, which begins with this. ``encoded``: their DER."""
 
     def __init__(self, encoded: Mapping[bytes, bytes], reader: CertificateReader = READER) -> None:
+        reader.begin()
         self._encoded = encoded
         self._reader = reader
 
