@@ -7,6 +7,7 @@ the thing that protects.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import combinations
@@ -142,18 +143,12 @@ def unnamed(case: Case, service: ServiceGroup) -> Unnamed:
 
 
 def _unnamed(case: Case, service: ServiceGroup) -> Unnamed:
-    pool = case.pools[service.index]
-    without: dict[str, set[int]] = {service.name: {b.index for b in pool}}
-    carried: dict[str, set[int]] = {}
-    for backend in pool:
-        for name in _names(case, backend):
-            carried.setdefault(name, set()).add(backend.index)
-    for name, backends in carried.items():
-        if len(backends) > 1 or name == service.name.lower():
-            key = service.name if name == service.name.lower() else name
-            without[key] = {b.index for b in pool} - backends
-    name = min(without, key=lambda each: (len(without[each]), each != service.name))
-    return tuple(sorted(without[name])), name
+    pool, own = case.pools[service.index], service.name.lower()
+    carried = Counter(name for backend in pool for name in sorted(_names(case, backend)))
+    most = max(carried.values(), default=0)
+    name = own if most < 2 or carried[own] == most else next(n for n, count in carried.items() if count == most)
+    without = tuple(sorted(b.index for b in pool if name not in _names(case, b)))
+    return without, service.name if name == own else name
 
 
 def _names(case: Case, backend: BackendGroup) -> set[str]:
