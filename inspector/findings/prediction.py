@@ -143,12 +143,12 @@ def unnamed(case: Case, service: ServiceGroup) -> Unnamed:
 
 
 def _unnamed(case: Case, service: ServiceGroup) -> Unnamed:
-    pool, own = case.pools[service.index], service.name.lower()
+    pool, wanted = case.pools[service.index], service.name.lower()
     carried = Counter(name for backend in pool for name in sorted(_names(case, backend)))
     most = max(carried.values(), default=0)
-    name = own if most < 2 or carried[own] == most else next(n for n, count in carried.items() if count == most)
+    name = wanted if most < 2 or carried[wanted] == most else next(n for n, count in carried.items() if count == most)
     without = tuple(sorted(b.index for b in pool if name not in _names(case, b)))
-    return without, service.name if name == own else name
+    return without, service.name if name == wanted else name
 
 
 def _names(case: Case, backend: BackendGroup) -> set[str]:
