@@ -6,8 +6,9 @@ its processes held, what was named, and what is out of bounds: files have 2 s or
 150 MB and the same speed; neither may miss the abort, find another, or end otherwise than it should. Ends with 1 where
 something is out of bounds.
 
-With ``--growth`` each is given at once, twice and four times the size instead, and told is the exponent by which time
-grows with size, and what a piece takes. Ends with 1 where one grows faster than its size.
+With ``--growth time`` each is given at once, twice and four times the size instead, and told is the exponent by which time
+grows with size, and what a piece takes. ``--growth calls`` counts function calls, which are the same however busy the
+machine is. Ends with 1 where one grows faster than its size.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from tests.attacks.attack import Attack, Given, frames_of_an_abort
 from tests.attacks.commands import COMMANDS, Run
-from tests.attacks.growth import GROWTH_HEAD, grown, growth_row
+from tests.attacks.growth import GROWING, GROWTH_HEAD, Growing, growth_row
 from tests.attacks.kinds import ATTACKS, BY_KIND
 from tests.build import pcap
 
@@ -76,10 +77,10 @@ def measured(attacks: list[Attack], commands: list[str], scale: float, folder: P
     return failed
 
 
-def compared(attacks: list[Attack], commands: list[str], scale: float, folder: Path) -> int:
+def compared(attacks: list[Attack], commands: list[str], scale: float, folder: Path, how: Growing) -> int:
     """How many grow faster than their size."""
     print(GROWTH_HEAD)
-    return sum(growth_row(one, name, grown(one, name, scale, folder)) for one in attacks for name in commands)
+    return sum(growth_row(one, name, how(one, name, scale, folder)) for one in attacks for name in commands)
 
 
 def main() -> int:
@@ -88,12 +89,16 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the usual size")
     parser.add_argument("--only", default="", help="variants in whose name this stands")
     parser.add_argument("--command", choices=COMMANDS, help="one of the two")
-    parser.add_argument("--growth", action="store_true", help="how time grows with size")
+    parser.add_argument("--growth", choices=GROWING, help="how time, or function calls, grow with size")
     given = parser.parse_args()
     commands = [given.command] if given.command else list(COMMANDS)
     attacks = [one for one in ATTACKS if one.kind in (given.kinds or BY_KIND) and given.only in one.name]
     with tempfile.TemporaryDirectory() as name:
-        failed = (compared if given.growth else measured)(attacks, commands, given.scale, Path(name))
+        folder = Path(name)
+        if given.growth:
+            failed = compared(attacks, commands, given.scale, folder, GROWING[given.growth])
+        else:
+            failed = measured(attacks, commands, given.scale, folder)
     print(f"\n{failed} {'grow faster than their size' if given.growth else 'out of bounds'}")
     return bool(failed)
 

@@ -55,6 +55,25 @@ class Run(NamedTuple):
     aborts: int
 
 
+COUNTER = """
+import cProfile, os, pstats, sys
+from inspector.cli.commands import run
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+class Ended(BaseException): pass
+def ended(status):
+    raise Ended
+os._exit = ended
+out, sys.argv = sys.argv[1], ["inspector", *sys.argv[2:]]
+profile = cProfile.Profile()
+try:
+    profile.runcall(run)
+except (Ended, SystemExit):
+    pass
+with open(out, "w") as file:
+    file.write(str(pstats.Stats(profile).total_calls))
+"""
+"""The program, of which function calls are counted: on one processor, so that it starts no further process."""
+
 LAUNCHER = """
 import json, os, resource, subprocess, sys, time
 began = time.monotonic()
@@ -144,6 +163,22 @@ def watched(given: Given, folder: Path) -> Run:
     for left in folder.iterdir():
         left.unlink()
     return Run("live", spent, tuple(sorted(told)), len(aborts))
+
+
+def calls(command: str, given: Given, folder: Path) -> int:
+    """How many functions a command calls, which is the same however busy the machine is; numpy's work is one call."""
+    path, out = folder / f"attack{given.suffix}", folder / "calls"
+    path.write_bytes(given.data)
+    journal, beside = place(given, folder), options_of(given, folder)
+    words = ["analyze", str(journal or path), *beside, "-T", "json", "-o", os.devnull]
+    if command == "live":
+        watch = ["watch", "--no-sandbox", "--journal", str(folder / "j.sqlite")]
+        words = [*watch, *(["-Z", "root"] if os.geteuid() == 0 else []), *beside, "-"]
+    run([sys.executable, "-c", COUNTER, str(out), *words], str(path))
+    counted = int(out.read_text()) if out.exists() else 0
+    for left in folder.iterdir():
+        left.unlink()
+    return counted
 
 
 COMMANDS: dict[str, Callable[[Given, Path], Run]] = {"files": analysed, "live": watched}
