@@ -6,7 +6,7 @@ its processes held, what was named, and what is out of bounds: files have 2 s or
 150 MB and the same speed; neither may miss the abort, find another, or end otherwise than it should. Ends with 1 where
 something is out of bounds.
 
-With ``--growth time`` each is given at once, twice and four times the size instead, and told is the exponent by which time
+With ``--growth time`` each is given at once, twice and four times the size, and told is the exponent by which time
 grows with size, and what a piece takes. ``--growth calls`` counts function calls, which are the same however busy the
 machine is. Ends with 1 where one grows faster than its size.
 """
