@@ -140,17 +140,20 @@ LIVE_CERTIFICATE_BYTES = 12 << 20
 LIVE_CONNECTION_BYTES = 32 << 20
 """What the connections take that live capture remembers, waiting ones with them: beyond it the oldest are forgotten."""
 
-READ_CERTIFICATE_BYTES = 1_500
-"""What a certificate takes in memory that was read, beside its own bytes and its alternative names."""
+READ_CERTIFICATE_BYTES = 1_200
+"""What a certificate takes in memory that was read, beside its texts and its alternative names."""
 
 READ_BYTES = 64 << 20
 """What certificates take that are remembered as read; beyond it they are read again when they are asked for."""
 
-LIVE_READ_BYTES = 4 << 20
+LIVE_READ_BYTES = 8 << 20
 """The same in live capture."""
 
 NAME_BYTES = 100
-"""What one alternative name takes in memory, beside the few bytes that it stands in."""
+"""What one alternative name takes in memory at most, beside the few bytes that it stands in."""
+
+READ_NAME_BYTES = 60
+"""What one takes in memory beside its text."""
 
 SHAPES = 50_000
 """Distinct shapes of ClientHellos kept, and as many of ServerHellos."""

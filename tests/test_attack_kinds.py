@@ -19,6 +19,7 @@ from inspector.live.sources.growing import GrowingLogs
 from inspector.live.sources.growing_keys import GrowingKeys
 from inspector.live.update import Keeping
 from inspector.secrets.inputs import SecretInputs
+from inspector.tracking.certificate_reader import READER, CertificateReader
 from tests.attacks import flights
 from tests.attacks.attack import A, Attack, B, Given
 from tests.attacks.kinds import ATTACKS, BY_KIND
@@ -43,13 +44,13 @@ def written(given: Given, folder: Path) -> Path:
     return folder / "attack.sqlite" if given.journal else path
 
 
-def read(given: Given, folder: Path) -> Document:
+def read(given: Given, folder: Path, reader: CertificateReader = READER) -> Document:
     """The analysis of what is given. Raises InspectorError."""
     path = written(given, folder)
     keys = [(one.name, one.data) for one in given.beside if one.option == "--keylog"]
     facts = extract([str(path)], secrets=SecretInputs(keys) if keys else None)
     add_logs(facts, [str(folder / one.name) for one in given.beside if one.option == "--log"])
-    return judge(facts, Options()).complete()
+    return judge(facts, Options(), reader=reader).complete()
 
 
 def leaf_of(document: Document, backend: str | None) -> str | None:

@@ -22,8 +22,9 @@ from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.secrets.inputs import Supply
 from inspector.tls.x509.certificate import certificate_memory
-from inspector.tracking.certificate_reader import CertificateReader
-from inspector.tracking.certificates import parse
+from inspector.tracking import certificate_reader
+from inspector.tracking.certificate_reader import CertificateReader, Certificates
+from inspector.tracking.certificates import ParsedCertificate, parse
 from inspector.wire.fragments import Fragments
 from inspector.wire.segments import SegmentDecoder
 from tests import der as d
@@ -124,15 +125,43 @@ def test_names_count_by_what_they_take_in_memory(monkeypatch: pytest.MonkeyPatch
     assert certificate_memory(many) > 20 * len(many)
     assert certificate_memory(A) - bounds.READ_CERTIFICATE_BYTES < 4 * len(A)
     monkeypatch.setattr(bounds, "CERTIFICATE_BYTES", 4 * certificate_memory(many))
-    engine, reader = Engine(), CertificateReader(4 * certificate_memory(many))
+    engine, reader = Engine(), CertificateReader(6 * parse(many).memory())
     for n in range(10):
         other = d.certificate(d.names(*[d.dns("ab") for _ in range(2_000)]), serial=d.num(1_000 + n))
         (digest,) = engine.chain(vector(3, vector(3, other)))
         assert reader.read(digest, other).sha256 == digest
     assert 3 <= len(engine.facts.certificates) <= 4
     assert [type(limit).__name__ for limit in engine.not_kept()] == ["CertificatesNotKept"]
-    assert 3 <= len(reader._read) <= 4
-    assert reader._bytes == sum(size for _, size in reader._read.values())
+    assert 4 <= len(reader._read) <= 5
+    assert reader._bytes == sum(certificate.memory() for certificate in reader._read.values())
+
+
+def test_what_was_read_in_a_judgement_stays_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judgement goes through all certificates again and again: where there is room for half of them, half of them are
+    read once, and no more than that half makes way for the next judgement's.
+    """
+    read: list[bytes] = []
+
+    def counted(der: bytes) -> ParsedCertificate:
+        read.append(der)
+        return parse(der)
+
+    monkeypatch.setattr(certificate_reader, "parse", counted)
+    encoded = {bytes((n,)): d.certificate(serial=d.num(1_000 + n)) for n in range(20)}
+    reader = CertificateReader(14 * parse(encoded[b"\0"]).memory())
+    inventory = Certificates(encoded, reader)
+    for _ in range(3):
+        assert all(inventory[digest].serial for digest in encoded)
+    assert len(read) == 20 + 10 + 10
+    again = Certificates(encoded, reader)
+    read.clear()
+    assert all(again[digest].serial for digest in reversed(encoded))  # those that were left out come first
+    assert len(read) == 20
+    read.clear()
+    assert all(again[digest].serial for digest in encoded)
+    assert len(read) <= 10
+    reader.forget(encoded)
+    assert reader._bytes == 0
     reader.forget(list(reader._read))
     assert reader._bytes == 0
 

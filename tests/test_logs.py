@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 
 from inspector.findings.wording import worded
 from inspector.logs import formats, reading
@@ -19,7 +20,9 @@ from inspector.logs.opened import OpenedLog
 from inspector.logs.reading import LONGEST_LINE, lines, read_log
 from inspector.logs.stamps import Stamp
 from inspector.text.times import rfc3339
+from tests.build import START_NS
 from tests.conftest import CAPTURES
+from tests.logged import today
 
 RESTRICTED = "javax.net.ssl.SSLHandshakeException: server certificate change is restricted during renegotiation"
 OLD = f"2014-11-20 22:04:03,392 ERROR [c.p.h.c.SyncHttpClient] Error executing http request\n{RESTRICTED}\n"
@@ -238,6 +241,22 @@ class Pieces(io.RawIOBase):
         buffer[:count] = self._data[:count]
         self._data = self._data[count:]
         return count
+
+
+@pytest.mark.parametrize("short", [b"x", b"", b"\xff\xfe", b"}", b"  at a", b"\tat a.b", b"\r"])
+def test_short_lines_are_counted_and_change_nothing(short: bytes, tmp_path: Path) -> None:
+    """Wherever they stand: within the entry of a failure, too."""
+    head, exception = today(START_NS, 1).encode().splitlines()[:2]
+    behind = today(START_NS + 10**9, 2).encode()
+    some, many = (tmp_path / name for name in ("some.log", "many.log"))
+    some.write_bytes(b"\n".join((head, *[short] * 3, exception, *[short] * 3, behind)))
+    many.write_bytes(b"\n".join((head, *[short] * 9_000, exception, *[short] * 9_000, behind)))
+    few, all_ = read_log(str(some)), read_log(str(many))
+    assert len(all_.failures) == 2
+    assert all_.lines == few.lines + 2 * 8_997
+    assert [f.line for f in all_.failures] == [1, few.failures[1].line + 2 * 8_997]
+    assert [replace(f, line=0) for f in all_.failures] == [replace(f, line=0) for f in few.failures]
+    assert (all_.first_ns, all_.last_ns) == (few.first_ns, few.last_ns)
 
 
 @given(st.binary(max_size=400).filter(lambda data: data[:2] not in (b"\xff\xfe", b"\xfe\xff")), st.integers(1, 50))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from enum import Enum, auto
 
 from inspector.extract.store import CertificateStore
 from inspector.facts import HandshakeFacts
@@ -140,23 +141,34 @@ READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore
 """All but the ClientHello. Each gives another letter than ``LETTERS``, or None; raises Malformed."""
 
 
+class PlainReading(Enum):
+    """What became of a message that was read by itself."""
+
+    PLAIN = auto()
+    """All that it says is known."""
+    UNDECIDED = auto()
+    """It must be read with all that its connection knows: a second hello."""
+    MISREAD = auto()
+    """It cannot be read as it should, and its connection must be followed to say where that is."""
+
+
 def read_plain(
     handshake: HandshakeFacts, from_client: bool, kind: int, body: bytes, mark: Mark, store: CertificateStore
-) -> bool:
-    """What a message that speaks says, where that is plain; else False, and it must be read with all that its
-    connection knows: a second hello, or one that cannot be read as it should.
-    """
+) -> PlainReading:
+    """What a message that speaks says, where that is plain."""
     try:
         if kind == CLIENT_HELLO:
             if handshake.offer is not None:
-                return False
+                return PlainReading.UNDECIDED
             hello = messages.client_hello(body)
             read_offer(handshake, hello, mark)
-            return not hello.shape.problem
+            return PlainReading.MISREAD if hello.shape.problem else PlainReading.PLAIN
         letter = READERS[kind](handshake, from_client, body, mark, store)
-        return letter is None and (handshake.answer is None or not handshake.answer.problem)
     except messages.Malformed:
-        return False
+        return PlainReading.MISREAD
+    if handshake.answer is not None and handshake.answer.problem:
+        return PlainReading.MISREAD
+    return PlainReading.PLAIN if letter is None else PlainReading.UNDECIDED
 
 
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))

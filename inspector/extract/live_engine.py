@@ -18,6 +18,7 @@ from inspector.extract.engine import FEWEST, Engine
 from inspector.extract.kept_values import KeptValues, stored_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
+from inspector.tls.x509.certificate import names_memory
 from inspector.wire.flow import Flow
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.live_flows import LiveFlowTable
@@ -27,6 +28,11 @@ from inspector.wire.segments import SegmentBatch
 
 FEW = 200
 """Connections that are judged twice without much cost: as soon as they are decided, and when they end."""
+
+
+def _named_memory(certificate: bytes) -> int:
+    """Bytes that a certificate takes, with those of its names, which judgements hold against each other."""
+    return stored_memory(certificate) + names_memory(certificate)
 
 
 class CompletedConnection(NamedTuple):
@@ -141,7 +147,7 @@ class LiveEngine(Engine):
         return settled
 
     def _kept_certificates(self) -> KeptValues[bytes]:
-        return KeptValues(bounds.CERTIFICATES, bounds.LIVE_CERTIFICATE_BYTES, stored_memory)
+        return KeptValues(bounds.CERTIFICATES, bounds.LIVE_CERTIFICATE_BYTES, _named_memory)
 
     @property
     def most_shape_bytes(self) -> int:

@@ -21,7 +21,7 @@ from inspector.extract.completed_connections import CompletedConnections, are_wh
 from inspector.extract.connection import new_connection
 from inspector.extract.event_columns import EventPiece, PackedEvents
 from inspector.extract.event_ladder import EventLadder
-from inspector.extract.handshakes import read_plain
+from inspector.extract.handshakes import PlainReading, read_plain
 from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
 from inspector.extract.message_columns import AlertColumns, SpeakingMessages
 from inspector.extract.reader_state import ReaderState, is_misread, stand
@@ -244,9 +244,13 @@ class RegularConnections:
         )
 
     def _read_handshake(self, index: int, client: int, sealed: int) -> HandshakeFacts | None:
-        """What the messages of one say; None where that is not plain. ``sealed``: the state of its server's reader."""
+        """What the messages of one say; None where that is not plain. ``sealed``: the state of its server's reader. It
+        is odd where one cannot be read.
+        """
         handshake = HandshakeFacts()
         for lane, kind, body, mark, _ in self._messages.of(index):
-            if not read_plain(handshake, lane == client, kind, body, mark, self._store):
+            reading = read_plain(handshake, lane == client, kind, body, mark, self._store)
+            if reading is not PlainReading.PLAIN:
+                self.odd[index] |= reading is PlainReading.MISREAD
                 return None
         return None if is_misread(sealed, is_tls13=handshake.is_tls13) else handshake

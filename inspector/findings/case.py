@@ -50,6 +50,9 @@ Program = tuple[int, bytes]
 EmsAnswers = tuple[frozenset[bool], frozenset[bool]]
 """Whether answers had extended master secret: those to clients that offered it, and the others."""
 
+Unnamed = tuple[tuple[int, ...], str]
+"""Back ends whose certificates need a name so that all have it, and the name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -103,6 +106,8 @@ class Case:
     """The clients of each service."""
     known_members: dict[int, list[Observed]] = field(default_factory=dict)
     """What ``members`` says, once it was asked for."""
+    known_unnamed: dict[int, Unnamed] = field(default_factory=dict)
+    """Of each service that was asked about: as ``prediction.unnamed`` says."""
     border: Border = field(default_factory=Border)
     """Where mistakes of a rule end: they cost what that rule would have found."""
 

@@ -7,6 +7,7 @@ nothing was answered, only says that the server was gone or silent (``tracking/c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from inspector import facts
@@ -27,6 +28,9 @@ from inspector.tracking.closing import (
 from inspector.tracking.names import covers
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import server_name
+
+ACCEPTED = 1_000
+"""Certificates that one program accepted, up to which it is asked whether all of them have a name."""
 
 UNCLEAR = "unclear"
 
@@ -137,17 +141,24 @@ class CertificateNames:
 
     def are_checked(self, observed: Observed, wanted: str) -> bool | None:
         """True where the program accepted only certificates that have the name, False where it accepted one without,
-        None where it accepted none.
+        None where it accepted none, or more than are looked at.
         """
         key = (self._case.program_of(observed), wanted)
         if key not in self._known:
-            read = [
-                self._case.certificates[leaf]
-                for leaf in self._accepted.get(key[0], ())
-                if leaf in self._case.certificates
-            ]
-            self._known[key] = all(covers(certificate, wanted) for certificate in read) if read else None
+            self._known[key] = self._all_have(self._accepted.get(key[0], ()), wanted)
         return self._known[key]
+
+    def _all_have(self, leaves: Sequence[bytes], wanted: str) -> bool | None:
+        """Whether all of some certificates have a name, as in ``are_checked``. There may be as many names to ask for as
+        there are certificates.
+        """
+        is_any_read = False
+        for leaf in leaves[:ACCEPTED]:
+            certificate = self._case.certificates.get(leaf)
+            if certificate is not None and not covers(certificate, wanted):
+                return False
+            is_any_read = is_any_read or certificate is not None
+        return True if is_any_read and len(leaves) <= ACCEPTED else None
 
 
 def cause(case: Case, observed: Observed, names: CertificateNames) -> Cause:

@@ -7,12 +7,13 @@ the thing that protects.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-from inspector.findings.case import Case, EmsAnswers
+from inspector.findings.case import Case, EmsAnswers, Unnamed
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -131,22 +132,23 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 
 
-def unnamed(case: Case, service: ServiceGroup) -> tuple[tuple[int, ...], str]:
+def unnamed(case: Case, service: ServiceGroup) -> Unnamed:
     """The fewest back ends whose certificates need a name so that all have it, and the name: that of the service, or
-    one that several have already.
+    one that several have already. It is asked for by every rule that says what to do, and takes all certificates.
     """
-    pool = case.pools[service.index]
-    without: dict[str, set[int]] = {service.name: {b.index for b in pool}}
-    carried: dict[str, set[int]] = {}
-    for backend in pool:
-        for name in _names(case, backend):
-            carried.setdefault(name, set()).add(backend.index)
-    for name, backends in carried.items():
-        if len(backends) > 1 or name == service.name.lower():
-            key = service.name if name == service.name.lower() else name
-            without[key] = {b.index for b in pool} - backends
-    name = min(without, key=lambda each: (len(without[each]), each != service.name))
-    return tuple(sorted(without[name])), name
+    known = case.known_unnamed.get(service.index)
+    if known is None:
+        known = case.known_unnamed[service.index] = _unnamed(case, service)
+    return known
+
+
+def _unnamed(case: Case, service: ServiceGroup) -> Unnamed:
+    pool, wanted = case.pools[service.index], service.name.lower()
+    carried = Counter(name for backend in pool for name in sorted(_names(case, backend)))
+    most = max(carried.values(), default=0)
+    name = wanted if most < 2 or carried[wanted] == most else next(n for n, count in carried.items() if count == most)
+    without = tuple(sorted(b.index for b in pool if name not in _names(case, b)))
+    return without, service.name if name == wanted else name
 
 
 def _names(case: Case, backend: BackendGroup) -> set[str]:

@@ -162,12 +162,12 @@ class PuppetServerLog:
             if self.facts.form == UNKNOWN and _is_head(line):
                 self.facts.note_form(self.FORM)
             return True
-        self._second = line[:SECOND]
         if line[0] not in FIRST:
             if line[0] not in CONTINUING or self.facts.form != self.FORM:
                 return False
             self.continued(line)
             return True
+        self._second = line[:SECOND]
         match = HEAD.match(line)
         if match is not None and (match[10] is not None or not ALONE.match(match[11])):
             groups = match.groups()

@@ -5,6 +5,7 @@ memory.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Iterator
 
 from inspector.capture.blocks import Damaged, Readable
@@ -27,6 +28,11 @@ TRIED_LINES, TRIED_BYTES = 20_000, 64 << 20
 
 MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 """Byte order marks of UTF-16, in which PowerShell writes what is redirected."""
+
+SHORT_LINES = re.compile(rb"\n(?:(?:[^\n\dA-Zh{\[<\"=@_\x1b\xef][^\n]{0,6})?\n){64,}+")
+"""Many lines of less than eight bytes, which begin neither an entry nor a wrapped line: in the shortest entry a level
+and a logger stand (``INFO [x]``), and the shortest line that says more of one names an exception.
+"""
 
 SOURCES = 1024
 """Programs whose lines stand between each other's in one file: more than these begin anew."""
@@ -53,9 +59,10 @@ def read_log(path: str, clients: Clients | None = None, near_ns: int | None = No
 
 def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: int | None) -> None:
     entries = Entries(facts, clients, near_ns)
+    splitter = Splitter(lambda: entries.plain is not None)
     tried = 0
     plain: Sink | None = None
-    for number, line in lines(stream):
+    for number, line in lines(stream, splitter):
         facts.lines = number
         with entries.border:
             if plain is not None and plain(number, line):
@@ -69,6 +76,7 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
             tried += len(line)
             if number >= TRIED_LINES or tried >= TRIED_BYTES:
                 break
+    facts.lines = splitter.number
     if facts.form == UNKNOWN:
         facts.problem = LogFormUnknown() if facts.lines else LogIsEmpty()
     facts.problem = facts.problem or entries.mistake
@@ -104,16 +112,24 @@ class Entries:
         """
         if not self._envelope.is_empty:
             return None
-        return next((reader.line for reader in self._unnamed if self.facts.form == reader.FORM), None)
+        return next((self._plain_line for reader in self._unnamed if self.facts.form == reader.FORM), None)
+
+    def _plain_line(self, number: int, line: bytes) -> bool:
+        """A line of a log that is not wrapped; False where it may be wrapped after all."""
+        form = self.facts.form
+        for reader in self._unnamed:
+            if form == reader.FORM and reader.line(number, line):
+                return True
+        if SUSPICIOUS.match(line):
+            return False
+        for reader in self._unnamed:
+            reader.continued(line)
+        return True
 
     def line(self, number: int, line: bytes) -> None:
         """The next line, without its end."""
         if self._envelope.is_empty and not SUSPICIOUS.match(line):
-            plain = self.plain
-            if plain is not None and plain(number, line):
-                return
-            for reader in self._unnamed:
-                reader.continued(line)
+            self._plain_line(number, line)
             return
         opened = self._envelope.open(line)
         if opened is not None:
@@ -151,25 +167,42 @@ class Splitter:
     ``number``: of the last line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_plain: Callable[[], bool] = lambda: False) -> None:
+        """``is_plain``: whether lines stand as their program wrote them, by now; then those that are too short to say
+        anything are no more than counted, where many follow each other.
+        """
         self.number = 0
+        self._is_plain = is_plain
         self._rest = b""
         self._is_cut = False
         """Of the present line, which is too long, the start was given already."""
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[tuple[int, bytes]]:
         """The lines that end in this chunk."""
-        parts = (self._rest + chunk).split(b"\n")
+        data = bytes(self._rest + chunk)
+        at = 0
+        for run in SHORT_LINES.finditer(data):
+            first = run.start() + 1
+            yield from self._split(data[at:first])
+            at = first
+            if self._is_plain():
+                self.number += data.count(b"\n", first, run.end())
+                at = run.end()
+        yield from self._split(data[at:])
+        if len(self._rest) > LONGEST_LINE:
+            if not self._is_cut:
+                yield self._next(self._rest)
+            self._rest, self._is_cut = b"", True
+
+    def _split(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The lines that end in this; what stands behind them is kept."""
+        parts = data.split(b"\n")
         self._rest = parts.pop()
         for line in parts:
             if self._is_cut:
                 self._is_cut = False
                 continue
             yield self._next(line)
-        if len(self._rest) > LONGEST_LINE:
-            if not self._is_cut:
-                yield self._next(self._rest)
-            self._rest, self._is_cut = b"", True
 
     def finish(self) -> Iterator[tuple[int, bytes]]:
         """What stands behind the last line end."""
@@ -182,11 +215,11 @@ class Splitter:
         return self.number, line[:LONGEST_LINE].rstrip(b"\r")
 
 
-def lines(stream: Readable) -> Iterator[tuple[int, bytes]]:
-    """The lines of a stream, as ``Splitter`` gives them; UTF-16 as UTF-8. Raises Damaged behind the last one that could
-    be had.
+def lines(stream: Readable, splitter: Splitter | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines of a stream, as a ``Splitter`` gives them; UTF-16 as UTF-8. Raises Damaged behind the last one that
+    could be had.
     """
-    splitter = Splitter()
+    splitter = splitter or Splitter()
     piece = bytearray(CHUNK)
     decoder: codecs.IncrementalDecoder | None = None
     is_begun = False

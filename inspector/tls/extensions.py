@@ -282,12 +282,12 @@ def _read(hello: Reader, into: Side, table: dict[int, tuple[str, Callable[[Reade
         listed = _listed(hello, into)
         while listed:
             listed.bound(into.types, bounds.LISTED)
-            kind = listed.u16("extension_type")
-            body = listed.vector(2, "extension_data")
+            kind, start, end = listed.typed("extension_type", "extension_data")
             into.types.append(kind)
-            name, read = table.get(kind, ("", None))
-            if read is not None:
-                body.path = f"{hello.path}.extensions.{name}"
+            known = table.get(kind)
+            if known is not None:
+                name, read = known
+                body = Reader(listed.data, f"{hello.path}.extensions.{name}", start, end)
                 try:
                     read(body, into)
                 except Malformed as problem:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Sequence
 from functools import lru_cache
 
 from inspector.tls.extensions import HelloShape
-from inspector.tls.registry import is_grease
+from inspector.tls.registry import without_grease
 from inspector.tls.types import TLS10, TLS11, TLS12, TLS13, ProtocolVersion
 
 JA4_VERSIONS = {
@@ -26,7 +28,7 @@ def md5(text: str) -> str:
 
 
 def _dashed(values: tuple[int, ...]) -> str:
-    return "-".join([str(v) for v in values if not is_grease(v)])
+    return "-".join(map(str, without_grease(values)))
 
 
 def ja3(shape: HelloShape) -> str:
@@ -48,6 +50,11 @@ def fingerprints(shape: HelloShape) -> tuple[str, str]:
     return ja3(shape), ja4(shape)
 
 
+def _hexadecimal(values: Sequence[int]) -> str:
+    """Numbers of two bytes, four digits each, between commas."""
+    return struct.pack(f">{len(values)}H", *values).hex(",", 2)
+
+
 def _hash12(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:12] if text else "000000000000"
 
@@ -62,13 +69,13 @@ def _alpn(protocols: tuple[bytes, ...]) -> str:
 
 def ja4(shape: HelloShape) -> str:
     """The JA4 of a ClientHello over TCP."""
-    ciphers = [c for c in shape.cipher_suites if not is_grease(c)]
-    extensions = [e for e in shape.extensions if not is_grease(e)]
-    versions = [v for v in shape.versions if not is_grease(v)]
+    ciphers = without_grease(shape.cipher_suites)
+    extensions = without_grease(shape.extensions)
+    versions = without_grease(shape.versions)
     version = JA4_VERSIONS.get(max(versions) if versions else shape.legacy_version, "00")
     named = "d" if SERVER_NAME in extensions else "i"
     head = f"t{version}{named}{min(len(ciphers), 99):02d}{min(len(extensions), 99):02d}{_alpn(shape.alpn)}"
-    listed = ",".join(f"{e:04x}" for e in sorted(e for e in extensions if e not in (SERVER_NAME, ALPN)))
-    algorithms = ",".join(f"{a:04x}" for a in shape.signature_algorithms if not is_grease(a))
+    listed = _hexadecimal(sorted(e for e in extensions if e not in (SERVER_NAME, ALPN)))
+    algorithms = _hexadecimal(without_grease(shape.signature_algorithms))
     tail = f"{listed}_{algorithms}" if listed and algorithms else listed
-    return f"{head}_{_hash12(','.join(f'{c:04x}' for c in sorted(ciphers)))}_{_hash12(tail)}"
+    return f"{head}_{_hash12(_hexadecimal(sorted(ciphers)))}_{_hash12(tail)}"

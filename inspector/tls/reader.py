@@ -8,6 +8,9 @@ from collections.abc import Sized
 from inspector import bounds
 from inspector.tls.anomalies import BytesExpected, OddLength, ParseMistake, TooMany, mistake_text
 
+TYPED_HEADER = 4
+"""Bytes of a type and a length, of two each."""
+
 
 class Malformed(Exception):
     """Bytes that do not follow the protocol. ``offset`` counts from the start of the message, ``path``
@@ -15,10 +18,13 @@ class Malformed(Exception):
     """
 
     def __init__(self, mistake: ParseMistake, offset: int, path: str) -> None:
-        super().__init__(f"{path}: {mistake_text(mistake)} at offset {offset}")
+        super().__init__(mistake, offset, path)
         self.mistake = mistake
         self.offset = offset
         self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {mistake_text(self.mistake)} at offset {self.offset}"
 
 
 class Reader:
@@ -78,6 +84,19 @@ class Reader:
         length = int.from_bytes(self.data[at : at + width], "big")
         start = self._step(length, field)
         return self.data[start : start + length]
+
+    def typed(self, kind: str, field: str) -> tuple[int, int, int]:
+        """A type and a vector, of two bytes and behind a length of two bytes: the type, where the vector begins in
+        ``data`` and where it ends. Of these there may be hundreds.
+        """
+        data, start = self.data, self.at + TYPED_HEADER
+        if start <= self.end:
+            end = start + (data[start - 2] << 8 | data[start - 1])
+            if end <= self.end:
+                self.at = end
+                return data[start - 4] << 8 | data[start - 3], start, end
+        number, content = self.u16(kind), self.vector(2, field)  # which names what is missing
+        return number, content.at, content.end
 
     def bound(self, entries: Sized, most: int) -> None:
         """No more ``entries`` than that were read, although another one follows."""

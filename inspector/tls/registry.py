@@ -140,9 +140,18 @@ def extension_name(kind: int) -> str:
     return EXTENSIONS.get(kind) or ("GREASE" if is_grease(kind) else f"extension_{kind}")
 
 
+GREASE = frozenset(0x0A0A + 0x1010 * number for number in range(16))
+"""Values that clients send to keep servers tolerant (RFC 8701)."""
+
+
 def is_grease(value: int) -> bool:
-    """Values that clients send to keep servers tolerant (RFC 8701)."""
-    return value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF
+    """Whether a value is one of those."""
+    return value in GREASE
+
+
+def without_grease(values: tuple[int, ...]) -> tuple[int, ...]:
+    """The others, in their order."""
+    return values if GREASE.isdisjoint(values) else tuple([value for value in values if value not in GREASE])
 
 
 def group_name(code: int) -> str:

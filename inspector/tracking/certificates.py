@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from inspector import bounds
 from inspector.errors.internal import Border
 from inspector.tls.x509.certificate import CertificateProblem, Reading, read_certificate
 from inspector.tls.x509.distinguished_names import Name, canonical_name, readable
@@ -70,6 +71,13 @@ class ParsedCertificate(Struct, frozen=True):
     def known_as(self) -> str:
         """How its owners call it: the common name, else the short name."""
         return self.common_name or self.short_name
+
+    def memory(self) -> int:
+        """Bytes that it takes, about."""
+        identity = self.identity
+        names = (*identity.dns_names, *identity.ip_addresses, *self.unread_names)
+        texts = (self.subject, self.issuer, self.serial, identity.subject, identity.issuer, *names)
+        return bounds.READ_CERTIFICATE_BYTES + sum(map(len, texts)) + bounds.READ_NAME_BYTES * len(names)
 
     def is_valid_at(self, ns: int) -> bool | None:
         """Whether it is valid then (nanoseconds since the epoch); None where its times cannot be read."""

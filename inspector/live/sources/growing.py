@@ -39,7 +39,7 @@ class GrowingLog:
         """Raises UsageError where it cannot be read."""
         self.facts = LogFacts(path_text(path), UNKNOWN)
         self._entries = Entries(self.facts, near_ns=time.time_ns())
-        self._splitter = Splitter()
+        self._splitter = Splitter(lambda: self._entries.plain is not None)
         self._interruption: Interruption | None = None
         """Why it cannot be followed at the moment; and what that was at the poll before this one."""
         self._interruption_before: Interruption | None = None

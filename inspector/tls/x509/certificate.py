@@ -316,4 +316,9 @@ def _authority(value: der.Value) -> bool:
 
 def certificate_memory(data: bytes) -> int:
     """Bytes that a certificate takes once it was read, about: its names may be a few bytes each, and many."""
-    return bounds.READ_CERTIFICATE_BYTES + len(data) + bounds.NAME_BYTES * len(NAME.findall(data))
+    return bounds.READ_CERTIFICATE_BYTES + len(data) + names_memory(data)
+
+
+def names_memory(data: bytes) -> int:
+    """Bytes that its alternative names take once they were read, about."""
+    return bounds.NAME_BYTES * len(NAME.findall(data))

@@ -30,6 +30,10 @@ LABELS = (
 )
 
 
+DNS_TAG, ADDRESS_TAG = der.CONTEXT | DNS, der.CONTEXT | IP_ADDRESS
+IPV4_BYTES = 4
+
+
 class GeneralName(NamedTuple):
     """``kind``: the number of the choice. ``text``: of DNS names and addresses as Java has them, else empty."""
 
@@ -58,18 +62,29 @@ def read_alternative_names(content: bytes) -> AlternativeNames:
         encoded = der.several(der.of_tag(whole, der.SEQUENCE))
     except der.DerError:
         return NO_NAMES._replace(flaw="names")
-    names = [_general_name(value) for value in encoded]
-    flaw = next(
-        (LABELS[n.kind] if n.kind < len(LABELS) else "names" for n in names if not n.is_read),
-        None if names and not rest else "names",
-    )
-    others = dict.fromkeys(LABELS[n.kind] for n in names if n.kind < len(LABELS) and n.kind not in (DNS, IP_ADDRESS))
-    return AlternativeNames(
-        tuple(n.text for n in names if n.kind == DNS and n.text),
-        tuple(n.text for n in names if n.kind == IP_ADDRESS and n.text),
-        tuple(others),
-        flaw,
-    )
+    dns: list[str] = []
+    ips: list[str] = []
+    others: dict[str, None] = {}
+    flaw = None if encoded and not rest else "names"
+    is_flawed = False
+    for value in encoded:
+        tag, content = value
+        if tag == DNS_TAG:  # what most names are: there may be thousands
+            if content:
+                dns.append(content.decode("ascii", "replace"))
+            continue
+        if tag == ADDRESS_TAG and len(content) == IPV4_BYTES:
+            ips.append("%d.%d.%d.%d" % tuple(content))  # noqa: UP031
+            continue
+        name = _general_name(value)
+        label = LABELS[name.kind] if name.kind < len(LABELS) else None
+        if not name.is_read and not is_flawed:
+            flaw, is_flawed = label or "names", True
+        if name.kind == IP_ADDRESS:
+            ips += [name.text] if name.text else []
+        elif label is not None and name.kind != DNS:
+            others[label] = None
+    return AlternativeNames(tuple(dns), tuple(ips), tuple(others), flaw)
 
 
 def _general_name(value: der.Value) -> GeneralName:
@@ -88,8 +103,6 @@ def _general_name(value: der.Value) -> GeneralName:
 
 def _text(kind: int, content: bytes) -> str:
     """The text of what Java compares. Raises DerError or AddressValueError where Java cannot read the name."""
-    if kind == DNS:
-        return content.decode("ascii", "replace")
     if kind == IP_ADDRESS:
         return _address(content)
     if kind == EMAIL:
@@ -112,10 +125,8 @@ def _text(kind: int, content: bytes) -> str:
 
 
 def _address(content: bytes) -> str:
-    """An address, or an address with its mask as name constraints have them: Java compares their texts."""
-    if len(content) == 4:
-        return str(IPv4Address(content))
-    if len(content) == 8:
+    """An address of IPv6, or an address with its mask as name constraints have them: Java compares their texts."""
+    if len(content) == 2 * IPV4_BYTES:
         return f"{IPv4Address(content[:4])}/{IPv4Address(content[4:])}"
     if len(content) not in (16, 32):
         raise der.DerError
