@@ -124,9 +124,7 @@ class Replayer:
             return True
         if change.is_pinned:
             return all(len(m.leaves) == 1 for m in self._members)
-        leaves = {leaf for m in self._members for leaf in m.leaves}
-        first = next(iter(leaves), None)
-        return change.is_transitive and all(change.equal(first, leaf) for leaf in leaves)
+        return are_one_server(change, self._members)
 
     def _ruled_out(self, change: Change) -> Replay:
         """Only an abort on a session whose certificate is not known is not judged, where the certificate matters."""
@@ -140,6 +138,13 @@ class Replayer:
         return (issuer, backend) in self._resuming or (issuer == backend >= 0 and backend not in self._forgetful)
 
 
+def are_one_server(change: Change, members: Iterable[Member]) -> bool:
+    """Whether all certificates of the members are each other's equals, as far as one look at each can tell."""
+    leaves = {leaf for member in members for leaf in member.leaves}
+    first = next(iter(leaves), None)
+    return change.is_transitive and all(change.equal(first, leaf) for leaf in leaves)
+
+
 class _Run:
     """One change, connection by connection."""
 
@@ -147,6 +152,8 @@ class _Run:
         self._change = change
         self._members = members
         self._resumes = resumes
+        self._is_one_server = are_one_server(change, members)
+        """Then none of them makes a client abort with another's session."""
         self._replay = Replay()
         self._caches: dict[int, _Cache] = {}
         self._sessions: dict[int, _Cached] = {}
@@ -286,10 +293,12 @@ class _Run:
 
     def _is_exposed(self, session: _Cached, offers_ems: bool, offers_tls13: bool) -> bool:
         """Whether another back end than that which issued it would make the client abort with this session."""
+        if self._change.is_pinned or self._is_one_server:
+            return False
         key = session.backend, session.leaf, offers_ems, offers_tls13
         risk = self._risks.get(key)
         if risk is None:
-            risk = self._risks[key] = not self._change.is_pinned and any(
+            risk = self._risks[key] = any(
                 decide(
                     Offer(
                         offered=True,
