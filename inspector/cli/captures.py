@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from inspector.cli.options import gathered, generation_option, key_log_option, log_option, vip_option
+from inspector.cli.options import (
+    cluster_option,
+    gathered,
+    generation_option,
+    key_log_option,
+    log_option,
+    vantage_option,
+    vip_option,
+)
 from inspector.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inspector.capture.files import Story
+    from inspector.facts import Facts
     from inspector.findings.case import Options
     from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
@@ -30,6 +41,8 @@ class CaptureArguments(NamedTuple):
     logs: tuple[str, ...] = ()
     key_logs: tuple[str, ...] = ()
     server_keys: tuple[str, ...] = ()
+    cluster: str = ""
+    vantages: tuple[str, ...] = ()
 
     def options(self) -> Options:
         """As findings are made by."""
@@ -102,9 +115,27 @@ story_options = gathered(
             help="RSA key of a server, for RSA key exchange; repeatable.",
         ),
         log_option("puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
+        cluster_option,
+        vantage_option,
     ],
 )
 """The options of every command that reads captures; it is called with ``CaptureArguments``."""
+
+
+def facts_of(
+    arguments: CaptureArguments,
+    advance: Callable[[int], None],
+    opened: Callable[[Story], None],
+    secrets: SecretInputs | None,
+) -> Facts:
+    """The facts of the captures, read by this machine or by a cluster. Raises InspectorError."""
+    if arguments.cluster or arguments.vantages:
+        from inspector.fleet.reading import extract_by_cluster  # most analyses need none
+
+        return extract_by_cluster(arguments.files, arguments.cluster, arguments.vantages, secrets, opened)
+    from inspector.extract.processes import extract
+
+    return extract(arguments.files, advance, opened, secrets=secrets)
 
 
 def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -> Analysis:
@@ -112,7 +143,7 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
     were read already. Raises InspectorError.
     """
     from inspector.cli.progress import Progress
-    from inspector.extract.processes import add_logs, extract
+    from inspector.extract.processes import add_logs
     from inspector.findings.wording import worded
     from inspector.text.safe import safe_text
 
@@ -123,7 +154,7 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(arguments.files, progress.advance, opened, secrets=secrets)
+    facts = facts_of(arguments, progress.advance, opened, secrets)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)

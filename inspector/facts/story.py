@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from inspector.errors.bounds import Bound
-from inspector.errors.captures import InputUnreadable
+from inspector.errors.captures import CaptureProblem
 from inspector.errors.secrets import SecretsProblem
 from inspector.facts.captures import CaptureFacts
 from inspector.facts.connection import ConnectionFacts
@@ -33,7 +33,7 @@ class Facts(Struct):
     answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
     other_flows: dict[OtherFlow, int] = field(default_factory=dict)
-    problems: list[InputUnreadable] = field(default_factory=list)
+    problems: list[CaptureProblem] = field(default_factory=list)
     bounded: list[Bound] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
     secrets: list[SecretsProblem] = field(default_factory=list)

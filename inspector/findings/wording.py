@@ -30,6 +30,7 @@ WORDS: Mapping[type[Notice], str] = {
     captures.EndsInBlock: "the file ends inside a block behind frame {frame}",
     captures.ReadingStopped: "reading stopped behind frame {frame}: {reason}",
     captures.InputUnreadable: "{message}",
+    captures.NotExtracted: "{path}: not extracted, or not all of it, though that was tried {tries} times: {reason}",
     captures.JournalWithoutPackets: "a journal keeps facts, no packets",
     captures.PacketsNotRead: "{message}",
     Earlier: "{text}",
@@ -156,6 +157,8 @@ def _value(notice: Notice, name: str, kind: object) -> object:
     value = getattr(notice, name)
     if isinstance(value, Notice):
         return worded(value)
+    if isinstance(notice, captures.NotExtracted) and name == "reason" and not value:
+        return "whoever read it ended, maybe for want of memory"
     if name == "cipher_suite":
         return cipher_name(value)
     if kind is Moment:
