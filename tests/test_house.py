@@ -41,7 +41,7 @@ LAYERS: dict[str, set[str]] = {
     "query": {"document", "errors", "facts", "findings", "tls", "tracking"},
     "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"capture", "document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
-    "fleet": {"capture", "errors", "extract", "facts", "secrets", "text", "wire"},
+    "fleet": {"bounds", "capture", "errors", "extract", "facts", "secrets", "text", "wire"},
     "live": {
         *(
             "bounds",

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from inspector.capture.frames import FrameBatch
-from inspector.capture.references import frame_reference
 from inspector.extract.engine import FEWEST, Engine
 from inspector.extract.kept_values import KeptValues
-from inspector.wire.continued import Continued, ContinuedFlows, continued_tail
+from inspector.wire.continued import Continued, ContinuedFlows
 from inspector.wire.continuing_flows import ContinuingFlowTable
 from inspector.wire.flow import FlowKey
 from inspector.wire.fragments import Key as DatagramKey
-from inspector.wire.runs import Key
+from inspector.wire.interleaving import merged
+from inspector.wire.runs import Key, mixed
 
 T = TypeVar("T")
 
@@ -37,11 +37,13 @@ class ContinuingEngine(Engine):
         if from_middle:
             self._continuing.continued = ContinuedFlows(self._decoder.addresses)
 
-    def read_tail(self, *window: FrameBatch) -> Continued:
-        """The last frames of the part, where the next one begins before their end: they are counted, and not followed
-        before ``follow_tail``.
+    def read_tail(self, kept: ContinuedFlows, *window: FrameBatch) -> None:
+        """Keep the last frames of the part, where the next one begins before their end: they are counted, and not
+        followed before ``follow_tail``.
         """
-        return continued_tail(self._read(*window), self._decoder.addresses)
+        segments = self._read(*window)
+        if len(segments):
+            kept.note_all(segments, int(segments.time_ns.max()))
 
     def follow_tail(self, tail: Continued) -> None:
         """Follow them, maybe together with frames of the next part that belong to their flows."""
@@ -53,14 +55,28 @@ class ContinuingEngine(Engine):
         kept, self._continuing.continued = self._continuing.continued, None
         return kept.segments() if kept is not None else None
 
-    def follow_continued(self, continued: Continued, behind: int = 0) -> None:
-        """Follow the open flows in what another engine kept. ``behind``: the reference of the last frame that was
-        followed already.
-        """
+    def follow_continued(self, continued: Continued) -> None:
+        """Follow the open flows in what another engine kept."""
         for now, segments in continued.of(self._continuing.open_ends(), self._decoder.addresses):
             if segments is not None:
-                self._flows.feed(segments.select(segments.number + frame_reference(segments.capture, 0) > behind))
+                self._flows.feed(segments)
             self._continuing.wait_until(now)
+
+    def follow_and_keep(self, kept: ContinuedFlows, flows: Sequence[Key] | None, *window: FrameBatch) -> bool:
+        """Follow the open flows in frames, and keep the segments of some of them, or of all; False once none of these
+        is open.
+        """
+        segments = merged([self._decoded(batch) for batch in window])
+        ends = np.array(flows, np.uint64).reshape(-1, 2) if flows is not None else self._continuing.open_ends()
+        some = segments.select(np.isin(mixed(*segments.ends()), mixed(ends[:, 0], ends[:, 1])))
+        if len(some):
+            kept.note_all(some, int(segments.time_ns.max()))
+        self._flows.feed(segments)
+        return self._continuing.has_any(flows) if flows is not None else not self.is_empty
+
+    def kept_flows(self) -> ContinuedFlows:
+        """For ``read_tail`` and ``follow_and_keep``."""
+        return ContinuedFlows(self._decoder.addresses)
 
     def sent_again(self, continued: Continued, tail: Continued | None) -> list[Key]:
         """The open flows, and those of a tail, whose SYN was captured again where the other engine did not keep all
@@ -72,10 +88,6 @@ class ContinuingEngine(Engine):
             ends += [np.stack(segments.ends(), axis=1) for segments in tail.all(addresses)]
         withheld = continued.withheld_from(np.concatenate(ends), addresses)
         return [key for key, sequences in withheld.items() if self._continuing.may_begin_by(key, sequences)]
-
-    def is_following(self, flows: Iterable[Key]) -> bool:
-        """Whether any of some flows is open."""
-        return self._continuing.has_any(flows)
 
     @property
     def is_empty(self) -> bool:

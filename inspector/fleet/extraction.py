@@ -181,6 +181,8 @@ class _SequenceReading:
             return True
         if before[-1].paths == group[0].paths:
             return False
+        if one.is_mixed and one.tail is None:
+            return True
         begin, end = _times(other)
         if begin is None or end is None:
             return False

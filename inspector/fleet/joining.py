@@ -10,7 +10,7 @@ from inspector.capture.frames import CaptureInfo
 from inspector.extract.continuing_engine import ContinuingEngine, taken_up
 from inspector.extract.shard import ShardFacts, finish
 from inspector.fleet.stretches import INFINITE, CaptureStretch, Followed, FollowTask, StretchFacts
-from inspector.wire.continued import ContinuedBorder, border
+from inspector.wire.continued import Continued, ContinuedBorder, border, combined
 from inspector.wire.flow import FlowKey
 
 FollowBy = Callable[[FollowTask], Followed | None]
@@ -60,35 +60,20 @@ class _OpenFlows:
         self._followed = followed
         self._follow_by = follow_by
         self._is_begun = False
-        self._behind = 0
-        """The reference of the last frame that was read for them."""
 
     def follow(
         self, between: ContinuedBorder | None, stretch: CaptureStretch | None, later: StretchFacts | None
     ) -> None:
-        """Through one stretch, and what lies between it and the one before it. ``later``: what was found there."""
+        """Through one stretch, and what lies between it and the one before it. ``later``: what it found."""
         continued = later.continued if later is not None else None
-        if stretch is None or continued is None:
-            self._cross(between)
-            return
-        tail = between.tail if between is not None and not self._is_begun else None
-        again = self.engine.sent_again(continued, tail) if continued.is_whole else None
-        if again is None or again:
-            self._cross(border(between.tail, None) if between is not None else None)
-            self._read(stretch, None if again is None else again)
-        else:
-            self._cross(between)
-            if between is not None and between.rest is not None:
-                continued = between.rest
-        self.engine.follow_continued(continued, self._behind)
-
-    def _read(self, stretch: CaptureStretch, flows: Sequence[tuple[int, int]] | None) -> None:
-        """Have the stretch read, as far as it takes."""
-        read = self._follow_by(FollowTask(self.engine.put_away(), stretch, None if flows is None else tuple(flows)))
-        if read is not None:
-            self.engine, self._behind = taken_up(read.engine), read.behind
-
-    def _cross(self, between: ContinuedBorder | None) -> None:
+        if stretch is not None and continued is not None:
+            tail = between.tail if between is not None and not self._is_begun else None
+            again = self.engine.sent_again(continued, tail) if continued.is_whole else None
+            if again is None or again:
+                read = self._follow_by(FollowTask(self._copy(tail), stretch, None if again is None else tuple(again)))
+                if read is not None:
+                    continued = combined(continued, read.continued, read.behind)
+                    between = border(between.tail, continued) if between is not None else None
         if not self._is_begun:
             if between is not None:
                 self.engine.follow_tail(between.of_tail)
@@ -96,9 +81,22 @@ class _OpenFlows:
             self.engine.forget(self._followed)
             self._is_begun = True
         elif between is not None:
-            self.engine.follow_continued(between.of_tail, self._behind)
+            self.engine.follow_continued(between.of_tail)
         if between is not None:
-            self.engine.follow_continued(between.others, self._behind)
+            self.engine.follow_continued(between.others)
+            continued = between.rest
+        if continued is not None:
+            self.engine.follow_continued(continued)
+
+    def _copy(self, tail: Continued | None) -> bytes:
+        """The engine as it is behind a tail."""
+        if self._is_begun:
+            return self.engine.put_away()
+        copy = taken_up(self.engine.put_away())
+        if tail is not None:
+            copy.follow_tail(tail)
+        copy.drain()
+        return copy.put_away()
 
 
 def captures(

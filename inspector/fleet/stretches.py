@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from inspector import bounds
 from inspector.capture.files import Story
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.references import frame_reference
@@ -45,9 +46,9 @@ class CaptureStretch(NamedTuple):
 
 class StretchFacts(Struct):
     """What one task found. ``engine``: put away at the end of the stretch. ``continued``: what may belong to flows from
-    before it. ``tail``: its last frames, from ``until_ns`` on; ``is_mixed``: others stand behind them. ``captures``,
-    ``counted``: as in ``ShardFacts``, of its files alone. ``unfinished``: datagrams of which fragments are missing.
-    ``bytes_read``: of its files, as they lie there.
+    before it. ``tail``: its last frames, from ``until_ns`` on; ``is_mixed``: others stand behind them, or they are so
+    many that they were not kept. ``captures``, ``counted``: as in ``ShardFacts``, of its files alone. ``unfinished``:
+    datagrams of which fragments are missing. ``bytes_read``: of its files, as they lie there.
     """
 
     engine: bytes
@@ -61,8 +62,8 @@ class StretchFacts(Struct):
 
 
 class FollowTask(NamedTuple):
-    """A task: follow some open flows into a stretch by reading it. ``engine``: put away; ``flows``: which; None for all
-    that are open.
+    """A task: read of a stretch the segments of flows that are open before it, as far as these go. ``engine``: which
+    follows them, put away; ``flows``: which; None for all that are open.
     """
 
     engine: bytes
@@ -71,9 +72,9 @@ class FollowTask(NamedTuple):
 
 
 class Followed(Struct):
-    """``engine``: put away again. ``behind``: the reference of the last frame that was read."""
+    """``continued``: these segments. ``behind``: the reference of the last frame that was read."""
 
-    engine: bytes
+    continued: Continued
     behind: int
     bytes_read: int
 
@@ -109,20 +110,23 @@ def read_stretch(stretch: CaptureStretch) -> StretchFacts:
     counted: list[CaptureInfo] = []
     read = _ReadBytes()
     index = 0
-    tail = None
+    tail = engine.kept_flows()
     is_mixed = False
     for window in story.windows(read):
         index = max(index, story.passed)
         if index >= stretch.end:
             break
         if index >= stretch.begin:
-            is_mixed |= tail is not None
+            is_mixed |= tail.bytes > 0
             if max(int(batch.time_ns.max()) for batch in window) < stretch.until_ns:
                 engine.feed(*window)
             else:
                 engine.feed(*(batch.select(batch.time_ns < stretch.until_ns) for batch in window))
-                tail = engine.read_tail(*(batch.select(batch.time_ns >= stretch.until_ns) for batch in window))
+                engine.read_tail(tail, *(batch.select(batch.time_ns >= stretch.until_ns) for batch in window))
             counted = [copy(file.info) for file in story.captures]
+            if tail.bytes > bounds.BATCH_BYTES:  # all of it must be read with what comes behind it
+                is_mixed = True
+                break
         index += sum(map(frame_bytes, window))
     continued = engine.take_continued()
     captures = [file.info for file in story.captures]
@@ -132,30 +136,29 @@ def read_stretch(stretch: CaptureStretch) -> StretchFacts:
         captures=captures,
         counted=counted,
         unfinished=engine.unfinished(),
-        tail=tail,
+        tail=tail.segments() if 0 < tail.bytes <= bounds.BATCH_BYTES else None,
         is_mixed=is_mixed,
         bytes_read=read.count,
     )
 
 
 def follow(task: FollowTask) -> Followed:
-    """Follow open flows by reading the stretch that comes next. Raises UnreadableError."""
+    """The segments of open flows in the stretch that comes next. Raises UnreadableError."""
     engine, stretch = taken_up(task.engine), task.stretch
     story = _story(stretch)
     read = _ReadBytes()
+    kept = engine.kept_flows()
     behind = index = 0
     for window in story.windows(read):
         index = max(index, story.passed)
         if index >= stretch.end:
             break
         if index >= stretch.begin:
-            goes_on = engine.follow(*window)
+            goes_on = engine.follow_and_keep(kept, task.flows, *window)
             behind = max(frame_reference(batch.capture, int(batch.number.max())) for batch in window)
-            if len(story.captures) == 1 and task.flows is not None:
-                goes_on = goes_on and engine.is_following(task.flows)
-            if not goes_on:
+            if not goes_on and len(story.captures) == 1:
                 break
         index += sum(map(frame_bytes, window))
     if len(story.captures) > 1:  # all of them were read
         behind = frame_reference(stretch.first_capture + len(story.captures), 0) - 1
-    return Followed(engine.put_away(), behind, read.count)
+    return Followed(kept.segments(), behind, read.count)

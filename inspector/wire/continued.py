@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from inspector import bounds
 from inspector.capture.frames import I64, READABLE, U64, Rows
+from inspector.capture.references import frame_reference
 from inspector.wire.addresses import AddressTable
 from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.interleaving import merged
@@ -30,6 +31,9 @@ from inspector.wire.segments import ACK, SYN, SegmentBatch
 SIXTEEN = np.uint64(16)
 LONG = 1 << 32
 """Numbers from here on mean something in one ``AddressTable`` only."""
+
+
+NO_KEYS: U64 = np.zeros(0, np.uint64)
 
 
 class ContinuedPiece(NamedTuple):
@@ -127,7 +131,8 @@ class ContinuedFlows:
         self._addresses = addresses
         self._pieces: list[ContinuedPiece] = []
         self._withheld: list[U64] = []
-        self._bytes = 0
+        self.bytes = 0
+        """What was kept takes so many, about."""
 
     def note(self, grouped: Grouped, is_known: Rows, is_early: Rows) -> None:
         """Take a batch. Of each of its flows, ``is_known``: it is followed already and began here with a SYN;
@@ -140,18 +145,18 @@ class ContinuedFlows:
         is_withheld = is_early & ~is_wanted
         segments, flow = grouped.segments()
         rows = np.flatnonzero(is_wanted[flow] | (segments.flags & (SYN | ACK) == SYN))
-        kept = compact(segments, rows) if len(rows) and self._bytes <= bounds.CONTINUED_BYTES else None
+        kept = compact(segments, rows) if len(rows) and self.bytes <= bounds.CONTINUED_BYTES else None
         if len(rows):
-            self._bytes += _size(kept) if kept is not None else len(rows)
+            self.bytes += _size(kept) if kept is not None else len(rows)
         if is_withheld.any():
             self._withheld.append(np.stack([grouped.low[is_withheld], grouped.high[is_withheld]], axis=1))
         self._pieces.append(ContinuedPiece(grouped.now, kept))
 
-    def note_all(self, segments: SegmentBatch) -> None:
-        """Take segments of whatever flow."""
+    def note_all(self, segments: SegmentBatch, now: int) -> None:
+        """Take segments of whatever flow. ``now``: as in ``ContinuedPiece``."""
         kept = compact(segments, np.arange(len(segments)))
-        self._bytes += _size(kept)
-        self._pieces.append(ContinuedPiece(int(segments.time_ns.max()), kept))
+        self.bytes += _size(kept)
+        self._pieces.append(ContinuedPiece(now, kept))
 
     def segments(self) -> Continued:
         """All that was kept."""
@@ -160,15 +165,7 @@ class ContinuedFlows:
         for ends in (withheld, *(e for _, s in self._pieces if s is not None for e in (s.source, s.target))):
             numbers.update(np.unique(ends >> np.uint64(16)).tolist())
         addresses = {number: self._addresses.address(number) for number in numbers if number >= LONG}
-        return Continued(self._pieces, addresses, withheld, self._bytes <= bounds.CONTINUED_BYTES)
-
-
-def continued_tail(segments: SegmentBatch, addresses: AddressTable) -> Continued:
-    """The last segments of a part, all of which are kept."""
-    kept = ContinuedFlows(addresses)
-    if len(segments):
-        kept.note_all(segments)
-    return kept.segments()
+        return Continued(self._pieces, addresses, withheld, self.bytes <= bounds.CONTINUED_BYTES)
 
 
 class ContinuedBorder(NamedTuple):
@@ -216,6 +213,26 @@ def border(tail: Continued, behind: Continued | None) -> ContinuedBorder:
         replace(behind, pieces=pieces),
         is_opening,
     )
+
+
+def combined(kept: Continued, read: Continued, behind: int) -> Continued:
+    """What was kept of a part, and what was read of it afterwards. ``behind``: the reference of the last frame that was
+    read; what was kept of those flows up to it is in ``read`` as well.
+    """
+    table = AddressTable()
+    both: dict[int, list[SegmentBatch]] = {}
+    for now, segments in read.pieces:
+        if segments is not None:
+            both.setdefault(now, []).append(read.renumbered(segments, table))
+    keys = np.unique(np.concatenate([NO_KEYS, *(mixed(*s.ends()) for some in both.values() for s in some)]))
+    for now, segments in kept.pieces:
+        some = both.setdefault(now, [])
+        if segments is not None:
+            here = kept.renumbered(segments, table)
+            is_read = np.isin(mixed(*here.ends()), keys) & (here.number + frame_reference(here.capture, 0) <= behind)
+            some.append(here.select(~is_read))
+    pieces = [ContinuedPiece(now, merged(some) if some else None) for now, some in sorted(both.items())]
+    return Continued(pieces, table.long_addresses(), kept.withheld[:0])
 
 
 def compact(segments: SegmentBatch, rows: I64) -> SegmentBatch:
