@@ -69,7 +69,10 @@ def crossing_story() -> list[RawFrame]:
             Flow(50_000 + n, ns, "10.0.0.77").open().close(),
             Flow(51_000 + n, ns, "10.0.0.78").add(True, SYN),
             Flow(52_000 + n, ns, "10.0.0.79").add(True, SYN).add(False, RST | ACK),
-            Flow(53_000, ns, "10.0.0.80", isn=(n * 0x9E3779B1 & 0xFFFFFFFF, n * 0x85EBCA6B + 77 & 0xFFFFFFFF)).open().client_says(b"hello").close(),
+            Flow(53_000, ns, "10.0.0.80", isn=(n * 0x9E3779B1 & 0xFFFFFFFF, n * 0x85EBCA6B + 77 & 0xFFFFFFFF))
+            .open()
+            .client_says(b"hello")
+            .close(),
             Flow(54_000 + n, ns, "fd00::5", server="fd00::9").open().client_says(b"six", wait=400 * MS).close(),
         ]
     silent = Flow(30_100, START_NS + 10 * MS, "10.0.0.90").client_says(DATA, wait=3 * SECOND).server_says(DATA)

@@ -91,9 +91,9 @@ class DaskCluster:
         """Connect. Raises UsageError where nobody answers, there are no workers, or they are of another version."""
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said once, by us
         with ExitStack() as stack:
-            self._client = self._connected(stack)
-            stack.callback(self._client.close)
-            self._check()
+            self.client = self._connected(stack)
+            stack.callback(self.client.close)
+            self.check()
             self._stack = stack.pop_all()
         return self
 
@@ -123,10 +123,11 @@ class DaskCluster:
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             raise UsageError(f"--cluster {self._address}: no scheduler answers: {safe_text(str(error))}") from None
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises UsageError where there is no worker, or one of another version."""
         try:
-            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
-            answers = self._client.run(version_here, on_error="return")
+            self.client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+            answers = self.client.run(version_here, on_error="return")
         except (OSError, TimeoutError) as error:
             raise UsageError(f"--cluster {self._address}: it has no worker: {safe_text(str(error))}") from None
         for worker, version in sorted(answers.items()):
@@ -146,13 +147,13 @@ class DaskCluster:
 
         version = version_here()
         futures = {
-            self._client.submit(perform_as, version, task, pure=False): number for number, task in enumerate(tasks)
+            self.client.submit(perform_as, version, task, pure=False): number for number, task in enumerate(tasks)
         }
         try:
-            for future in as_completed(futures, loop=self._client.loop):  # type: ignore[no-untyped-call]
+            for future in as_completed(futures, loop=self.client.loop):  # type: ignore[no-untyped-call]
                 yield futures.pop(future), self._result(future)
         finally:
-            self._client.cancel(list(futures))  # type: ignore[no-untyped-call]
+            self.client.cancel(list(futures))  # type: ignore[no-untyped-call]
 
     def _result(self, future: Future[TaskResult | FailedTask | ProgramVersion]) -> TaskResult | FailedTask:
         from concurrent.futures import CancelledError

@@ -18,7 +18,7 @@ from inspector.errors import UsageError
 SUFFIX = re.compile(r"\.(?:pcap|pcapng|cap|dmp|trc|ntar)(\d*)(?:\.(?:gz|zst|xz|bz2))?$", re.IGNORECASE)
 """What names of captures end in; tcpdump's counter stands behind it (pcap-savefile; tcpdump(8), ``-C``)."""
 
-ROTATION = re.compile(r"(?:[-_.:T]*\d+)+Z?$")
+ROTATION = re.compile(r"(?:(?:[-_.:T]\d+)+|\d+)Z?$")
 """A counter or a time at the end of a name."""
 
 
