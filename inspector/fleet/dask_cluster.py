@@ -121,7 +121,8 @@ class DaskCluster:
             )
             return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-            raise UsageError(f"--cluster {self._address}: no scheduler answers: {safe_text(str(error))}") from None
+            what = "its processes do not start" if self._local else "no scheduler answers"
+            raise UsageError(f"--cluster {self._address}: {what}: {safe_text(str(error))}") from None
 
     def check(self) -> None:
         """Raises UsageError where there is no worker, or one of another version."""
