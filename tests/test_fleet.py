@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import Phase, given, settings, strategies as st
@@ -30,9 +31,9 @@ from inspector.fleet.stretches import CaptureStretch
 from inspector.fleet.tasks import FailedTask, Task, WholeSequence, in_this_process
 from inspector.secrets.inputs import SecretInputs
 from tests.build import MS, START_NS, Pool, certificate, numbered, written
-from tests.conftest import find
+from tests.conftest import CAPTURES, find
 from tests.cuts import frames_of, link_type, write
-from tests.fleet import Unreliable, crossing_story, cut, document, fleet_document
+from tests.fleet import SECOND, RawFrame, Unreliable, crossing_story, cut, document, fleet_document
 
 STORY = crossing_story()
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -311,3 +312,49 @@ def test_a_task_that_stumbles_costs_its_stretch(tmp_path: Path, monkeypatch: pyt
     assert isinstance(problem, NotExtracted)
     assert "KeyError" in problem.reason
     assert problem.tries == extraction.TRIES
+
+
+def test_secrets_that_the_first_file_brings_open_the_others(tmp_path: Path) -> None:
+    """One process reads the sequence then."""
+    from inspector.capture.writer import PcapngWriter
+    from inspector.secrets.inputs import content_of
+
+    (batch,) = Story([str(find("tls13-inside"))]).batches()
+    third = len(batch) // 3 + 1
+    paths = []
+    for number in range(3):
+        paths.append(str(tmp_path / f"own-{number}.pcapng"))
+        with open(paths[-1], "wb") as out:
+            writer = PcapngWriter(out)
+            if not number:
+                writer.key_log(content_of(str(CAPTURES / "tls13-inside.keylog")))
+            rows = np.zeros(len(batch), np.bool_)
+            rows[number * third : (number + 1) * third] = True
+            writer.write(batch.select(rows))
+    executor = Unreliable()
+    found = fleet_document(paths, executor)
+    assert found == document(extract(paths))
+    assert b'"secrets":"decrypted"' in found
+    assert isinstance(executor.tasks[-1], WholeSequence)
+
+
+@pytest.mark.parametrize("at", [50, 97, 140])
+def test_fragments_of_one_datagram_in_two_files(tmp_path: Path, at: int) -> None:
+    from tests.encapsulations import ENCAPSULATIONS, in_fragments
+    from tests.test_encapsulations import plain
+
+    pieces = [
+        RawFrame(ns + number, piece)
+        for ns, frame in plain()
+        for number, piece in enumerate(in_fragments(96, ENCAPSULATIONS["VXLAN"][1])(frame))
+    ]
+    paths = cut(tmp_path, pieces, [at, at + 33, at + 70])
+    assert fleet_document(paths) == document(extract(paths))
+
+
+def test_a_copy_by_another_clock_beside_its_original(tmp_path: Path) -> None:
+    """Two files of one name that do not overlap in time, and hold the same packets."""
+    paths = cut(tmp_path, [*STORY, *(RawFrame(ns + 3600 * SECOND, data) for ns, data in STORY)], [len(STORY)])
+    executor = Unreliable()
+    assert fleet_document(paths, executor) == document(extract(paths))
+    assert isinstance(executor.tasks[-1], WholeSequence)
