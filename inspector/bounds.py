@@ -47,6 +47,11 @@ UNANCHORED_SEGMENTS = 32
 HOLES = 64
 """Gaps inside skipped application data that may still be filled by late segments, per direction."""
 
+CONTINUED_BYTES = 512 << 20
+"""Segments that are kept of one part of a story for whoever follows flows into it; of more, it reads that part
+itself.
+"""
+
 FRAGMENTS = 1024
 """IP datagrams in reassembly."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
+from inspector.capture.opening import open_file
 from inspector.capture.stamps import Stamps
 from inspector.errors import UnreadableError
 from inspector.errors.captures import ReadingStopped
@@ -53,8 +54,7 @@ class CaptureFile:
     def _open(self, progress: Progress | None, size: int | None = None, most: int | None = None) -> ByteSource:
         path = self.info.path
         try:
-            raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
-            self.size = os.fstat(raw.fileno()).st_size
+            raw, self.size = open_file(path)  # closed when the source is exhausted or dropped
             counted = Counted(raw, progress)
             stream = inflate(counted)
             if size is None and stream is counted and PEEK_BYTES < self.size < bounds.BATCH_BYTES:
@@ -118,11 +118,13 @@ class Story:
     could not be read.
     """
 
-    def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
+    def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None, first_capture: int = 0) -> None:
         """Opens every input. ``late``: by how many nanoseconds the clocks of some captures are late, by index in
-        ``captures``: taken out of the times of their frames. Raises UnreadableError where none of them is a capture.
+        ``captures``: taken out of the times of their frames. ``first_capture``: where these are a part of a longer
+        story, how many captures stand before them there. Raises UnreadableError where none of them is a capture.
         """
         self.late = dict(late or {})
+        self.first_capture = first_capture
         self.problems: list[tuple[str, UnreadableError]] = []
         opened: list[CaptureFile] = []
         missing: list[UnreadableError] = []
@@ -139,8 +141,10 @@ class Story:
             raise UnreadableError("no capture given")
         if len(opened) > 1:
             unique: dict[object, CaptureFile] = {}
+            sizes = Counter(file.size for file in opened)  # copies are of one size: most files need not be compared
             for file in opened:
-                unique.setdefault(identity(file.info.path), file)
+                path = file.info.path
+                unique.setdefault(identity(path) if sizes[file.size] > 1 else path, file)
             opened = list(unique.values())
         self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0))
         self.bytes = sum(file.size for file in self.captures)
@@ -177,7 +181,7 @@ class Story:
         while waiting or active:
             while waiting and (not active or self._first_ns(*waiting[0]) <= max(c.last_ns() for c in active)):
                 index, file = waiting.pop(0)
-                cursor = _Cursor(file.batches(progress), index, self.late.get(index, 0))
+                cursor = _Cursor(file.batches(progress), self.first_capture + index, self.late.get(index, 0))
                 if cursor.load():
                     active.append(cursor)
             if len(active) == 1 and not waiting:

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
+from inspector.capture.opening import is_url
 from inspector.errors import UnreadableError
 
 GZIP = b"\x1f\x8b"
@@ -52,7 +53,7 @@ def find(paths: Sequence[str]) -> list[str]:
 
 def _candidates(argument: str) -> list[str]:
     """A file, or the captures in a directory and below it. Raises UnreadableError."""
-    if _is_plain(argument) and os.path.isfile(argument):
+    if is_url(argument) or (_is_plain(argument) and os.path.isfile(argument)):
         return [argument]
     from pathlib import Path  # most arguments are files
 

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from inspector.cli.options import gathered, generation_option, key_log_option, log_option, vip_option
+from inspector.cli.options import (
+    cluster_option,
+    gathered,
+    generation_option,
+    key_log_option,
+    log_option,
+    vantage_option,
+    vip_option,
+)
 from inspector.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inspector.capture.files import Story
     from inspector.facts import Facts
     from inspector.findings.case import Options
@@ -31,6 +41,8 @@ class CaptureArguments(NamedTuple):
     logs: tuple[str, ...] = ()
     key_logs: tuple[str, ...] = ()
     server_keys: tuple[str, ...] = ()
+    cluster: str = ""
+    vantages: tuple[str, ...] = ()
 
     def options(self) -> Options:
         """As findings are made by."""
@@ -103,6 +115,8 @@ story_options = gathered(
             help="RSA key of a server, for RSA key exchange; repeatable.",
         ),
         log_option("puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
+        cluster_option,
+        vantage_option,
     ],
 )
 """The options of every command that reads captures; it is called with ``CaptureArguments``."""
@@ -126,7 +140,7 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
 def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -> Facts:
     """Read the captures and logs; what is wrong with one is said on standard error. Raises InspectorError."""
     from inspector.cli.progress import Progress
-    from inspector.extract.processes import add_logs, extract
+    from inspector.extract.processes import add_logs
     from inspector.findings.wording import worded
     from inspector.text.safe import safe_text
 
@@ -137,7 +151,7 @@ def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(arguments.files, progress.advance, opened, secrets=secrets)
+    facts = _extracted(arguments, progress.advance, opened, secrets)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)
@@ -149,3 +163,19 @@ def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -
         if log.problem:
             click.echo(f"inspector: {safe_text(log.path)}: {worded(log.problem)}", err=True)
     return facts
+
+
+def _extracted(
+    arguments: CaptureArguments,
+    advance: Callable[[int], None],
+    opened: Callable[[Story], None],
+    secrets: SecretInputs | None,
+) -> Facts:
+    """The facts of the captures, read by this machine or by a cluster. Raises InspectorError."""
+    if arguments.cluster or arguments.vantages:
+        from inspector.fleet.reading import extract_by_cluster  # most analyses need none
+
+        return extract_by_cluster(arguments.files, arguments.cluster, arguments.vantages, secrets, opened)
+    from inspector.extract.processes import extract
+
+    return extract(arguments.files, advance, opened, secrets=secrets)

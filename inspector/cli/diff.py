@@ -12,10 +12,12 @@ from inspector.cli.captures import CaptureArguments, analysis_of
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.options import (
+    cluster_option,
     format_option,
     generation_option,
     key_log_option,
     log_option,
+    vantage_option,
     vip_option,
 )
 from inspector.errors import UsageError
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 @generation_option()
 @log_option("puppetserver.log or HAProxy's log, joined with both; repeatable.")
 @key_log_option("NSS key log, for both; repeatable.")
+@cluster_option
+@vantage_option
 @format_option("text", "json")
 @fail_on_option("high", "What of that which remains or is new makes the exit status 1.")
 def diff_command(
@@ -41,6 +45,8 @@ def diff_command(
     generation: Generation,
     logs: tuple[str, ...],
     key_logs: tuple[str, ...],
+    cluster: str,
+    vantages: tuple[str, ...],
     form: str,
     fail_on: FailOn,
 ) -> None:
@@ -51,7 +57,8 @@ def diff_command(
 
     if never := sorted(fail_on.rules & NOT_COMPARED):
         raise UsageError(f"--fail-on: {', '.join(never)} is not compared", "name another rule, or use analyze")
-    first, second = (_document(CaptureArguments((path,), vips, generation, logs, key_logs)) for path in (before, after))
+    arguments = CaptureArguments((), vips, generation, logs=logs, key_logs=key_logs, cluster=cluster, vantages=vantages)
+    first, second = (_document(arguments._replace(files=(path,))) for path in (before, after))
     difference = before_after(first, second)
     if form == "json":
         sys.stdout.buffer.write(before_after_json(difference))

@@ -44,18 +44,12 @@ class _Writing(NamedTuple):
     type=click.Path(file_okay=False),
     help="The directory of facts; made where it is missing, added to where it is there.",
 )
-@click.option(
-    "--vantage",
-    metavar="NAME",
-    help="Where the captures were made, which the analysis says then; else the parts bear the name of this host.",
-)
 @click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets; as report does.")
 @click.option("--redact-key", metavar="FILE", help="The key to redact with; made if it is not there.")
-def extract_command(
-    arguments: CaptureArguments, directory: str, vantage: str | None, redact: bool, redact_key: str | None
-) -> None:
-    """Write what captures and journals say as tables: a part for all captures, and one for each journal. What was
-    extracted before is not read again. All commands that take captures take DIR; query asks it in SQL.
+def extract_command(arguments: CaptureArguments, directory: str, redact: bool, redact_key: str | None) -> None:
+    """Write what captures and journals say as tables: a part for all captures of a vantage point, and one for each
+    journal. What was extracted before is not read again. All commands that take captures take DIR; query asks it in
+    SQL. --vantage NAME, without a pattern, says where all of them were made.
     """
     from inspector.capture.inputs import is_facts, is_journal
 
@@ -68,18 +62,36 @@ def extract_command(
     for path in arguments.files:
         if is_facts(path):
             raise UsageError(f"{path}: these are facts", "every command takes several directories of facts at once")
-    writing = _Writing(
-        directory,
-        _checked(socket.gethostname() if vantage is None else vantage),
-        vantage is not None,
-        _redaction_key(redact, redact_key),
-    )
-    journals = [path for path in arguments.files if is_journal(path)]
-    captures = [path for path in arguments.files if path not in journals]
-    if captures:
-        _extract_part(arguments, captures, "capture", writing)
-    for path in journals:
-        _extract_part(arguments, [path], "journal", writing)
+    key = _redaction_key(redact, redact_key)
+    for vantage, files in _by_vantage(arguments).items():
+        name = _checked(socket.gethostname() if vantage is None else vantage)
+        writing = _Writing(directory, name, vantage is not None, key)
+        journals = [path for path in files if is_journal(path)]
+        captures = [path for path in files if path not in journals]
+        if captures:
+            _extract_part(arguments, captures, "capture", writing)
+        for path in journals:
+            _extract_part(arguments, [path], "journal", writing)
+
+
+def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
+    """The paths by where they were made; None where nobody said. Raises UsageError."""
+    names = [said for said in arguments.vantages if "=" not in said]
+    if len(names) > 1:
+        raise UsageError("--vantage: one name is for all captures", "--vantage NAME=GLOB is for those that match")
+    others = names[0] if names else None
+    if len(names) == len(arguments.vantages):
+        return {others: list(arguments.files)}
+    from fnmatch import fnmatch
+
+    from inspector.capture.inputs import find, is_journal
+    from inspector.fleet.sequences import pattern
+
+    patterns = [pattern(said) for said in arguments.vantages if "=" in said]
+    files: dict[str | None, list[str]] = {}
+    for path in (each for given in arguments.files for each in ([given] if is_journal(given) else find([given]))):
+        files.setdefault(next((p.name for p in patterns if fnmatch(path, p.glob)), others), []).append(path)
+    return files
 
 
 def _checked(vantage: str) -> str:
@@ -130,7 +142,7 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
         _say(writing, "all of it is there: nothing was read again")
         return
     read = [each.path for each in plan.inputs if each.role != "beside"]
-    facts = facts_of(arguments._replace(files=(*read, *missing)))
+    facts = facts_of(arguments._replace(files=(*read, *missing), vantages=()))
     if writing.is_named:
         for capture in facts.captures:
             capture.host = writing.vantage

@@ -117,6 +117,10 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
         from inspector.tui.listening import Following
 
         loading = Following(files, options, settings)
+    elif arguments.cluster or arguments.vantages:
+        from inspector.tui.fleet_loading import FleetLoading
+
+        loading = FleetLoading(files, options, settings, secrets, arguments.cluster, arguments.vantages)
     else:
         loading = Loading(files, options, settings, secrets, FactsCache(facts_folder()) if opening.is_cached else None)
     loading.start()  # reads while the app is imported

@@ -88,6 +88,20 @@ def format_option(*formats: str) -> Decorator:
     )
 
 
+cluster_option: Decorator = click.option(
+    "--cluster",
+    default="",
+    metavar="ADDRESS",
+    help="Read by Dask: tcp://HOST:PORT or tls://HOST:PORT of a scheduler, or local:N for N processes of this machine.",
+)
+vantage_option: Decorator = click.option(
+    "--vantage",
+    "vantages",
+    multiple=True,
+    metavar="NAME=GLOB",
+    help="Captures that match are one vantage point's, one file after the other; repeatable. By default names tell.",
+)
+
 ascii_option: Decorator = click.option(
     "--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8."
 )

@@ -45,6 +45,16 @@ class InputUnreadable(Notice, frozen=True, array_like=True):
     message: ForeignText
 
 
+class NotExtracted(Notice, frozen=True, array_like=True):
+    """A capture that a task was to read, or a part of it, was read by none, though that was tried so often. ``reason``:
+    the last error's, empty where whoever read it died.
+    """
+
+    path: PathText
+    tries: int
+    reason: ForeignText
+
+
 class FactsWithoutPackets(Notice, frozen=True, array_like=True):
     """Packets are asked for of a journal or a directory of facts."""
 
@@ -80,5 +90,5 @@ class PartOfOtherSchema(Notice, frozen=True, array_like=True):
 
 
 CaptureDamage = FrameTooLong | BlockTooLong | EndsInFrame | EndsInBlock | ReadingStopped | Earlier
-InputProblem = InputUnreadable | PartUnfinished | PartAltered | PartOfOtherSchema
+InputProblem = InputUnreadable | NotExtracted | PartUnfinished | PartAltered | PartOfOtherSchema
 NoPackets = FactsWithoutPackets | PacketsNotRead

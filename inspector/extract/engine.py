@@ -104,6 +104,12 @@ class Engine:
         """Frames in, of one or of several captures at one time; their segments. The buffers may be used again
         afterwards.
         """
+        segments = self._read(*window)
+        self._flows.feed(segments)
+        return segments
+
+    def _read(self, *window: FrameBatch) -> SegmentBatch:
+        """The segments of frames, which are counted."""
         decoded = [self._decoded(batch) for batch in window]
         for segments in decoded:
             self.losses.setdefault(segments.capture, Losses()).add(segments)
@@ -112,9 +118,7 @@ class Engine:
         if self.openings is not None:
             for segments in decoded:
                 self.openings.add(segments)
-        segments = merged(decoded)
-        self._flows.feed(segments)
-        return segments
+        return merged(decoded)
 
     def _decoded(self, batch: FrameBatch) -> SegmentBatch:
         """The segments of a batch; without those of frames over which this program stumbles."""

@@ -166,13 +166,13 @@ def _with_kept(
     """Facts that were kept, joined with those of captures."""
     from inspector.extract.merging import merge
 
-    parts = [_kept_facts(path) for path in kept]
+    parts = [kept_facts(path) for path in kept]
     if captures:
         parts.append(extract(captures, progress, opened, watch, secrets))
     return merge(parts) if len(parts) > 1 else parts[0]
 
 
-def _kept_facts(path: str) -> Facts:
+def kept_facts(path: str) -> Facts:
     """Of a journal, or of a directory of facts. Raises InspectorError."""
     if is_journal(path):
         from inspector.extract.journal import read_facts

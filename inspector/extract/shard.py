@@ -7,7 +7,7 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.pcap import RECORD_BYTES
-from inspector.errors.captures import InputUnreadable
+from inspector.errors.captures import InputProblem, InputUnreadable
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.assembly import BegunBefore
 from inspector.extract.engine import Engine, capture_facts
@@ -94,10 +94,18 @@ def extract_shard(
             part.counted = [copy(file.info) for file in story.captures]
             if watch:
                 watch(engine, story)
-        index += sum(map(_bytes, window))
-    engine.finish()
+        index += sum(map(frame_bytes, window))
+    finish(engine, part)
     part.captures = [file.info for file in story.captures]
     part.is_restamped = any(file.info.is_restamped for file in story.captures)
+    if supply is not None:
+        part.facts.secrets += supply.problems()
+    return part
+
+
+def finish(engine: Engine, part: ShardFacts) -> None:
+    """No more frames: what the engine says of its shard beside the facts."""
+    engine.finish()
     part.followed, part.begun_before, part.early, part.waiting, part.parted = (
         engine.followed,
         engine.begun_before,
@@ -107,19 +115,19 @@ def extract_shard(
     )
     if engine.openings is not None:
         part.openings = engine.openings.by_capture()
-    if supply is not None:
-        part.facts.secrets += supply.problems()
-    return part
 
 
-def clocks_apart(parts: list[ShardFacts]) -> Mapping[tuple[int, int], tuple[int, int, int]]:
+def clocks_apart(
+    parts: Sequence[ShardFacts], captures: Sequence[CaptureInfo] | None = None
+) -> Mapping[tuple[int, int], tuple[int, int, int]]:
     """Which captures hold copies of the same packets, and by how much their clocks are apart. Where a clock was set
-    back that is not one number.
+    back that is not one number. ``captures``: as the last part says where they are not given.
     """
+    captures = captures if captures is not None else parts[-1].captures
     by_capture: dict[int, list[Opened]] = {}
     for part in parts:
         for capture, opened in part.openings.items():
-            if not parts[-1].captures[capture].steps:
+            if not captures[capture].steps:
                 by_capture.setdefault(capture, []).append(opened)
     return apart({capture: together(openings) for capture, openings in by_capture.items()})
 
@@ -144,12 +152,32 @@ def so_far(engine: Engine, story: Story) -> Facts:
     return facts
 
 
-def _bytes(batch: FrameBatch) -> int:
+def frame_bytes(batch: FrameBatch) -> int:
+    """What the place in a story moves on by with a batch."""
     return int(batch.captured.sum()) + RECORD_BYTES * len(batch)
 
 
 def joined(parts: list[ShardFacts], story: Story) -> Facts:
     """Parts in the order of their shards as one, the last read to the end of the story."""
+    captures = parts[-1].captures
+    if captures[0].passed:
+        for part in parts[:-1]:
+            for info, counted in zip(captures, part.counted, strict=False):  # an empty shard counted nothing
+                info.add_passed(counted)
+    whole = joined_facts(parts, captures)
+    whole.problems = unreadable(story)
+    return whole
+
+
+def unreadable(story: Story) -> list[InputProblem]:
+    """The inputs of a story that could not be opened."""
+    return [
+        InputUnreadable(PathText(path_text(path)), ForeignText(path_text(str(error)))) for path, error in story.problems
+    ]
+
+
+def joined_facts(parts: Sequence[ShardFacts], captures: Sequence[CaptureInfo]) -> Facts:
+    """As ``joined``. ``captures``: of each what is known of the whole."""
     whole = Facts()
     losses: dict[int, Losses] = {}
     parted: frozenset[Key] = frozenset()
@@ -164,15 +192,7 @@ def joined(parts: list[ShardFacts], story: Story) -> Facts:
             if key not in parted:  # else the part before had the other fragments, too
                 losses.setdefault(fragments.capture, Losses()).fragments([fragments])
         parted = part.parted
-    captures = parts[-1].captures
-    if captures[0].passed:
-        for part in parts[:-1]:
-            for info, counted in zip(captures, part.counted, strict=False):  # an empty shard counted nothing
-                info.add_passed(counted)
     whole.captures = [capture_facts(info, losses.get(index, Losses())) for index, info in enumerate(captures)]
-    whole.problems = [
-        InputUnreadable(PathText(path_text(path)), ForeignText(path_text(str(error)))) for path, error in story.problems
-    ]
     return whole
 
 

@@ -60,6 +60,7 @@ MISSING: dict[str, tuple[str, str]] = {
         "{} connections may be to this service, for the server names (SNI) that they asked for were not captured",
     ),
     "unreadable": ("1 input could not be read", "{} inputs could not be read"),
+    "not_extracted": ("1 capture was not extracted whole", "{} parts of captures were not extracted"),
     "truncated": ("the capture ends inside a frame", "{} captures end inside a frame"),
     "damaged": ("the capture is damaged", "{} captures are damaged"),
     "drops": ("packets were dropped while capturing", "packets were dropped in {} captures"),

@@ -11,6 +11,7 @@ from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.document.rules import Rule
 from inspector.errors.bounds import Bound
+from inspector.errors.captures import InputProblem, NotExtracted
 from inspector.errors.internal import InternalError
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
@@ -22,6 +23,7 @@ from inspector.tracking.services import short_id
 
 CAPTURES = (
     "unreadable",
+    "not_extracted",
     "truncated",
     "damaged",
     "drops",
@@ -33,7 +35,9 @@ CAPTURES = (
     "sequence_jump",
 )
 """Limits of whole captures that lack something."""
-STRICT = frozenset(("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "gaps", "one_sided"))
+STRICT = frozenset(
+    ("unreadable", "not_extracted", "truncated", "damaged", "drops", "undecoded", "clipped", "gaps", "one_sided")
+)
 """Limits by which input is incomplete for ``--strict``. A connection that began before the capture is none: there the
 capture begins, and lacks nothing.
 """
@@ -104,7 +108,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     facts = case.facts
     doubtful = [observed for observed in case.observed if may_lack(observed)]
     return [
-        *(Limit("unreadable", worded(problem), None, []) for problem in facts.problems),
+        *(Limit(_of_problem(problem), worded(problem), None, []) for problem in facts.problems),
         *_of_captures(case),
         *vantages.limits(case),
         *(Limit(_kind(bound), worded(bound), None, []) for bound in facts.bounded),
@@ -121,6 +125,10 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
 def mistakes(case: Case) -> list[Limit]:
     """What this program stumbled over while it judged, as far as is known now."""
     return [Limit(_kind(notice), worded(notice), None, []) for notice in case.border.notices()]
+
+
+def _of_problem(problem: InputProblem) -> str:
+    return "not_extracted" if isinstance(problem, NotExtracted) else "unreadable"
 
 
 def _kind(bound: Bound) -> str:

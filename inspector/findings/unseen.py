@@ -102,6 +102,7 @@ HIDDEN_PARTS = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL, L
 
 LIMITS: dict[str, Aspect] = {
     "unreadable": ALL,
+    "not_extracted": ALL,
     "truncated": ALL,
     "damaged": ALL,
     "drops": ALL,
@@ -122,7 +123,10 @@ UNDECODED = "undecoded"
 
 
 UNMENDED = frozenset(
-    ("unreadable", "bounded", "internal_errors", "preamble", "unreadable_certificate", "reading", "forgotten")
+    (
+        *("unreadable", "not_extracted", "bounded", "internal_errors", "preamble", "unreadable_certificate", "reading"),
+        "forgotten",
+    )
 )
 """What another capture would hide as well."""
 

@@ -31,6 +31,7 @@ WORDS: Mapping[type[Notice], str] = {
     captures.ReadingStopped: "reading stopped behind frame {frame}: {reason}",
     captures.InputUnreadable: "{message}",
     captures.FactsWithoutPackets: "facts were kept, no packets",
+    captures.NotExtracted: "{path}: not extracted, or not all of it, though that was tried {tries} times: {reason}",
     captures.PacketsNotRead: "{message}",
     captures.PartUnfinished: "{path}: part {part} was not written to its end, and is not read",
     captures.PartAltered: "{path}: part {part} is not as it was written, and is not read: {what}",
@@ -161,6 +162,8 @@ def _value(notice: Notice, name: str, kind: object) -> object:
     value = getattr(notice, name)
     if isinstance(value, Notice):
         return worded(value)
+    if isinstance(notice, captures.NotExtracted) and name == "reason" and not value:
+        return "whoever read it ended, maybe for want of memory"
     if name == "cipher_suite":
         return cipher_name(value)
     if kind is Moment:

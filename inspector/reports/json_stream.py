@@ -48,8 +48,9 @@ class DocumentRows:
         """``pieces_of``: what is written of a list, by its name."""
         case = analysis.case
         encoded = EncodedRows(case)
-        is_shared = SHARED_FROM <= analysis.count <= SHARED_UP_TO and ForkedJob.is_worthwhile()
-        anew = int(analysis.count * ANEW) if is_shared else 0
+        is_large = SHARED_FROM <= analysis.count <= SHARED_UP_TO
+        is_shared = is_large and ForkedJob.is_worthwhile()
+        anew = int(analysis.count * ANEW) if is_large else 0  # whoever writes them, lines end in the same places
         parts = [
             rows if wanted is None else list(filter(wanted, rows))
             for rows in (case.observed[:anew], case.observed[anew:])

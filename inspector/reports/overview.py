@@ -136,7 +136,7 @@ def _moment(stamp: str) -> str:
     return f"{stamp[:10]} {stamp[11:23]}"
 
 
-UNREAD = ("unreadable", "truncated", "damaged", "undecoded", "clipped")
+UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "undecoded", "clipped")
 """Limits that stand before the word that nothing was found."""
 
 

@@ -55,6 +55,10 @@ class AddressTable:
             number[index] = self.number(addresses[first[index]].tobytes())
         return number[group]
 
+    def long_addresses(self) -> dict[int, bytes]:
+        """Those that are no IPv4 addresses, by number."""
+        return dict(self._address)
+
     def address(self, number: int) -> bytes:
         """The packed address of a number."""
         return number.to_bytes(4, "big") if number < 1 << 32 else self._address[number]

@@ -52,6 +52,11 @@ class CompletedFlows:
         """The endpoints of all."""
         return self._entries.keys()
 
+    def is_early(self, key: Key) -> bool | None:
+        """Whether one may have begun before the first frame; None where none has these endpoints."""
+        entry = self._entries.get(key)
+        return entry.is_early if entry is not None else None
+
     def add(self, batch: CompletedBatch, early_ns: int) -> None:
         """Keep those of a batch, none of which is kept. ``early_ns``: what begins before that may have begun before the
         first frame.

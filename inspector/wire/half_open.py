@@ -165,6 +165,10 @@ class HalfOpenFlows:
             is_kept |= _looked_up(run, wanted)[1]
         return is_kept
 
+    def ends(self) -> U64:
+        """Of each flow its ends, the lower first."""
+        return np.concatenate([np.zeros((0, 2), np.uint64), *(_both(run[run["count"] > 0]) for run in self._runs)])
+
     def addresses(self) -> set[int]:
         """The numbers of all addresses in them."""
         every: set[int] = set()

@@ -134,15 +134,16 @@ class FlowRuns(Struct, frozen=True, gc=False):
         return self.grouped.acknowledgements(self.index, lane) if self.grouped is not None else NO_ACKNOWLEDGEMENTS
 
 
-def _mixed(low: U64, high: U64) -> U64:
+def mixed(low: U64, high: U64) -> U64:
+    """The ends of flows as one number each; those of two flows may be equal."""
     return low * MIX_LOW ^ high * MIX_HIGH
 
 
 def mask_of_flows(batch: SegmentBatch, keys: list[Key]) -> Rows:
     """Which segments belong to some flows."""
     ends = np.array(keys, np.uint64).reshape(-1, 2)
-    wanted = _mixed(ends[:, 0], ends[:, 1])
-    mask: Rows = np.isin(_mixed(*batch.ends()), wanted)
+    wanted = mixed(ends[:, 0], ends[:, 1])
+    mask: Rows = np.isin(mixed(*batch.ends()), wanted)
     return mask
 
 
@@ -208,6 +209,17 @@ class Grouped:
 
     def __len__(self) -> int:
         return len(self.low)
+
+    @property
+    def now(self) -> int:
+        """The time of the last segment."""
+        return int(self._batch.time_ns.max())
+
+    def segments(self) -> tuple[SegmentBatch, I64]:
+        """All segments as they came, and of which flow each is."""
+        flow = np.empty(len(self._order), np.int64)
+        flow[self._order] = np.repeat(np.arange(len(self)), self.total)
+        return self._batch, flow
 
     def _begins(self, opens: Opens) -> Rows:
         """Which segments begin a span: those that do not simply go on where the one before them ended."""
@@ -316,10 +328,10 @@ def _by_flow(batch: SegmentBatch, low: U64, high: U64) -> tuple[I64, Rows]:
     """The rows of a batch by flow and time, and which of them are the first of a flow. Whoever makes the ends of flows
     so that two mix alike is given the longer way: no flow may stand in two places.
     """
-    mixed = _mixed(low, high)
-    order = _order(batch, mixed)
+    as_number = mixed(low, high)
+    order = _order(batch, as_number)
     fresh = _changes(low[order]) | _changes(high[order])
-    if np.count_nonzero(fresh) != np.count_nonzero(_changes(mixed[order])):
+    if np.count_nonzero(fresh) != np.count_nonzero(_changes(as_number[order])):
         order = np.lexsort((batch.number, batch.time_ns, high, low))
         fresh = _changes(low[order]) | _changes(high[order])
     return order, fresh

@@ -56,7 +56,7 @@ class SegmentBatch(Struct):
         """Of each segment both ends, the lower first."""
         return np.minimum(self.source, self.target), np.maximum(self.source, self.target)
 
-    def select(self, rows: Rows | slice) -> SegmentBatch:
+    def select(self, rows: Rows | I64 | slice) -> SegmentBatch:
         """The same buffer with only some rows."""
         return SegmentBatch(
             data=self.data,

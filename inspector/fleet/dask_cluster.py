@@ -1,0 +1,179 @@
+"""Tasks done by Dask (``distributed``, of the extra ``fleet``): by a cluster that is there, or by processes of this
+machine, which are started for it and speak TLS with certificates of their own.
+
+A worker must be of this version, for what tasks and results hold is the program's own. Whoever reaches a scheduler can
+have its workers run anything: that is Dask's affair, and why only ``tls://`` keeps others out.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from inspector.errors import UsageError
+from inspector.fleet.tasks import FailedTask, Task, TaskResult, perform
+from inspector.text.safe import safe_text
+from inspector.text.version import VERSION
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+CONNECT_SECONDS = 10
+WORKERS_SECONDS = 60
+"""So long a cluster may take until it has a worker."""
+
+LOCAL = "local:"
+REMOTE = ("tcp://", "tls://")
+MOST_LOCAL = 256
+
+
+class ProgramVersion(NamedTuple):
+    """What two processes that exchange tasks must have in common."""
+
+    program: str
+    python: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"Inspector {self.program} on Python {self.python[0]}.{self.python[1]}"
+
+
+def version_here() -> ProgramVersion:
+    """That of this process."""
+    return ProgramVersion(VERSION, (sys.version_info[0], sys.version_info[1]))
+
+
+def perform_as(version: ProgramVersion, task: Task) -> TaskResult | FailedTask | ProgramVersion:
+    """Do one task, or say which version this is, where it is another one."""
+    here = version_here()
+    return perform(task) if here == version else here
+
+
+def is_encrypted(address: str) -> bool:
+    """Whether what is sent to a cluster is encrypted on its way. Raises UsageError where this is no address of one."""
+    return (address.startswith(LOCAL) and bool(_local_workers(address))) or _remote(address).startswith("tls://")
+
+
+def _local_workers(address: str) -> int:
+    count = address.removeprefix(LOCAL)
+    if not count.isdigit() or not 0 < int(count) <= MOST_LOCAL:
+        raise UsageError(f"--cluster {address}: not local:N with N from 1 to {MOST_LOCAL}")
+    return int(count)
+
+
+def _remote(address: str) -> str:
+    if not address.startswith(REMOTE):
+        raise UsageError(f"--cluster {address}: not tcp://HOST:PORT, tls://HOST:PORT or local:N")
+    return address
+
+
+class DaskCluster:
+    """A context in which tasks are done so; ``run`` is a ``RunBy``."""
+
+    def __init__(self, address: str) -> None:
+        """``address``: of a scheduler, or ``local:N`` for N processes. Raises UsageError where it is none, or where
+        Dask is not installed.
+        """
+        self._local = _local_workers(address) if address.startswith(LOCAL) else 0
+        self._address = address if self._local else _remote(address)
+        self._stack = ExitStack()
+        try:
+            import distributed  # noqa: F401 - an extra: most analyses need no cluster
+        except ImportError:
+            raise UsageError(
+                f"--cluster {address}: needs Dask, which is not installed", "pip install 'vip-inspector[fleet]'"
+            ) from None
+
+    def __enter__(self) -> DaskCluster:
+        """Connect. Raises UsageError where nobody answers, there are no workers, or they are of another version."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said once, by us
+        with ExitStack() as stack:
+            self.client = self._connected(stack)
+            stack.callback(self.client.close)
+            self.check()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _connected(self, stack: ExitStack) -> Client:
+        import dask
+        from distributed import Client, LocalCluster
+
+        try:
+            if not self._local:
+                return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+            cluster = stack.enter_context(
+                LocalCluster(  # type: ignore[no-untyped-call]
+                    n_workers=self._local,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    security=True,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            what = "its processes do not start" if self._local else "no scheduler answers"
+            raise UsageError(f"--cluster {self._address}: {what}: {safe_text(str(error))}") from None
+
+    def check(self) -> None:
+        """Raises UsageError where there is no worker, or one of another version."""
+        try:
+            self.client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+            answers = self.client.run(version_here, on_error="return")
+        except (OSError, TimeoutError) as error:
+            raise UsageError(f"--cluster {self._address}: it has no worker: {safe_text(str(error))}") from None
+        for worker, version in sorted(answers.items()):
+            if version != version_here():
+                self._refuse(worker, version)
+
+    def _refuse(self, worker: str, version: object) -> None:
+        what = str(version) if isinstance(version, ProgramVersion) else "without this program"
+        raise UsageError(
+            f"--cluster {self._address}: worker {safe_text(worker)} is {what}, and this is {version_here()}",
+            "install the same version on all workers",
+        )
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
+        """Have tasks done. Raises UsageError where the cluster is gone, or a worker of another version."""
+        from distributed import as_completed
+
+        version = version_here()
+        futures = {
+            self.client.submit(perform_as, version, task, pure=False): number for number, task in enumerate(tasks)
+        }
+        try:
+            for future in as_completed(futures, loop=self.client.loop):  # type: ignore[no-untyped-call]
+                yield futures.pop(future), self._result(future)
+        finally:
+            self.client.cancel(list(futures))  # type: ignore[no-untyped-call]
+
+    def _result(self, future: Future[TaskResult | FailedTask | ProgramVersion]) -> TaskResult | FailedTask:
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        try:
+            result = future.result()
+        except KilledWorker:
+            return FailedTask("")
+        except (CancelledError, FutureCancelledError, OSError) as error:
+            raise UsageError(f"--cluster {self._address}: the scheduler is gone: {safe_text(str(error))}") from None
+        except (ImportError, AttributeError) as error:  # what a task is, the worker does not know
+            raise UsageError(
+                f"--cluster {self._address}: a worker cannot take a task: {safe_text(str(error))}",
+                "install the same version on all workers",
+            ) from None
+        if isinstance(result, ProgramVersion):
+            self._refuse("", result)
+            return FailedTask("")
+        return result

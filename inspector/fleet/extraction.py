@@ -1,0 +1,253 @@
+"""``extract_fleet(sequences) → facts``: the facts of any number of captures, read by whoever runs the tasks, as if one
+process had read each sequence.
+
+Every file is a task. What only its neighbours can tell is put right afterwards: files that overlap in time, or hold the
+fragments of one datagram, are read together; where captures bring secrets of their own, or hold copies of each other by
+clocks that are apart, one process reads the sequence. A task that fails is tried again; one that runs out of memory is
+halved. What is not extracted in the end is a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from inspector.capture.opening import file_size
+from inspector.errors.captures import NotExtracted
+from inspector.errors.notice import ForeignText, PathText
+from inspector.extract.merging import merge
+from inspector.extract.shard import clocks_apart, joined_facts
+from inspector.facts import Facts
+from inspector.fleet.joining import border_between, captures, shards
+from inspector.fleet.sequences import CaptureSequence
+from inspector.fleet.stretches import INFINITE, MOST_NS, CaptureStretch, Followed, FollowTask, StretchFacts
+from inspector.fleet.tasks import FailedTask, RunBy, Task, TaskResult, WholeSequence, in_this_process
+from inspector.secrets.inputs import SecretInputs
+from inspector.text.safe import path_text
+
+TRIES = 3
+"""How often a task is done before what it was to read is a limit."""
+
+HALVINGS = 4
+"""A file is read in sixteen parts at most."""
+
+
+class FleetRecord:
+    """What it took. ``bytes_read``: of all files, by tasks that came to their end. ``bytes_handed_over``: what tasks
+    kept for those before them. ``tasks``: how many were done, failures included. ``together``: files that were read
+    together, for they overlap.
+    """
+
+    def __init__(self) -> None:
+        self.bytes_read = 0
+        self.bytes_handed_over = 0
+        self.tasks = 0
+        self.together: list[tuple[str, ...]] = []
+
+
+def extract_fleet(
+    sequences: Sequence[CaptureSequence],
+    run_by: RunBy = in_this_process,
+    secrets: SecretInputs | None = None,
+    record: FleetRecord | None = None,
+) -> Facts:
+    """All facts of some sequences. ``secrets``: to open encrypted records with: one process reads each sequence then,
+    this one where servers' keys are among them. ``record``: is told what it took. Raises InspectorError where
+    ``run_by`` does.
+    """
+    record = record or FleetRecord()
+    if secrets is not None:
+        run_by = in_this_process if secrets.server_keys else run_by
+        done = _done([WholeSequence(sequence.paths, secrets) for sequence in sequences], run_by, record)
+        return _merged([_whole(sequence.paths, part) for sequence, part in zip(sequences, done, strict=True)])
+    readings = [_SequenceReading(sequence) for sequence in sequences]
+    while missing := [(reading, stretch) for reading in readings for stretch in reading.missing()]:
+        _read(missing, run_by, record)
+        for reading in readings:
+            reading.settle(record)
+    return _merged([reading.facts(run_by, record) for reading in readings])
+
+
+def _merged(parts: list[Facts]) -> Facts:
+    return merge(parts) if len(parts) > 1 else parts[0]
+
+
+def not_extracted(path: str, failure: FailedTask) -> NotExtracted:
+    """The limit that names it."""
+    return NotExtracted(PathText(path_text(path)), TRIES, ForeignText(path_text(failure.reason)))
+
+
+def _whole(paths: Sequence[str], part: TaskResult | FailedTask) -> Facts:
+    if isinstance(part, FailedTask):
+        return Facts(problems=[not_extracted(path, part) for path in paths])
+    assert isinstance(part, Facts)
+    return part
+
+
+def _done(tasks: Sequence[Task], run_by: RunBy, record: FleetRecord) -> list[TaskResult | FailedTask]:
+    """The results of tasks that cannot be halved; of each that fails whenever it is tried its last failure."""
+    done: dict[int, TaskResult | FailedTask] = {}
+    left = list(range(len(tasks)))
+    for _ in range(TRIES):
+        for number, result in run_by([tasks[index] for index in left]):
+            done[left[number]] = result
+            record.tasks += 1
+        left = [index for index in left if isinstance(done[index], FailedTask)]
+        if not left:
+            break
+    return [done[index] for index in range(len(tasks))]
+
+
+class _SequenceReading:
+    """What is known of one sequence while its stretches are read. ``stretches``: in the order of time."""
+
+    def __init__(self, sequence: CaptureSequence) -> None:
+        self._paths = sequence.paths
+        compares = len(self._paths) > 1
+        behind = [*sequence.first_ns[1:], None]
+        self.stretches = [
+            CaptureStretch(
+                (path,),
+                index,
+                is_first=index == 0,
+                until_ns=until if until is not None else MOST_NS,
+                compares=compares,
+            )
+            for index, (path, until) in enumerate(zip(self._paths, behind, strict=True))
+        ]
+        self.results: dict[CaptureStretch, StretchFacts | FailedTask] = {}
+        self._tries: dict[CaptureStretch, int] = {}
+
+    def missing(self) -> Iterable[CaptureStretch]:
+        """What is to be read."""
+        return [stretch for stretch in self.stretches if stretch not in self.results]
+
+    def note(self, stretch: CaptureStretch, result: StretchFacts | FailedTask) -> None:
+        """What became of a task. One that fails is left to be done again, in halves where memory may be the reason."""
+        if isinstance(result, StretchFacts):
+            self.results[stretch] = result
+            return
+        tries = self._tries[stretch] = self._tries.get(stretch, 0) + 1
+        if (result.is_memory or (tries > 1 and not result.reason)) and (halves := self._halves(stretch)):
+            index = self.stretches.index(stretch)
+            self.stretches[index : index + 1] = halves
+            self._tries.update(dict.fromkeys(halves, tries - 1))
+        elif tries >= TRIES:
+            self.results[stretch] = result
+
+    def _halves(self, stretch: CaptureStretch) -> list[CaptureStretch]:
+        """Empty where it is not to be halved."""
+        if len(stretch.paths) > 1 or sum(s.paths == stretch.paths for s in self.stretches) >= 1 << HALVINGS:
+            return []
+        end = stretch.end if stretch.end < INFINITE else max(file_size(stretch.paths[0]), 2 * stretch.begin)
+        middle = (stretch.begin + end) // 2
+        if middle <= stretch.begin:
+            return []
+        return [stretch._replace(end=middle, until_ns=MOST_NS), stretch._replace(begin=middle, is_first=False)]
+
+    def settle(self, record: FleetRecord) -> None:
+        """Where neighbours show that they must be read otherwise, put that in their place."""
+        if self.missing():
+            return
+        restamped = {
+            stretch.paths
+            for stretch, result in self._read()
+            if any(info.is_restamped for info in result.captures) and stretch.is_passing
+        }
+        self.stretches = [
+            stretch._replace(is_passing=False)
+            if stretch.paths in restamped and (stretch.begin > 0 or stretch.end < INFINITE)
+            else stretch
+            for stretch in self.stretches
+        ]
+        if self.missing():
+            return
+        groups: list[list[CaptureStretch]] = []
+        for stretch in self.stretches:
+            group = [stretch]
+            while groups and self._belong_together(groups[-1], group):
+                group = groups.pop() + group
+            groups.append(group)
+        self.stretches = [_as_one(group) if len(group) > 1 else group[0] for group in groups]
+        record.together += [stretch.paths for stretch in self.missing()]
+
+    def _belong_together(self, before: Sequence[CaptureStretch], group: Sequence[CaptureStretch]) -> bool:
+        """Whether frames of some stretches must be read with those of the next ones."""
+        if len(group) > 1 and before[-1].paths == group[0].paths:
+            return True
+        one, other = self.results.get(before[-1]), self.results.get(group[0])
+        if not isinstance(one, StretchFacts) or not isinstance(other, StretchFacts):
+            return False
+        if one.unfinished & other.unfinished:
+            return True
+        if before[-1].paths == group[0].paths:
+            return False
+        if one.is_mixed and one.tail is None:
+            return True
+        begin, end = _times(other)
+        if begin is None or end is None:
+            return False
+        before_both = self.stretches[: self.stretches.index(before[-1])]
+        ends = [_times(result)[1] for s in before_both if isinstance(result := self.results[s], StretchFacts)]
+        if any(reached is not None and reached >= begin for reached in ends):
+            return True
+        _, reached = _times(one)
+        if reached is None or reached < begin:
+            return False
+        between = border_between(one, other)
+        is_in_turn = between is not None and not between.is_opening and not one.is_mixed
+        return not is_in_turn or begin < before[-1].until_ns or reached > end
+
+    def _read(self) -> list[tuple[CaptureStretch, StretchFacts]]:
+        all_results = ((stretch, self.results[stretch]) for stretch in self.stretches)
+        return [(stretch, result) for stretch, result in all_results if isinstance(result, StretchFacts)]
+
+    def facts(self, run_by: RunBy, record: FleetRecord) -> Facts:
+        """All of the sequence."""
+        results = [r if isinstance(r := self.results[s], StretchFacts) else None for s in self.stretches]
+        read = [result for result in results if result is not None]
+        if any(info.has_secrets for result in read for info in result.captures):
+            return self._by_one(run_by, record)
+        record.bytes_handed_over += sum(result.continued.bytes for result in read if result.continued is not None)
+
+        def follow_by(task: FollowTask) -> Followed | None:
+            (followed,) = _done([task], run_by, record)
+            if not isinstance(followed, Followed):
+                return None
+            record.bytes_read += followed.bytes_read
+            return followed
+
+        infos = captures(self._paths, self.stretches, results)
+        parts = shards(self.stretches, results, follow_by)
+        if parts and clocks_apart(parts, infos):
+            return self._by_one(run_by, record)
+        whole = joined_facts(parts, infos)
+        for stretch in self.stretches:
+            if isinstance(failure := self.results[stretch], FailedTask):
+                whole.problems += [not_extracted(path, failure) for path in stretch.paths]
+        return whole
+
+    def _by_one(self, run_by: RunBy, record: FleetRecord) -> Facts:
+        (part,) = _done([WholeSequence(self._paths)], run_by, record)
+        return _whole(self._paths, part)
+
+
+def _times(result: StretchFacts) -> tuple[int | None, int | None]:
+    """Of the first and of the last frame."""
+    firsts = [info.first_ns for info in result.captures if info.first_ns is not None]
+    lasts = [info.last_ns for info in result.captures if info.last_ns is not None]
+    return min(firsts, default=None), max(lasts, default=None)
+
+
+def _as_one(group: Sequence[CaptureStretch]) -> CaptureStretch:
+    paths = tuple(dict.fromkeys(path for stretch in group for path in stretch.paths))
+    last = group[-1]
+    return group[0]._replace(paths=paths, end=last.end if len(paths) == 1 else INFINITE, until_ns=last.until_ns)
+
+
+def _read(missing: Sequence[tuple[_SequenceReading, CaptureStretch]], run_by: RunBy, record: FleetRecord) -> None:
+    for number, result in run_by([stretch for _, stretch in missing]):
+        reading, stretch = missing[number]
+        assert isinstance(result, StretchFacts | FailedTask)
+        record.tasks += 1
+        record.bytes_read += result.bytes_read if isinstance(result, StretchFacts) else 0
+        reading.note(stretch, result)

@@ -1,0 +1,56 @@
+"""From the arguments of a command to facts, by a cluster: captures as sequences, journals and facts beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+
+from inspector.capture.files import Story
+from inspector.capture.inputs import holds_facts
+from inspector.errors import UsageError
+from inspector.extract.merging import merge
+from inspector.extract.processes import kept_facts
+from inspector.extract.shard import unreadable
+from inspector.facts import Facts
+from inspector.fleet.dask_cluster import DaskCluster, is_encrypted
+from inspector.fleet.extraction import FleetRecord, extract_fleet
+from inspector.fleet.sequences import pattern, sequences
+from inspector.fleet.tasks import in_this_process
+from inspector.secrets.inputs import SecretInputs
+
+
+def extract_by_cluster(
+    paths: Sequence[str],
+    cluster: str = "",
+    vantages: Sequence[str] = (),
+    secrets: SecretInputs | None = None,
+    opened: Callable[[Story], None] | None = None,
+    record: FleetRecord | None = None,
+) -> Facts:
+    """All facts of some captures, journals and directories of facts. ``cluster``: as in ``DaskCluster``; this process alone where it is
+    empty. ``vantages``: each ``NAME=GLOB``. Raises InspectorError.
+    """
+    if "-" in paths:
+        raise UsageError("standard input is one stream, read by one process: not with --cluster or --vantage")
+    if cluster and not is_encrypted(cluster) and secrets is not None and secrets.key_logs:
+        raise UsageError(
+            f"--cluster {cluster}: secrets are not sent where others may read them", "use tls:// or local:N"
+        )
+    patterns = [pattern(text) for text in vantages]
+    parts = [kept_facts(path) for path in paths if holds_facts(path)]
+    captures = [path for path in paths if not holds_facts(path)]
+    if captures:
+        story = Story(captures)
+        if opened is not None:
+            opened(story)
+        captured = sequences(story, patterns)
+        if cluster:
+            with DaskCluster(cluster) as dask:
+                facts = extract_fleet(captured, dask.run, secrets, record)
+        else:
+            facts = extract_fleet(captured, in_this_process, secrets, record)
+        for capture in facts.captures:
+            capture.host = next((p.name for p in patterns if fnmatch(capture.path, p.glob)), "")
+        facts.problems = [*unreadable(story), *facts.problems]
+        parts.append(facts)
+    return merge(parts) if len(parts) > 1 else parts[0]

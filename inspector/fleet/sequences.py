@@ -1,0 +1,82 @@
+"""Captures as *sequences*: the files of one vantage point in the order of time, as a capture program writes them one
+after the other (a rotated set).
+
+Which files belong together is told by their names: rotation adds a counter or a time to a name (tcpdump ``-C``, ``-G``;
+dumpcap ``-b``), or somebody says it. The order is that of their first frames, whatever order they are given in.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from inspector.capture.files import CaptureFile, Story
+from inspector.errors import UsageError
+
+SUFFIX = re.compile(r"\.(?:pcap|pcapng|cap|dmp|trc|ntar)(\d*)(?:\.(?:gz|zst|xz|bz2))?$", re.IGNORECASE)
+"""What names of captures end in; tcpdump's counter stands behind it (pcap-savefile; tcpdump(8), ``-C``)."""
+
+ROTATION = re.compile(r"(?:(?:[-_.:T]\d+)+|\d+)Z?$")
+"""A counter or a time at the end of a name."""
+
+
+class VantagePattern(NamedTuple):
+    """Files that match ``glob`` are of one vantage point."""
+
+    name: str
+    glob: str
+
+
+class CaptureSequence(NamedTuple):
+    """The files of a vantage point in the order of time. ``first_ns``: of each the time of its first frame, where it
+    is known. ``bytes``: what they take, compressed where they are.
+    """
+
+    vantage: str
+    paths: tuple[str, ...]
+    first_ns: tuple[int | None, ...]
+    bytes: int = 0
+
+
+def pattern(text: str) -> VantagePattern:
+    """What a person says of a vantage point: ``NAME=GLOB``. Raises UsageError."""
+    name, equals, glob = text.partition("=")
+    if not (name and equals and glob):
+        raise UsageError(f"--vantage {text}: not NAME=GLOB", "for instance --vantage 'balancer=/captures/lb-*.pcap'")
+    return VantagePattern(name, glob)
+
+
+def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[CaptureSequence]:
+    """The captures of a story by vantage point, in the order of their first frames. A file that no pattern matches goes
+    by its name. Raises UsageError where a pattern matches none.
+    """
+    files: dict[tuple[str, str], list[CaptureFile]] = {}
+    unused = {*patterns}
+    for file in sorted(story.captures, key=lambda f: (f.first_ns is None, f.first_ns or 0, f.info.path)):
+        path = file.info.path
+        matching = next((p for p in patterns if fnmatch.fnmatch(path, p.glob)), None)
+        unused.discard(matching or VantagePattern("", ""))
+        key = ("", matching.name) if matching is not None else _by_name(path)
+        files.setdefault(key, []).append(file)
+    if unused:
+        first = min(unused)
+        raise UsageError(f"--vantage {first.name}={first.glob}: no capture matches", "quote it, so that no shell does")
+    names = [name for _, name in files]
+    return [
+        CaptureSequence(
+            name if names.count(name) == 1 or not folder else f"{folder}/{name}",
+            tuple(file.info.path for file in members),
+            tuple(file.first_ns for file in members),
+            sum(file.size for file in members),
+        )
+        for (folder, name), members in files.items()
+    ]
+
+
+def _by_name(path: str) -> tuple[str, str]:
+    """The folder of a capture, and its name without what rotation added to it."""
+    folder, _, name = path.rpartition("/")
+    stem = SUFFIX.sub("", name)
+    return folder, ROTATION.sub("", stem) or folder.rpartition("/")[2] or stem

@@ -1,0 +1,360 @@
+"""A fleet says what one process says, byte for byte: wherever a story is cut into files, in whatever order they are
+given, whoever fails in the midst.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import Phase, given, settings, strategies as st
+
+from inspector.capture import blocks, opening
+from inspector.capture.files import Story
+from inspector.cli.commands import cli
+from inspector.errors import UnreadableError, UsageError
+from inspector.errors.captures import NotExtracted
+from inspector.extract.processes import extract
+from inspector.findings.judge import judge
+from inspector.findings.wording import worded
+from inspector.fleet import extraction
+from inspector.fleet.extraction import TRIES, FleetRecord, extract_fleet
+from inspector.fleet.reading import extract_by_cluster
+from inspector.fleet.sequences import CaptureSequence, VantagePattern, pattern, sequences
+from inspector.fleet.stretches import CaptureStretch
+from inspector.fleet.tasks import FailedTask, Task, WholeSequence, in_this_process
+from inspector.secrets.inputs import SecretInputs
+from tests.build import MS, START_NS, Pool, certificate, numbered, written
+from tests.conftest import CAPTURES, find
+from tests.cuts import frames_of, link_type, write
+from tests.fleet import SECOND, RawFrame, Unreliable, crossing_story, cut, document, fleet_document
+
+STORY = crossing_story()
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+@contextmanager
+def batches_of(size: int) -> Iterator[None]:
+    """Small files are read in so many bytes at once."""
+    defaults = blocks.ByteSource.__init__.__defaults__
+    blocks.ByteSource.__init__.__defaults__ = (size,)
+    try:
+        yield
+    finally:
+        blocks.ByteSource.__init__.__defaults__ = defaults
+
+
+cuts = st.lists(st.integers(1, len(STORY) - 1), min_size=1, max_size=7)
+
+
+@settings(max_examples=25, deadline=None, phases=PHASES)
+@given(
+    at=cuts,
+    order=st.randoms(use_true_random=False),
+    swapped=st.sampled_from([0, 0, 1, 3]),
+    is_nano=st.booleans(),
+    size=st.sampled_from([2048, 16_384, 1 << 20]),
+)
+def test_any_cut_gives_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    at: list[int],
+    order: random.Random,
+    swapped: int,
+    is_nano: bool,
+    size: int,
+) -> None:
+    """Files given in any order, tasks done in any order."""
+    paths = cut(tmp_path_factory.mktemp("cut"), STORY, at, swapped=swapped, nano=is_nano)
+    with batches_of(size):
+        expected = document(extract(paths))
+        turn = list(range(len(paths)))
+        order.shuffle(turn)
+        order.shuffle(paths)
+        assert fleet_document(paths, Unreliable(turn=lambda number: turn[number % len(turn)])) == expected
+
+
+@settings(max_examples=20, deadline=None, phases=PHASES)
+@given(at=cuts, chance=st.randoms(use_true_random=False), size=st.sampled_from([2048, 8192]))
+def test_whoever_dies_in_the_midst(
+    tmp_path_factory: pytest.TempPathFactory, at: list[int], chance: random.Random, size: int
+) -> None:
+    """Workers that die, that have too little memory, that cannot read at the moment."""
+    paths = cut(tmp_path_factory.mktemp("died"), STORY, at)
+    failures: dict[Task, int] = {}
+
+    def fails(task: Task, number: int) -> FailedTask | None:
+        if chance.random() < 0.6 or failures.get(task, 0) >= 2:
+            return None
+        failures[task] = failures.get(task, 0) + 1
+        return chance.choice([FailedTask(""), FailedTask("", is_memory=True), FailedTask("Stale file handle")])
+
+    with batches_of(size):
+        expected = document(extract(paths))
+        assert fleet_document(paths, Unreliable(fails)) == expected
+
+
+@pytest.mark.parametrize("name", ["both-legs", "silent-abort", "tickets"])
+def test_files_say_what_the_uncut_capture_says(tmp_path: Path, name: str) -> None:
+    """But for what names captures and frames."""
+    source = find(name)
+    frames = frames_of(source)
+    third = len(frames) // 3 + 1
+    paths = [
+        str(write(tmp_path / f"{name}_{n:05}_20261123.pcap", frames[n * third : (n + 1) * third], link_type(source)))
+        for n in range(3)
+    ]
+    record = FleetRecord()
+    fleet = judge(extract_fleet(sequences(Story(paths)), Unreliable(), record=record)).complete()
+    whole = judge(extract([str(write(tmp_path / "whole.pcap", frames, link_type(source)))])).complete()
+    assert fleet.services == whole.services
+    assert [(f.rule, f.verdict, f.title, f.connections) for f in fleet.findings] == [
+        (f.rule, f.verdict, f.title, f.connections) for f in whole.findings
+    ]
+    assert [(c.id, c.outcome, c.first_seen, c.last_seen) for c in fleet.connections] == [
+        (c.id, c.outcome, c.first_seen, c.last_seen) for c in whole.connections
+    ]
+    assert record.tasks == 3
+    assert record.bytes_read == sum(Path(path).stat().st_size for path in paths)
+
+
+def test_what_nobody_can_read_is_named_and_acquits_nobody(tmp_path: Path) -> None:
+    pool = Pool()
+    for n in range(30):
+        pool.full(certificate("a"), numbered(n))
+    segments = pool.flows
+    paths = [str(written(tmp_path, segments[n : n + 10], f"p-{n:03}.pcap")) for n in (0, 10, 20)]
+    executor = Unreliable(
+        lambda task, number: FailedTask("") if isinstance(task, CaptureStretch) and task.first_capture == 1 else None
+    )
+    facts = extract_fleet(sequences(Story(paths)), executor)
+    analysis = judge(facts)
+    limits = [limit for limit in analysis.document.limits if limit.kind == "not_extracted"]
+    assert limits
+    assert paths[1] in limits[0].text
+    assert "memory" in limits[0].text
+    assert [capture.packets > 0 for capture in facts.captures] == [True, False, True]
+    assert len(facts.connections) == 20
+    for service in analysis.document.services:
+        assert "not_extracted" in [unseen.kind for unseen in service.assessment.unseen]
+    whole = judge(extract(paths)).document.services
+    assert not any(service.assessment.unseen for service in whole)
+
+
+def test_a_file_that_vanishes(tmp_path: Path) -> None:
+    """Its last error is said, after it was tried as often as anything is."""
+    paths = cut(tmp_path, STORY, [200, 400])
+    parts = sequences(Story(paths))
+    Path(paths[1]).unlink()
+    executor = Unreliable()
+    facts = extract_fleet(parts, executor)
+    (problem,) = facts.problems
+    assert isinstance(problem, NotExtracted)
+    assert worded(problem) == (
+        f"{paths[1]}: not extracted, or not all of it, though that was tried 3 times: {problem.reason}"
+    )
+    assert problem.reason == f"{paths[1]}: No such file or directory"
+    assert len([task for task in executor.tasks if isinstance(task, CaptureStretch)]) == 2 + TRIES
+
+
+def test_what_needs_too_much_memory_is_halved(tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [100])
+    size = Path(paths[1]).stat().st_size
+    tried: list[CaptureStretch] = []
+
+    def fails(task: Task, number: int) -> FailedTask | None:
+        if not isinstance(task, CaptureStretch):
+            return None
+        tried.append(task)
+        is_large = min(task.end, size) - task.begin > size / 3
+        return FailedTask("", is_memory=True) if task.first_capture == 1 and is_large else None
+
+    with batches_of(2048):
+        expected = document(extract(paths))
+        assert fleet_document(paths, Unreliable(fails)) == expected
+    assert len({(task.begin, task.end) for task in tried if task.first_capture == 1}) == 1 + 2 + 4
+
+
+def test_files_that_overlap_are_read_together(tmp_path: Path) -> None:
+    """Two taps whose files bear one name: as one process reads them."""
+    paths = []
+    for number in range(2):
+        path = tmp_path / f"tap-{number}.pcap"
+        path.write_bytes(cut_of(number))
+        paths.append(str(path))
+    record = FleetRecord()
+    assert fleet_document(paths, record=record) == document(extract(paths))
+    assert record.together == [tuple(paths)]
+
+
+def cut_of(number: int) -> bytes:
+    from tests.build import pcap
+
+    return pcap(STORY[number::2])
+
+
+def test_secrets_go_to_whoever_reads_a_sequence_whole(tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [300])
+    secrets = SecretInputs([("keys", b"# nothing\n")])
+    executor = Unreliable()
+    found = document(extract_fleet(sequences(Story(paths)), executor, secrets))
+    assert found == document(extract(paths, secrets=secrets))
+    assert [type(task) for task in executor.tasks] == [WholeSequence]
+    with pytest.raises(UsageError, match="secrets are not sent"):
+        extract_by_cluster(paths, "tcp://192.0.2.1:8786", secrets=secrets)
+
+
+def test_names_tell_sequences(tmp_path: Path) -> None:
+    names = [
+        *("eth0_00002_20261129101500.pcap", "eth0_00001_20261129100000.pcap.gz"),
+        *("lb.pcap", "lb.pcap1", "lb.pcap2"),
+        *("pm-2026-11-29T10:00:00Z.pcap", "pm-2026-11-29T11:00:00Z.pcap"),
+    ]
+    source = find("tickets")
+    frames = frames_of(source)
+    for number, name in enumerate(names):
+        piece = frames[number * 20 : number * 20 + 20]
+        target = tmp_path / name
+        write(tmp_path / "piece.pcap", piece, link_type(source)).rename(target)
+        if name.endswith(".gz"):
+            write(target, piece, link_type(source))
+    paths = [str(tmp_path / name) for name in names]
+    story = Story(paths)
+    assert {(s.vantage, tuple(Path(p).name for p in s.paths)) for s in sequences(story)} == {
+        ("eth0", (names[0], names[1])),
+        ("lb", (names[2], names[3], names[4])),
+        ("pm", (names[5], names[6])),
+    }
+    assert sequences(Story(paths[::-1])) == sequences(story)
+    merged = sequences(story, [pattern("hosts=*/eth0*"), VantagePattern("hosts", "*/pm-*")])
+    assert [(s.vantage, len(s.paths)) for s in merged] == [("hosts", 4), ("lb", 3)]
+    with pytest.raises(UsageError, match="no capture matches"):
+        sequences(story, [VantagePattern("x", "nothing*")])
+    with pytest.raises(UsageError, match="not NAME=GLOB"):
+        pattern("nothing")
+
+
+def test_several_vantage_points(tmp_path: Path) -> None:
+    """What hosts have seen that saw nothing in common is what one process says of all their captures."""
+    paths = []
+    for host in ("a", "b"):
+        pool = Pool(START_NS + ord(host) * MS, port=ord(host) * 100, client=f"10.1.0.{ord(host)}")
+        for n in range(12):
+            pool.full(certificate(host), numbered(ord(host) * 100 + n))
+        flows = pool.flows
+        paths += [str(written(tmp_path, flows[n : n + 4], f"{host}-{n:02}.pcap")) for n in (0, 4, 8)]
+    parts = sequences(Story(paths))
+    assert [part.vantage for part in parts] == ["a", "b"]
+    assert document(extract_fleet(parts, Unreliable())) == document(extract_fleet(parts[::-1], in_this_process))
+    assert document(extract_fleet(parts)) == document(extract(paths))
+
+
+def test_captures_elsewhere(tmp_path: Path) -> None:
+    """Object stores and file systems that fsspec knows."""
+    fsspec = pytest.importorskip("fsspec")
+    paths = cut(tmp_path, STORY, [200, 400])
+    memory = fsspec.filesystem("memory")
+    urls = []
+    for path in paths:
+        urls.append(f"memory://captures/{Path(path).name}")
+        memory.pipe(urls[-1], Path(path).read_bytes())
+    facts = extract_fleet(sequences(Story(urls)), in_this_process)
+    assert [capture.path for capture in facts.captures] == urls
+    assert sorted(facts.connections) == sorted(extract(paths).connections)
+    missing = CliRunner().invoke(cli, ["analyze", "memory://captures/missing.pcap"])
+    assert isinstance(missing.exception, UnreadableError)
+    unknown = CliRunner().invoke(cli, ["analyze", "nothing://captures/missing.pcap"])
+    assert isinstance(unknown.exception, UsageError)
+
+
+def test_without_the_extra_one_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [path] = cut(tmp_path, STORY, [])
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(UsageError, match="needs Dask") as error:
+        extract_by_cluster([path], "local:2")
+    assert error.value.hint == "pip install 'vip-inspector[fleet]'"
+    with pytest.raises(UsageError, match="needs fsspec") as error:
+        opening.open_file("s3://captures/a.pcap")
+    assert error.value.hint == "pip install 'vip-inspector[fleet]'"
+
+
+def test_the_command_takes_vantage_points(tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [200, 400])
+    plain = CliRunner().invoke(cli, ["analyze", "-T", "json", *paths])
+    said = CliRunner().invoke(cli, ["analyze", "-T", "json", "--vantage", f"tap={tmp_path}/story-*", *paths[::-1]])
+    assert said.stdout_bytes == plain.stdout_bytes
+    assert said.stdout_bytes
+
+
+def test_a_task_that_stumbles_costs_its_stretch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of this program is tried again, and named with its place."""
+    from inspector.errors.internal import Border
+    from inspector.fleet import stretches, tasks
+
+    paths = cut(tmp_path, STORY, [300])
+    read = stretches.read_stretch
+
+    def stumbles(stretch: CaptureStretch) -> object:
+        if stretch.first_capture == 1:
+            raise KeyError("nobody thought of it")
+        return read(stretch)
+
+    monkeypatch.setattr(Border, "is_loud", False)
+    monkeypatch.setattr(tasks, "read_stretch", stumbles)
+    facts = extract_fleet([CaptureSequence("", tuple(paths), (None, None))], in_this_process)
+    (problem,) = facts.problems
+    assert isinstance(problem, NotExtracted)
+    assert "KeyError" in problem.reason
+    assert problem.tries == extraction.TRIES
+
+
+def test_secrets_that_the_first_file_brings_open_the_others(tmp_path: Path) -> None:
+    """One process reads the sequence then."""
+    from inspector.capture.writer import PcapngWriter
+    from inspector.secrets.inputs import content_of
+
+    (batch,) = Story([str(find("tls13-inside"))]).batches()
+    third = len(batch) // 3 + 1
+    paths = []
+    for number in range(3):
+        paths.append(str(tmp_path / f"own-{number}.pcapng"))
+        with open(paths[-1], "wb") as out:
+            writer = PcapngWriter(out)
+            if not number:
+                writer.key_log(content_of(str(CAPTURES / "tls13-inside.keylog")))
+            rows = np.zeros(len(batch), np.bool_)
+            rows[number * third : (number + 1) * third] = True
+            writer.write(batch.select(rows))
+    executor = Unreliable()
+    found = fleet_document(paths, executor)
+    assert found == document(extract(paths))
+    assert b'"secrets":"decrypted"' in found
+    assert isinstance(executor.tasks[-1], WholeSequence)
+
+
+@pytest.mark.parametrize("at", [50, 97, 140])
+def test_fragments_of_one_datagram_in_two_files(tmp_path: Path, at: int) -> None:
+    from tests.encapsulations import ENCAPSULATIONS, in_fragments
+    from tests.test_encapsulations import plain
+
+    pieces = [
+        RawFrame(ns + number, piece)
+        for ns, frame in plain()
+        for number, piece in enumerate(in_fragments(96, ENCAPSULATIONS["VXLAN"][1])(frame))
+    ]
+    paths = cut(tmp_path, pieces, [at, at + 33, at + 70])
+    assert fleet_document(paths) == document(extract(paths))
+
+
+def test_a_copy_by_another_clock_beside_its_original(tmp_path: Path) -> None:
+    """Two files of one name that do not overlap in time, and hold the same packets."""
+    paths = cut(tmp_path, [*STORY, *(RawFrame(ns + 3600 * SECOND, data) for ns, data in STORY)], [len(STORY)])
+    executor = Unreliable()
+    assert fleet_document(paths, executor) == document(extract(paths))
+    assert isinstance(executor.tasks[-1], WholeSequence)
