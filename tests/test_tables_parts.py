@@ -192,7 +192,7 @@ def test_what_cannot_be_the_name_of_a_place(host: Host, vantage: str) -> None:
         command("extract", host.capture("a.pcap"), "-o", host.facts, "--vantage", vantage)
 
 
-@pytest.mark.parametrize("vantage", ["../../up", "a/b", "line\nbreak", "100%", "vantage=x", "名前", "a\udcffb"])
+@pytest.mark.parametrize("vantage", ["../../up", "a/b", "line\nbreak", "100%", "名前", "a\udcffb"])
 def test_any_other_name_is_one(host: Host, vantage: str) -> None:
     path = host.capture("a.pcap")
     command("extract", path, "-o", host.facts, "--vantage", vantage)

@@ -27,8 +27,8 @@ def extract_by_cluster(
     opened: Callable[[Story], None] | None = None,
     record: FleetRecord | None = None,
 ) -> Facts:
-    """All facts of some captures, journals and directories of facts. ``cluster``: as in ``DaskCluster``; this process alone where it is
-    empty. ``vantages``: each ``NAME=GLOB``. Raises InspectorError.
+    """All facts of some captures, journals and directories of facts. ``cluster``: as in ``DaskCluster``; this process
+    alone where it is empty. ``vantages``: each ``NAME=GLOB``. Raises InspectorError.
     """
     if "-" in paths:
         raise UsageError("standard input is one stream, read by one process: not with --cluster or --vantage")
