@@ -23,9 +23,11 @@ from inspector.facts import (
     LaneFacts,
     PackedEndpoint,
 )
+from inspector.tls.types import FATAL
 from tests.conftest import find
 
 CLIENTS_AT_ONCE = 20
+TROUBLED_OF = 10
 TWICE_OF = 10
 """Of several vantage points, one connection in so many is seen by two."""
 BALANCER_NS = 200_000
@@ -37,7 +39,8 @@ SHOWN = re.compile(rb"puppetdb([123])\.example\.com")
 
 class Wanted(NamedTuple):
     """How large a story is: ``connections`` as facts are extracted, so that two legs of a handshake are two.
-    ``has_legs``: each goes on behind a balancer, where the second capture was taken. ``late_ns``: how much later the
+    ``has_legs``: each goes on behind a balancer, where the second capture was taken. ``is_calm``: one client in
+    ``TROUBLED_OF`` aborts, not every client. ``late_ns``: how much later the
     clock of each vantage point is than the one before.
     """
 
@@ -46,6 +49,7 @@ class Wanted(NamedTuple):
     vantages: int = 1
     has_legs: bool = False
     late_ns: int = 0
+    is_calm: bool = False
 
 
 class Replay(NamedTuple):
@@ -65,6 +69,7 @@ def story(wanted: Wanted) -> Facts:
     """So many connections."""
     recorded = extract([str(find("jdk17-abort"))])
     seeds = [recorded.unpack(packed) for packed in recorded.connections]
+    calm = [seed for seed in seeds if not any(alert.level == FATAL for alert in seed.alerts)]
     frames, length = recorded.captures[0].packets, max(c.last_ns for c in seeds) - min(c.first_ns for c in seeds)
     vantages = 2 if wanted.has_legs else wanted.vantages
     whole = Facts(captures=[_captured(recorded.captures[0], number) for number in range(vantages)])
@@ -82,7 +87,7 @@ def story(wanted: Wanted) -> Facts:
             vantage << FRAME_BITS | number * frames,
             leaves[service],
         )
-        for turn, seed in enumerate(seeds):
+        for turn, seed in enumerate(seeds if not wanted.is_calm or not number % TROUBLED_OF else calm):
             connection = replayed(seed, replay)
             _ask(connection, names[service])
             whole.add(connection)

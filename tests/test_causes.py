@@ -62,7 +62,7 @@ GIVEN = Abort(
     slow_ns=None,
     went_on_before=False,
 )
-ALIKE = Signs(accepted=0, gave_up_unmarked=2, unmarked_alerts={42})
+ALIKE = Signs(accepted=0, gave_up_unmarked=2, unmarked_alerts=frozenset({42}))
 SLOW = 499_000_000
 
 
@@ -94,7 +94,7 @@ SLOW = 499_000_000
         ({"code": None, "slow_ns": SLOW}, Signs(accepted=3), Manner(), Sign.SLOW, "possible"),
         ({"went_on_before": True}, Signs(accepted=3), Manner(went_on=2), Sign.ONE_CACHE, "possible"),
         ({}, ALIKE, Manner(), Sign.NEVER_ACCEPTED, "possible"),
-        ({}, Signs(1, 2, {42}), Manner(), Sign.GAVE_UP_ELSEWHERE, "possible"),
+        ({}, Signs(1, 2, frozenset({42})), Manner(), Sign.GAVE_UP_ELSEWHERE, "possible"),
         ({"code": None}, ALIKE, Manner(), Sign.RULE, "confirmed"),
     ],
 )

@@ -338,14 +338,14 @@ class Remedy(Struct, frozen=True):
     check: str
 
 
-class Evidence(Struct):
+class Evidence(Struct, gc=False):
     role: str
     connection: str | None
     frames: list[FrameRef]
     text: str
 
 
-class About(Struct):
+class About(Struct, gc=False):
     """In what some connections differ from others, mostly because of the member of the pool that they reached.
     ``backend``: its id; None where it is not told which one, or all are alike. ``value``, ``others``: what it has
     there, and what the others have. ``since``: when it was first seen with it; ``changed``: before, it was not so.
@@ -364,7 +364,7 @@ class About(Struct):
     changed: bool = False
 
 
-class Aftermath(Struct):
+class Aftermath(Struct, gc=False):
     """What came after an abort. ``state``: ``stuck``, the session was offered again and aborted again;
     ``offered_again``, it was not aborted again; ``recovered``, it was not offered again, and the next connection of the
     same program went well; else ``not_visible``. ``offered``: how often again, of which ``aborted``. ``connection``:
@@ -379,7 +379,7 @@ class Aftermath(Struct):
     after_ns: int | None
 
 
-class Finding(Struct, kw_only=True):
+class Finding(Struct, gc=False, kw_only=True):
     """``aftermath``: of an abort, where the session that was offered is known. ``about``: in what the connections
     differ from others; None where that is no matter of difference. ``matter``: what of its rule it is about, the same
     in every analysis: why handshakes failed, in what back ends differ, whose certificate it is. ``what``: the title
@@ -409,7 +409,7 @@ class Finding(Struct, kw_only=True):
     aftermath: Aftermath | None = None
 
 
-class Incident(Struct):
+class Incident(Struct, gc=False):
     """``path``: what the summary says behind the time."""
 
     id: str

@@ -47,13 +47,13 @@ class Afterwards:
 
     def of(self, aborted: Observed) -> Aftermath | None:
         """What came after an abort; None where the session that it offered is not known."""
-        session = aborted.entry.session
+        session = aborted.session
         if session is None:
             return None
-        known = self._offered
-        if id(session) not in known:
-            known[id(session)] = self._again(session)
-        return known[id(session)] or self._recovered(aborted)
+        known, number = self._offered, id(session)
+        if number not in known:
+            known[number] = self._again(session)
+        return known[number] or self._recovered(aborted)
 
     def _again(self, session: LedgerSession) -> Aftermath | None:
         """How often a session was offered after the first abort of it; None where it was not."""

@@ -84,6 +84,8 @@ class Case:
     manners: dict[Program, Manner] = field(default_factory=dict)
     known_caches: list[int] | None = None
     """What ``caches`` says, once it was asked for."""
+    known_issuing: bytearray | None = None
+    """What ``issuing`` says, once it was asked for."""
     went_on: dict[int, int] = field(default_factory=dict)
     """For each session cache the first connection that went on where Java's rule says abort."""
     logged: logged.Joined = field(default_factory=logged.Joined)
@@ -117,6 +119,16 @@ class Case:
         if self.known_caches is None:
             self.known_caches = find_caches(self.observed)
         return self.known_caches
+
+    @property
+    def issuing(self) -> bytearray:
+        """For each connection whether it was issued a session with an id or a ticket that can be used."""
+        if self.known_issuing is None:
+            self.known_issuing = bytearray(len(self.observed))
+            for session in self.sessions:
+                if session.issuer is not None and session.usable and session.method != "psk":
+                    self.known_issuing[session.issuer] = True
+        return self.known_issuing
 
     def step(self, old: bytes, new: bytes) -> Step | None:
         """The identity rule on two certificates by digest; None where one of them cannot be read."""
@@ -157,7 +169,7 @@ class Case:
 
     def weighed(self, observed: Observed) -> Weighed:
         """What the evidence says of a connection that ended as Java ends it when the certificate changed."""
-        judgement, session = self.judgements[observed.index], observed.entry.session
+        judgement, session = self.judgements[observed.index], observed.session
         key = self.program_of(observed)
         before = self.went_on.get(self.caches[observed.index]) if self.went_on else None
         abort = Abort(
@@ -179,7 +191,7 @@ class Case:
 
     def _is_session_contradicted(self, observed: Observed) -> bool:
         """Whether bytes of the connections that issued or resumed its session came in two versions."""
-        session = observed.entry.session
+        session = observed.session
         before = (session.issuer, session.resumed_by) if session is not None else ()
         return any(index is not None and self.observed[index].contradicted for index in before)
 
@@ -208,10 +220,10 @@ class Case:
 def build(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
     """Join, group and judge the facts. ``reader``: of their certificates."""
     facts = merge_sightings(facts)
-    ledger, observed, services = _grouped(facts, options)
+    sessions, observed, services = _grouped(facts, options)
     if len(services) > bounds.SERVICES:
         facts = busiest(facts, observed, services)
-        ledger, observed, services = _grouped(facts, options)
+        sessions, observed, services = _grouped(facts, options)
     certificates = Certificates(facts.certificates, reader)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
@@ -225,7 +237,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
         services=services,
         clients=clients,
         backends=backends,
-        sessions=ledger.sessions,
+        sessions=sessions,
         certificates=certificates,
         judgements=[],
         signs={},
@@ -233,7 +245,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     )
     case.carriers = [carrier(capture) for capture in facts.captures]
     case.has_refused = certificates.first_refused(certificates) is not None
-    case.ticket_keys = _ticket_keys(ledger.sessions)
+    case.ticket_keys = _ticket_keys(sessions)
     case.pools = [[] for _ in services]
     for backend in backends:
         case.pools[backend.service].append(backend)
@@ -249,11 +261,11 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     return case
 
 
-def _grouped(facts: Facts, options: Options) -> tuple[Ledger, list[Observed], list[ServiceGroup]]:
+def _grouped(facts: Facts, options: Options) -> tuple[list[LedgerSession], list[Observed], list[ServiceGroup]]:
     """The connections in their order with the sessions that they offered, by service."""
     ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
     observed = observe(facts, ledger, _wanted(facts, options))
-    return ledger, observed, find_services(observed, facts.other_flows)
+    return ledger.sessions, observed, find_services(observed, facts.other_flows)
 
 
 def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSession]]:
@@ -320,7 +332,7 @@ def _judge_each(case: Case) -> None:
         if observed.gave_up:
             if judgement.decision.verdict == "accepts":
                 signs.gave_up_unmarked += 1
-                signs.unmarked_alerts.add(client_code(observed))
+                signs.unmarked_alerts |= {client_code(observed)}
                 if slow_close(observed) is not None:
                     case.manners.setdefault(key, Manner()).slow_unmarked += 1
         elif outcome == "established":

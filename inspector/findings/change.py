@@ -112,7 +112,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: 
 
 def _origin(case: Case, observed: Observed) -> Observed | None:
     """The connection that was issued the session that this one offered."""
-    session = observed.entry.session
+    session = observed.session
     return case.observed[session.issuer] if session is not None and session.issuer is not None else None
 
 
@@ -150,7 +150,7 @@ def _story(case: Case, observed: Observed, origin: Observed | None) -> str:
     new = certificate_name(certificate) if certificate is not None else "that cannot be read"
     if origin is not None:
         offered = f"of back end {case.label(origin)}"
-    elif observed.entry.session is not None:
+    elif observed.session is not None:
         offered = "from before the capture"
     else:
         offered = "that was not captured, if any"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from sys import intern
 from typing import Generic, NamedTuple, TypeVar
 
+from inspector import bounds
 from inspector.document import About, Evidence, Finding, Grade, Remedy, Severity, Verdict
 from inspector.document.rules import SEVERITY, Rule
 from inspector.findings.case import Case
@@ -14,6 +17,7 @@ from inspector.tracking.observed import Observed
 from inspector.tracking.services import ClientGroup, ServiceGroup, short_id
 
 Matter = TypeVar("Matter")
+Member = TypeVar("Member")
 
 
 class Raised(NamedTuple, Generic[Matter]):
@@ -71,6 +75,9 @@ def finding(
     if on and rule != Rule.CONFLICTING_SEGMENTS and all(observed.contradicted for observed in on):
         verdict, grade = ("possible" if verdict == "confirmed" else verdict), "inferred"
     first, last = map(rfc3339, times) if times is not None else (None, None)
+    title, shown = intern(title), list(evidence)
+    for each in shown:
+        each.text, each.connection = intern(each.text), each.connection and intern(each.connection)
     return Finding(
         id=short_id(rule, *key),
         rule=rule,
@@ -79,17 +86,23 @@ def finding(
         grade=grade,
         title=title,
         explanation=explanation,
-        remedies=list(remedies),
-        references=list(references),
+        remedies=_in_common(*remedies),
+        references=_in_common(*references),
         service=service.id if service is not None else None,
-        backends=list(dict.fromkeys(backend.id for backend in backends)),
-        clients=list(dict.fromkeys(client.id for client in clients)),
-        connections=[observed.id for observed in on],
+        backends=_in_common(*dict.fromkeys([backend.id for backend in backends])),
+        clients=_in_common(*dict.fromkeys([client.id for client in clients])),
+        connections=[intern(observed.id) for observed in on],
         first=first,
         last=last,
         count=count if count is not None else len(on),
-        evidence=list(evidence),
+        evidence=shown,
         about=about,
         matter=matter,
         what=what or title,
     )
+
+
+@lru_cache(maxsize=bounds.CACHE)
+def _in_common(*members: Member) -> list[Member]:
+    """A list that findings share, for there may be one for every few connections; nobody changes it."""
+    return list(members)

@@ -26,7 +26,7 @@ def incidents(case: Case, aborts: Sequence[Raised[Weighed]]) -> list[doc.Inciden
             else ["resumed", "declined"]
         )
         path = " → ".join(f"{case.label(s)} {word}" for s, word in zip(chain, words[-len(chain) :], strict=True))
-        session = chain[-1].entry.session
+        session = chain[-1].session
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if raised.is_confirmed else "perhaps aborted"
         story = f"session {key}: {path}, {certainty}"

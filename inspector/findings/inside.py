@@ -36,7 +36,7 @@ def studied(case: Case, observed: Observed, number: int) -> Study:
     client_leg = observed.client_leg
     origin = _origin(case, observed)
     before = origin.client_leg.handshake.chain if origin is not None else ()
-    session = observed.entry.session
+    session = observed.session
     leaf = before[0] if before else session.leaf if session is not None and observed.is_resumed else None
     if attempt.handshake_index >= 0:
         handshake = client_leg.renegotiations[attempt.handshake_index]
@@ -67,7 +67,7 @@ def _origin(case: Case, observed: Observed) -> Observed | None:
     """The connection whose full handshake, in clear, made what this one began with."""
     if not observed.is_resumed:
         return observed
-    session = observed.entry.session
+    session = observed.session
     if session is None or session.issuer is None:
         return None
     issuer = case.observed[session.issuer]

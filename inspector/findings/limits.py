@@ -69,8 +69,7 @@ def _encrypted(case: Case, members: Sequence[Observed]) -> str:
 
 
 def _began_before(observed: Observed) -> bool:
-    session = observed.entry.session
-    return session is not None and session.issuer is None and not observed.is_tls13
+    return not observed.is_tls13 and observed.session is not None and observed.issuer is None
 
 
 IN_FLOWS: tuple[Lacking, ...] = (
@@ -151,16 +150,16 @@ def _of_captures(case: Case) -> Iterator[Limit]:
 
 def may_lack(observed: Observed) -> bool:
     """Whether any row may hold for a connection: a quick look, for most lack nothing."""
-    session = observed.entry.session
+    traits = observed.traits
     return (
-        observed.lost
+        traits.lost
         or observed.gap_bytes > 0
-        or observed.one_sided
+        or traits.one_sided
         or observed.offer is None
-        or observed.long_preamble
-        or observed.sequence_jump
+        or traits.long_preamble
+        or traits.sequence_jump
         or observed.is_tls13
-        or (session is not None and session.issuer is None)
+        or (observed.issuer is None and observed.session is not None)
     )
 
 

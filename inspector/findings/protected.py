@@ -185,7 +185,7 @@ def _offers_no_session(scene: Scene) -> bool:
     return (
         bool(java)
         and not scene.ems.doing
-        and all(s.offer is not None and s.offer.extended_master_secret and not s.entry.session for s in java)
+        and all(s.offer is not None and s.offer.extended_master_secret and not s.session for s in java)
     )
 
 

@@ -7,7 +7,7 @@ nothing to offer.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -21,29 +21,37 @@ Ending = Literal["resumed", "full", "tls13", "aborted", "failed"]
 """What becomes of a handshake; *failed*: for another reason than Java's rule, after the server's flight."""
 
 
-class Recorded(Struct, frozen=True, gc=False):
-    """One connection as Java's rule met it. ``connection``: by index. ``cache``: the first connection of its session
-    cache. ``backend``: -1 where not known. ``ems``: of the answer. ``issuer``: of the offered session, -1 where it
-    offered none, -2 where that was not captured. ``is_marked``: that had been resumed before. ``is_parallel``: it had
-    been declined in another connection already, so that this hello was written before. ``has_session``: it was issued
-    one with an id or a ticket. ``is_patient``: its program goes on whatever the rule says.
+class RecordedTraits(NamedTuple):
+    """What many connections have in common, as Java's rule met them: each combination is there once. ``backend``: -1
+    where not known. ``ems``: of the answer. ``is_marked``: the offered session had been resumed before.
+    ``is_parallel``: it had been declined in another connection already, so that this hello was written before.
+    ``has_session``: it was issued one with an id or a ticket. ``is_patient``: its program goes on whatever the rule
+    says.
     """
 
-    connection: int
-    client: int
-    cache: int
     backend: int
     ending: Ending
     leaf: bytes | None
     ems: bool
     offers_ems: bool
     offers_tls13: bool
-    issuer: int
     cached_leaf: bytes | None
     is_marked: bool
     is_parallel: bool
     has_session: bool
     is_patient: bool
+
+
+class Recorded(Struct, frozen=True, gc=False):
+    """One connection as Java's rule met it. ``connection``: by index. ``cache``: the first connection of its session
+    cache. ``issuer``: of the offered session, -1 where it offered none, -2 where that was not captured.
+    """
+
+    connection: int
+    client: int
+    cache: int
+    issuer: int
+    traits: RecordedTraits
 
 
 def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> list[Recorded]:
@@ -59,19 +67,22 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
     patient_members = [s for s in members if goes_on(s, case.judgements[s.index])] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs
     patient_caches = {case.caches[s.index] for s in patient_members}
-    issuing = {s.issuer for s in case.sessions if s.method != "psk" and s.usable}
+    issuing = case.issuing
     caches = _Caches()
+    shared: dict[RecordedTraits, RecordedTraits] = {}
     listed: list[Recorded] = []
     for observed in members:
-        answer, offer, session = observed.answer, observed.offer, observed.entry.session
+        answer, offer, entry = observed.answer, observed.offer, observed.entry
+        session = entry.session
         assert answer is not None
         if observed.is_tls13:
             session = None
         program = case.program_of(observed)
-        ending = _ending(observed, aborted, issuing)
-        has_session = observed.index in issuing
+        has_session = bool(issuing[observed.index])
+        ending = _ending(observed, aborted, has_session=has_session)
         offers_ems = offer is not None and offer.extended_master_secret
-        key = None if session is None else session.issuer if session.issuer is not None else session.key
+        issued_in = session.issuer if session is not None else None
+        key = None if session is None else issued_in if issued_in is not None else session.key
         is_parallel = key in caches.declined
         cache = caches.cache(program, observed.index, key)
         is_offerable = ending == "resumed" or (
@@ -81,37 +92,33 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
             caches.note(program, cache, is_offerable=is_offerable)
         if observed.kind == "full" and key is not None:
             caches.declined.add(key)
-        listed.append(
-            Recorded(
-                connection=observed.index,
-                client=observed.client,
-                cache=cache,
-                backend=observed.backend,
-                ending=ending,
-                leaf=observed.leaf,
-                ems=answer.extended_master_secret,
-                offers_ems=offers_ems,
-                offers_tls13=offer is not None and TLS13 in offer.versions,
-                issuer=-1 if session is None else -2 if session.issuer is None else session.issuer,
-                cached_leaf=session.leaf if session is not None else None,
-                is_marked=observed.entry.resumed_before is True or ending == "aborted",
-                is_parallel=is_parallel,
-                has_session=has_session,
-                is_patient=bool(patient_caches)
-                and (program in patient or case.caches[observed.index] in patient_caches),
-            )
+        traits = RecordedTraits(
+            backend=observed.backend,
+            ending=ending,
+            leaf=observed.leaf,
+            ems=answer.extended_master_secret,
+            offers_ems=offers_ems,
+            offers_tls13=offer is not None and TLS13 in offer.versions,
+            cached_leaf=session.leaf if session is not None else None,
+            is_marked=entry.resumed_before is True or ending == "aborted",
+            is_parallel=is_parallel,
+            has_session=has_session,
+            is_patient=bool(patient_caches) and (program in patient or case.caches[observed.index] in patient_caches),
         )
+        issuer = -1 if session is None else -2 if issued_in is None else issued_in
+        traits = shared.setdefault(traits, traits)
+        listed.append(Recorded(observed.index, observed.client, cache, issuer, traits))
     return listed
 
 
-def _ending(observed: Observed, aborted: Collection[int], issuing: Collection[int | None]) -> Ending:
+def _ending(observed: Observed, aborted: Collection[int], *, has_session: bool) -> Ending:
     if observed.index in aborted:
         return "aborted"
     if observed.is_tls13:
         return "failed" if observed.outcome == "aborted" else "tls13"
     if observed.kind != "full":
         return "resumed"
-    return "failed" if observed.outcome == "aborted" and observed.index not in issuing else "full"
+    return "failed" if observed.outcome == "aborted" and not has_session else "full"
 
 
 class _Caches:

@@ -65,7 +65,7 @@ class Replay(Struct):
     is_simulated: bool = False
 
 
-class _Cached(Struct):
+class _Cached(Struct, gc=False):
     """A session in a client's cache. ``can_resume``: it has an id or a ticket, and is of TLS 1.2 or older."""
 
     issuer: int
@@ -76,7 +76,7 @@ class _Cached(Struct):
     is_marked: bool = False
 
 
-class _Cache(Struct):
+class _Cache(Struct, gc=False):
     session: _Cached | None = None
     is_diverged: bool = False
 
@@ -87,15 +87,17 @@ class Replayer:
     def __init__(self, steps: Sequence[Recorded], members: Sequence[Member]) -> None:
         self._steps = steps
         self._members = members
-        self._offers = {(step.client, step.offers_ems, step.offers_tls13) for step in steps}
-        backend_of = {step.connection: step.backend for step in steps}
+        self._offers = {(step.client, step.traits.offers_ems, step.traits.offers_tls13) for step in steps}
+        backend_of = {step.connection: step.traits.backend for step in steps}
         self._resuming = {
-            (backend_of[step.issuer], step.backend)
+            (backend_of[step.issuer], step.traits.backend)
             for step in steps
-            if step.ending == "resumed" and step.issuer in backend_of
+            if step.traits.ending == "resumed" and step.issuer in backend_of
         }
         self._forgetful = {
-            step.backend for step in steps if backend_of.get(step.issuer) == step.backend and step.ending != "resumed"
+            step.traits.backend
+            for step in steps
+            if backend_of.get(step.issuer) == step.traits.backend and step.traits.ending != "resumed"
         } - {resuming for issuing, resuming in self._resuming if issuing == resuming}
 
     def play(self, change: Change, most: int | None = None) -> Replay:
@@ -130,7 +132,7 @@ class Replayer:
         """Only an abort on a session whose certificate is not known is not judged, where the certificate matters."""
         if change.ems or change.tls13:
             return Replay()
-        unknown = {s.connection for s in self._steps if s.ending == "aborted" and s.cached_leaf is None}
+        unknown = {s.connection for s in self._steps if s.traits.ending == "aborted" and s.traits.cached_leaf is None}
         return Replay(aborted=set(unknown), unjudged=unknown)
 
     def resumes(self, issuer: int, backend: int) -> bool:
@@ -168,15 +170,15 @@ class _Run:
 
     def play(self, steps: Iterable[Recorded]) -> Replay:
         for step in steps:
-            if step.leaf is not None:
-                self._shown[step.backend, step.offers_ems] = step.leaf, step.ems
+            if step.traits.leaf is not None:
+                self._shown[step.traits.backend, step.traits.offers_ems] = step.traits.leaf, step.traits.ems
             cache = self._caches.get(step.cache)
             if cache is None:
                 cache = self._caches[step.cache] = _Cache()
             ending = self._ended(step, cache)
             if ending == "aborted":
                 self._replay.aborted.add(step.connection)
-            if ending != step.ending:
+            if ending != step.traits.ending:
                 cache.is_diverged = True
             elif ending != "resumed":  # the same session in both, or none
                 cache.is_diverged = False
@@ -185,31 +187,31 @@ class _Run:
     def _ended(self, step: Recorded, cache: _Cache) -> Ending:
         """What becomes of one connection; the cache is as it leaves it."""
         change = self._change
-        offers_tls13 = step.offers_tls13 or (bool(change.tls13) and step.client in change.clients)
-        offers_ems = step.offers_ems or (bool(change.ems) and step.client in change.clients)
+        offers_tls13 = step.traits.offers_tls13 or (bool(change.tls13) and step.client in change.clients)
+        offers_ems = step.traits.offers_ems or (bool(change.ems) and step.client in change.clients)
         session, is_as_recorded = self._offered(step, cache)
         backend, leaf, ems = self._answer(step, session)
-        if step.ending == "tls13" or (backend in change.tls13 and offers_tls13):
+        if step.traits.ending == "tls13" or (backend in change.tls13 and offers_tls13):
             cache.session = self._issued(_Cached(step.connection, backend, None, ems=False, can_resume=False))
-            return "failed" if step.ending == "failed" else "tls13"
+            return "failed" if step.traits.ending == "failed" else "tls13"
         ems = offers_ems and (ems or backend in change.ems)
-        is_legacy = is_as_recorded and offers_ems == step.offers_ems  # without EMS, and was offered all the same
+        is_legacy = is_as_recorded and offers_ems == step.traits.offers_ems  # without EMS, and was offered all the same
         is_offered = session is not None and session.can_resume and (session.ems or not offers_ems or is_legacy)
         is_resumed = is_offered and self._is_resumed(step, session, backend, is_as_recorded)
         if is_resumed and session is not None:
             session.is_marked = True
             cache.session = session
-            if self._is_exposed(session, offers_ems, offers_tls13) and not step.is_patient:
+            if self._is_exposed(session, offers_ems, offers_tls13) and not step.traits.is_patient:
                 self._replay.exposed.add(step.connection)
             return "resumed"
-        if step.ending == "failed":
+        if step.traits.ending == "failed":
             cache.session = None if is_offered and leaf is not None else cache.session
             return "failed"
         is_aborted = self._is_aborted(step, session if is_offered else None, (leaf, ems), cache, is_as_recorded)
-        if is_aborted and not (step.is_patient and step.ending != "aborted"):
+        if is_aborted and not (step.traits.is_patient and step.traits.ending != "aborted"):
             cache.session = None
             return "aborted"
-        can_resume = step.has_session or step.ending != "full"
+        can_resume = step.traits.has_session or step.traits.ending != "full"
         cache.session = self._issued(_Cached(step.connection, backend, leaf, ems, can_resume))
         return "full"
 
@@ -219,7 +221,7 @@ class _Run:
 
     def _offered(self, step: Recorded, cache: _Cache) -> tuple[_Cached | None, bool]:
         """What the cache holds when the ClientHello is written, and whether that is what was recorded."""
-        if step.issuer == -1 or (cache.is_diverged and not step.is_parallel):
+        if step.issuer == -1 or (cache.is_diverged and not step.traits.is_parallel):
             return cache.session, False
         session = self._sessions.get(step.issuer)
         if session is None and cache.is_diverged:
@@ -227,32 +229,38 @@ class _Run:
         if session is None:
             is_known = step.issuer >= 0
             if is_known or cache.session is None or cache.session.issuer != -2:
-                session = _Cached(-2, -1, step.cached_leaf, ems=step.ending == "resumed" and step.ems, can_resume=True)
+                session = _Cached(
+                    -2,
+                    -1,
+                    step.traits.cached_leaf,
+                    ems=step.traits.ending == "resumed" and step.traits.ems,
+                    can_resume=True,
+                )
             else:
                 session = cache.session
         if session.can_resume:
-            session.is_marked = step.is_marked
+            session.is_marked = step.traits.is_marked
         return session, True
 
     def _answer(self, step: Recorded, session: _Cached | None) -> tuple[int, bytes | None, bool]:
         """Which back end answers, with which certificate, and whether with EMS. The certificate of a session that was
         resumed is the session's.
         """
-        backend = step.backend
+        backend = step.traits.backend
         if self._change.is_pinned and backend >= 0:
             backend = self._homes.setdefault(step.client, backend)
-        if backend == step.backend and step.leaf is not None:
-            return backend, step.leaf, step.ems
-        shown = self._shown.get((backend, step.offers_ems))
+        if backend == step.traits.backend and step.traits.leaf is not None:
+            return backend, step.traits.leaf, step.traits.ems
+        shown = self._shown.get((backend, step.traits.offers_ems))
         if shown is not None:
             return backend, *shown
         if session is not None and session.backend == backend:
             return backend, session.leaf, session.ems
-        return backend, (step.cached_leaf if backend == step.backend else None), step.ems
+        return backend, (step.traits.cached_leaf if backend == step.traits.backend else None), step.traits.ems
 
     def _is_resumed(self, step: Recorded, session: _Cached | None, backend: int, is_as_recorded: bool) -> bool:
-        if is_as_recorded and backend == step.backend:
-            return step.ending == "resumed"
+        if is_as_recorded and backend == step.traits.backend:
+            return step.traits.ending == "resumed"
         return session is not None and self._resumes(session.backend, backend)
 
     def _is_aborted(
@@ -266,7 +274,9 @@ class _Run:
         """What the rule says of a full handshake. Where it cannot say, all is as recorded."""
         leaf, ems = answer
         if session is None:
-            is_possible = step.ending == "aborted" and step.issuer == -1 and not ems  # what it offered was not captured
+            is_possible = (
+                step.traits.ending == "aborted" and step.issuer == -1 and not ems
+            )  # what it offered was not captured
             is_abort = is_possible
         else:
             offer = Offer(
@@ -278,7 +288,7 @@ class _Run:
             )
             verdict = decide(offer).verdict
             is_possible = verdict == "possible"
-            is_abort = verdict == "aborts" or (is_possible and step.ending == "aborted")
+            is_abort = verdict == "aborts" or (is_possible and step.traits.ending == "aborted")
         if is_possible:
             self._replay.unjudged.add(step.connection)
         if not is_as_recorded and cache.is_diverged and self._may_abort(leaf, ems):

@@ -98,12 +98,13 @@ def _offers(pool: ComparedPool) -> Offers:
     offers = Offers()
     everybody = pool.case.observed
     for observed in pool.members:
-        session = observed.entry.session
-        issuer = everybody[session.issuer] if session is not None and session.issuer is not None else None
+        issued_in = observed.issuer
+        issuer = everybody[issued_in] if issued_in is not None else None
         if issuer is not None and issuer.service != pool.service.index:
             continue
         is_declined = observed.declined
         if is_declined:
+            session = observed.session
             issued_ns = session.issued_ns if session is not None else None
             if issued_ns is not None and observed.hello_ns - issued_ns > FRESH_NS:
                 continue

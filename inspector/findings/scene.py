@@ -173,7 +173,7 @@ class Scene:
         return sorted(
             later_leaves
             | {s.leaf for s in self.full if s.leaf is not None}
-            | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf}
+            | {leaf for s in self.old if (session := s.session) is not None and (leaf := session.leaf)}
         )
 
     @lazy

@@ -38,7 +38,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from inspector.findings.jsse import RuleReason
 from inspector.tracking.certificates import ParsedCertificate
@@ -73,17 +73,17 @@ ROWS = tuple(Sign)
 """In the order in which they are asked: the first that holds decides."""
 
 
-class Signs(Struct):
+class Signs(Struct, gc=False):
     """How one program of a client fared with one certificate in full handshakes. ``unmarked``: where Java's rule cannot
     have spoken.
     """
 
     accepted: int = 0
     gave_up_unmarked: int = 0
-    unmarked_alerts: set[int | None] = field(default_factory=set)
+    unmarked_alerts: frozenset[int | None] = frozenset()
 
 
-class Manner(Struct):
+class Manner(Struct, gc=False):
     """How one program of a client behaves with all certificates. ``went_on``: times that it completed a handshake which
     Java's rule says to abort.
     ``slow_unmarked``: times that it closed in silence and late where the rule cannot have spoken.

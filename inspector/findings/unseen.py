@@ -63,8 +63,10 @@ def _cannot_be_compared(case: Case, observed: Observed) -> bool:
 
 def _began_before(case: Case, observed: Observed) -> bool:
     """Whether a session was resumed whose certificate was not captured."""
-    session = observed.entry.session
-    return observed.is_resumed and (session is None or session.leaf is None)
+    if not observed.is_resumed:
+        return False
+    session = observed.session
+    return session is None or session.leaf is None
 
 
 def _hides_a_renegotiation(case: Case, observed: Observed) -> bool:

@@ -104,8 +104,8 @@ def _rank(weighed: Counterfactual) -> tuple[int, int, int, int]:
 def _candidates(case: Case, service: ServiceGroup, steps: Sequence[Recorded], ems: Extended) -> Iterator[Candidate]:
     """What is weighed. EMS and TLS 1.3 need the client too: where no client that may be Java offers them, with it."""
     pool, equal = case.pools[service.index], _equal(case)
-    silent = _lacking(steps, lambda step: step.offers_ems)
-    has_offers = any(step.offers_ems for step in steps)
+    silent = _lacking(steps, lambda step: step.traits.offers_ems)
+    has_offers = any(step.traits.offers_ems for step in steps)
     without = tuple(b.index for b in pool if b.index not in ems.doing and not _has_ems(case, b))
     if has_offers and without:
         yield Candidate("ems", Change(equal, ems=frozenset(without)), without)
@@ -123,9 +123,9 @@ def _candidates(case: Case, service: ServiceGroup, steps: Sequence[Recorded], em
             lacking,
             name=name,
         )
-    old = _lacking(steps, lambda step: step.offers_tls13)
+    old = _lacking(steps, lambda step: step.traits.offers_tls13)
     below = tuple(b.index for b in pool if not _speaks_tls13(case, b))
-    if any(step.offers_tls13 for step in steps) and below:
+    if any(step.traits.offers_tls13 for step in steps) and below:
         yield Candidate("tls13", Change(equal, tls13=frozenset(below)), below)
     if old:
         yield Candidate("tls13", Change(equal, tls13=frozenset(below), clients=frozenset(old)), below, old)

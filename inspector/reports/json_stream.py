@@ -51,10 +51,9 @@ class DocumentRows:
         is_large = SHARED_FROM <= analysis.count <= SHARED_UP_TO
         is_shared = is_large and ForkedJob.is_worthwhile()
         anew = int(analysis.count * ANEW) if is_large else 0  # whoever writes them, lines end in the same places
-        parts = [
-            rows if wanted is None else list(filter(wanted, rows))
-            for rows in (case.observed[:anew], case.observed[anew:])
-        ]
+        parts = [case.observed[:anew], case.observed[anew:]] if anew else [case.observed]
+        if wanted is not None:
+            parts = [list(filter(wanted, rows)) for rows in parts]
         self._pieces = [
             *pieces_of("sessions", _chunks(encoded.session, [case.sessions])),
             *pieces_of("connections", _chunks(encoded.connection, parts)),
@@ -81,13 +80,11 @@ class DocumentRows:
 
 
 def _chunks(encode: Callable[[T], bytes], parts: Sequence[Sequence[T]]) -> list[Chunk]:
-    return [
-        partial(_encoded, encode, rows[start : start + CHUNK]) for rows in parts for start in range(0, len(rows), CHUNK)
-    ]
+    return [partial(_encoded, encode, rows, start) for rows in parts for start in range(0, len(rows), CHUNK)]
 
 
-def _encoded(encode: Callable[[T], bytes], rows: Sequence[T]) -> list[bytes]:
-    return [encode(row) for row in rows]
+def _encoded(encode: Callable[[T], bytes], rows: Sequence[T], start: int) -> list[bytes]:
+    return [encode(row) for row in rows[start : start + CHUNK]]
 
 
 def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
@@ -100,9 +97,18 @@ def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
         out.write(terminal_json(encode(head))[:-1])
         for name in LISTS:
             if name not in ("connections", "sessions"):
-                out.write(b',\n"%b":' % name.encode() + terminal_json(encode(getattr(document, name))))
+                out.write(b',\n"%b":[' % name.encode())
+                out.writelines(_in_pieces(getattr(document, name)))
+                out.write(b"]")
         rows.write_to(out)
     out.write(b"}\n")
+
+
+def _in_pieces(rows: Sequence[object]) -> Iterator[bytes]:
+    """The members of a list: there may be a finding for every few connections."""
+    encode = msgspec.json.encode
+    for start in range(0, len(rows), CHUNK):
+        yield terminal_json((b"," if start else b"") + encode(rows[start : start + CHUNK])[1:-1])
 
 
 def _as_list(name: str, chunks: list[Chunk]) -> Iterator[Piece]:

@@ -296,7 +296,7 @@ def _event_text(analysis: Analysis, observed: Observed, client_leg: ConnectionFa
     if event.letter == Letter.CLIENT_HELLO:
         if handshake.offered_ticket:
             return f"{name} offers ticket {handshake.offered_ticket.hex()[:8]}"
-        if handshake.offered_id and (handshake is not client_leg.handshake or observed.entry.session is not None):
+        if handshake.offered_id and (handshake is not client_leg.handshake or observed.session is not None):
             return f"{name} offers {handshake.offered_id.hex()[:8]}"
         return f"{name} offers nothing known"
     if event.letter == Letter.SERVER_HELLO and handshake.answered_id:

@@ -66,13 +66,15 @@ def find_backends(
     servers = servers or {}
     backends: list[BackendGroup] = []
     texts: dict[bytes, str] = {}
+    keys: list[Key | None] = [None] * len(observed)
     for service in services:
         members = _members(observed, service)
-        keys = _by_server(_keys(members, certificates), members.connections, servers)
+        _find_keys(keys, members, observed, certificates)
+        _tell_servers_apart(keys, members.connections, servers)
         first = len(backends)
         groups: dict[Key, list[Observed]] = {}
         for member in members.connections:
-            key = keys.get(member.index)
+            key = keys[member.index]
             if key is not None:
                 group = groups.get(key)
                 if group is None:
@@ -155,8 +157,15 @@ def _fill(
         backend.rotations.append(Rotation(old, new, at_ns, shown[new].index))
 
 
-def _keys(members: Members, certificates: Mapping[bytes, ParsedCertificate]) -> dict[int, Key]:
-    """What identifies the back end of each connection, where anything does."""
+def _find_keys(
+    keys: list[Key | None],
+    members: Members,
+    observed: Sequence[Observed],
+    certificates: Mapping[bytes, ParsedCertificate],
+) -> None:
+    """What identifies the back end of each connection of a service, where anything does. ``keys``: of all
+    connections.
+    """
     connections, leaves = members.connections, members.leaves
     endpoints = _distinguishing_endpoints(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
@@ -172,41 +181,38 @@ def _keys(members: Members, certificates: Mapping[bytes, ParsedCertificate]) -> 
         of_leaf[leaf] = of_endpoint[next(iter(only))] if len(only) == 1 else ("leaf", successor.get(leaf, leaf))
     lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
-    keys: dict[int, Key] = {}
     for member in connections:
         endpoint = endpoints.get(member.index) if endpoints else None
         if endpoint is not None:
             keys[member.index] = of_endpoint[endpoint]
         elif member.leaf is not None:
             keys[member.index] = of_leaf[member.leaf]
-        elif (member.is_resumed or member.kind == "psk") and member.entry.session is not None:
-            session = member.entry.session
+        elif (member.is_resumed or member.kind == "psk") and (session := member.session) is not None:
             issuer = session.issuer
-            if issuer is not None and issuer in keys:
+            if issuer is not None and keys[issuer] is not None and observed[issuer].service == member.service:
                 keys[member.index] = keys[issuer]
             elif session.leaf is not None:
                 keys[member.index] = ("leaf", successor.get(session.leaf, session.leaf))
             elif issuer is None and only_leaf is not None and not member.is_tls13:
                 keys[member.index] = ("leaf", only_leaf)
-    return keys
 
 
 def _endpoint_key(endpoint: PackedEndpoint) -> Key:
     return "endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}"
 
 
-def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[int, str]) -> dict[int, Key]:
-    """Keys refined by the balancer's log: what has no key gets one, one certificate on several servers is told apart,
-    several of one server are joined.
+def _tell_servers_apart(keys: list[Key | None], members: list[Observed], servers: Mapping[int, str]) -> None:
+    """The keys of a service's connections refined by the balancer's log: what has no key gets one, one certificate on
+    several servers is told apart, several of one server are joined.
 
     Where server and key say the same, the key stays, and with it the back end's id.
     """
     if not servers or not any(observed.index in servers for observed in members):
-        return keys
+        return
     servers_of_key: dict[Key, set[str]] = {}
     keys_of_server: dict[str, set[Key]] = {}
     for observed in members:
-        key, server = keys.get(observed.index), servers.get(observed.index)
+        key, server = keys[observed.index], servers.get(observed.index)
         if server and key is not None and (observed.leaf is not None or key[0] == "endpoint"):
             servers_of_key.setdefault(key, set()).add(server)
             keys_of_server.setdefault(server, set()).add(key)
@@ -215,17 +221,12 @@ def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[i
         only = next(iter(keys_of_server[server])) if len(keys_of_server.get(server, ())) == 1 else None
         return only if only is not None and servers_of_key[only] == {server} else ("log", server)
 
-    distinguished: dict[int, Key] = {}
     for observed in members:
-        key, server = keys.get(observed.index), servers.get(observed.index)
-        if not server and key in servers_of_key:
+        key, server = keys[observed.index], servers.get(observed.index)
+        if not server and key is not None and key in servers_of_key:
             server = next(iter(servers_of_key[key])) if len(servers_of_key[key]) == 1 else None
             key = None
-        if server:
-            distinguished[observed.index] = key_of_server(server)
-        elif key is not None:
-            distinguished[observed.index] = key
-    return distinguished
+        keys[observed.index] = key_of_server(server) if server else key
 
 
 def _distinguishing_endpoints(members: Members) -> dict[int, PackedEndpoint]:

@@ -18,7 +18,6 @@ def find_caches(observed: Sequence[Observed]) -> list[int]:
     """
     first: list[int] = []
     for member in observed:
-        session = member.entry.session
-        issuer = session.issuer if session is not None else None
+        issuer = member.issuer
         first.append(first[issuer] if issuer is not None and issuer < len(first) else member.index)
     return first

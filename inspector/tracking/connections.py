@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from inspector.facts import ConnectionFacts, Facts, HandshakeFacts
 from inspector.tracking.kinds import kind_of
 from inspector.tracking.legs import find_legs
@@ -35,14 +37,19 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         observed = observer.observed(index, packed, client_leg)
         members.append(observed)
         if number in legs.behind:
-            observed.packed_legs = legs.behind[number]
-            observed.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in observed.legs)
+            behind = legs.behind[number]
+            gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(facts.unpack, behind))
+            observed.particulars = replace(
+                observed.particulars, packed_legs=behind, gap_bytes=observed.gap_bytes + gaps
+            )
         if pending.waiting:
             pending.enter_before(observed.hello_ns)
         peers = (observed.client_address, observed.server)
         closed = client_leg.from_client.fin or client_leg.from_client.rst if ledger.tick_ns else None
         closed_ns = closed.ns if closed is not None else None
-        observed.entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns)
+        entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns, packed)
+        observed.session = entry.session
+        observer.columns.enter(entry.resumed_before, entry.resumed_by, entry.clouded)
         if observed.kind in (None, "resumed") and observed.may_have_resumed:
             ledger.cloud(peers, observed.hello_ns)
         if observed.renegotiations:

@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from functools import cmp_to_key
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from inspector import bounds
 from inspector.facts import PREFIX_BYTES, ConnectionFacts, Facts, PackedEndpoint
 from inspector.tracking.prefixes import TIME_BYTES, random_ends, repeated
@@ -30,12 +32,38 @@ RANDOM = slice(TIME_BYTES, PREFIX_BYTES)
 PROXY = "proxy_v"
 
 
-class LegMatch(NamedTuple):
-    """``number``: among the connections, in their order."""
+class LegMatch(Struct, frozen=True, gc=False):
+    """What is compared of a connection that may be a leg. ``number``: among the connections, in their order.
+    ``server_random``: empty where the ServerHello was not captured. ``is_proxied``: the PROXY protocol is spoken.
+    """
 
     number: int
     packed: bytes
-    facts: ConnectionFacts
+    client: PackedEndpoint
+    server: PackedEndpoint
+    server_random: bytes
+    hello_ns: int
+    answer_ns: int
+    is_proxied: bool
+
+    @property
+    def duration(self) -> int | None:
+        """Nanoseconds from ClientHello to ServerHello."""
+        return self.answer_ns - self.hello_ns if self.hello_ns and self.answer_ns else None
+
+
+def _leg(number: int, packed: bytes, connection: ConnectionFacts) -> LegMatch:
+    handshake = connection.handshake
+    return LegMatch(
+        number=number,
+        packed=packed,
+        client=connection.client,
+        server=connection.server,
+        server_random=handshake.server_random,
+        hello_ns=handshake.hello_ns,
+        answer_ns=handshake.answer_ns,
+        is_proxied=connection.preamble.startswith(PROXY),
+    )
 
 
 class Legs(NamedTuple):
@@ -53,9 +81,10 @@ def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
         return Legs({}, set())
     for index, packed in enumerate(ordered):
         if packed[RANDOM] in repeated:
-            leg = LegMatch(index, packed, facts.unpack(packed))
-            same_hello = groups.setdefault(leg.facts.handshake.client_random, [])
-            group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg.facts)), None)
+            connection = facts.unpack(packed)
+            leg = _leg(index, packed, connection)
+            same_hello = groups.setdefault(connection.handshake.client_random, [])
+            group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg)), None)
             if group is None:
                 same_hello.append([leg])
             else:
@@ -80,18 +109,18 @@ MOST_LEGS = 8
 """Legs of one handshake; and so many handshakes with one ClientHello, the last ones, that another leg may belong to."""
 
 
-def _is_other_leg(group: list[LegMatch], leg: ConnectionFacts) -> bool:
+def _is_other_leg(group: list[LegMatch], leg: LegMatch) -> bool:
     """Whether the same handshake goes on there: other endpoints, and the same ServerHello, or none that contradicts and
     about the same time.
     """
-    random = leg.handshake.server_random
+    random = leg.server_random
     if len(group) >= MOST_LEGS:
         return False
-    for _, _, known in group:
-        theirs = known.handshake.server_random
+    for known in group:
+        theirs = known.server_random
         if {known.client, known.server} == {leg.client, leg.server} or (random and theirs and random != theirs):
             return False
-        if not (random and theirs) and leg.handshake.hello_ns - known.handshake.hello_ns >= bounds.LEG_NS:
+        if not (random and theirs) and leg.hello_ns - known.hello_ns >= bounds.LEG_NS:
             return False
     return True
 
@@ -106,14 +135,14 @@ class Topology:
             for one in group:
                 for other in group:
                     if one is not other:
-                        self._vote(one.facts, other.facts)
+                        self._vote(one, other)
 
-    def _vote(self, one: ConnectionFacts, other: ConnectionFacts) -> None:
+    def _vote(self, one: LegMatch, other: LegMatch) -> None:
         self._partners.setdefault(one.server, set()).add(other.server)
         votes = self._votes.setdefault((one.server, other.server), [0, 0, 0])
         votes[0] += (one.server.address == other.client.address) - (other.server.address == one.client.address)
-        votes[1] += other.preamble.startswith(PROXY) - one.preamble.startswith(PROXY)
-        mine, theirs = _duration(one), _duration(other)
+        votes[1] += other.is_proxied - one.is_proxied
+        mine, theirs = one.duration, other.duration
         if mine is not None and theirs is not None:
             votes[2] += (mine > theirs) - (mine < theirs)
 
@@ -122,16 +151,10 @@ class Topology:
         return sorted(group, key=cmp_to_key(self._compare))
 
     def _compare(self, one: LegMatch, other: LegMatch) -> int:
-        a, b = one.facts.server, other.facts.server
+        a, b = one.server, other.server
         addresses, proxied, spoken = self._votes.get((a, b), (0, 0, 0))
         spread = len(self._partners.get(a, ())) - len(self._partners.get(b, ()))
         for nearer in (addresses, proxied, spread, spoken):
             if nearer:
                 return -1 if nearer > 0 else 1
         return one.number - other.number
-
-
-def _duration(leg: ConnectionFacts) -> int | None:
-    """Nanoseconds from ClientHello to ServerHello."""
-    handshake = leg.handshake
-    return handshake.answer_ns - handshake.hello_ns if handshake.hello_ns and handshake.answer_ns else None

@@ -14,30 +14,23 @@ from inspector.facts import AlertFact, ConnectionFacts, Facts, PackedEndpoint
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack
+from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import Kind, KindReason, is_read
 from inspector.tracking.outcomes import Outcome
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import NOTHING, LedgerEntry
-from inspector.tracking.shown import NOTHING_SHOWN, ShownByServer
+from inspector.tracking.sessions import LedgerEntry, LedgerSession
+from inspector.tracking.shown import ShownByServer
 
-NOWHERE = PackedEndpoint(b"", 0)
 BAD_CERTIFICATE = int(AlertDescription.BAD_CERTIFICATE)
 
 
-class Observed(Struct, gc=False, kw_only=True):
-    """Filled in step by step by ``judge``. Holds little: ``client_leg`` and ``legs`` are unpacked from the facts each
-    time. ``secrets``: as in the facts.
+class SharedTraits(Struct, gc=False, kw_only=True):
+    """What many connections of a story have in common: they hold it, and each combination is there once. ``secrets``:
+    as in the facts. ``program``: as in ``clients.Writer``.
     """
 
     facts: Facts
-    index: int = 0
-    id: str = ""
-    """As ``connection_id`` says."""
-    packed: bytes = b""
-    packed_legs: tuple[bytes, ...] = ()
-    first_ns: int = 0
-    hello_ns: int = 0
-    """When the ClientHello came; where that was not captured, the first frame."""
+    columns: ConnectionColumns
     outcome: Outcome
     is_completed: bool
     """Both sides finished its first handshake, whatever became of a later one inside."""
@@ -45,63 +38,221 @@ class Observed(Struct, gc=False, kw_only=True):
     reason: KindReason
     stack: Stack = UNKNOWN
     program: bytes = b""
-    """As in ``clients.Writer``."""
-    offer: HelloShape | None = None
-    answer: AnswerShape | None = None
-    client_address: bytes = b""
-    server: PackedEndpoint = NOWHERE
     lost: bool
     one_sided: bool
     is_tls13: bool
     is_resumed: bool
-    """Whether a session was resumed, up to TLS 1.2."""
-    leaf: bytes | None = None
     closed_by: Literal["client", "server"] | None
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
-    quiet_ns: int = 0
-    """How long nobody had sent application data when the server closed first (``closing.quiet_before``); 0 where it did
-    not.
-    """
     shows_no_certificate: bool
-    """The server sent a Certificate message with an empty list."""
     offers: bool
     secrets: NotDecrypted | str | None
-    fatal_alert: AlertFact | None
-    """The first fatal alert in clear."""
+    long_preamble: bool = False
+    contradicted: bool = False
+    has_conflicts: bool = False
+    sequence_jump: bool = False
+    lost_both_ways: bool = False
+    is_repeated: bool = False
+
+
+class Particulars(Struct, gc=False, kw_only=True):
+    """What few connections have. ``packed_legs``: further legs of the same handshake, nearest to the client first."""
+
+    fatal_alert: AlertFact | None = None
     renegotiations: tuple[Renegotiation, ...] = ()
+    packed_legs: tuple[bytes, ...] = ()
+    gap_bytes: int = 0
+
+
+NO_PARTICULARS = Particulars()
+
+
+class Observed(Struct, gc=False, kw_only=True):
+    """Filled in step by step by ``judge``. There are millions, so it holds little: what others have too stands in
+    ``traits``, numbers stand in columns, and ``client_leg`` and ``legs`` are unpacked from the facts each time. Of the
+    traits those stand here once more that are asked for most.
+    """
+
+    traits: SharedTraits
+    particulars: Particulars
+    index: int
+    packed: bytes
+    outcome: Outcome
+    kind: Kind | None
+    is_tls13: bool
+    offer: HelloShape | None
+    answer: AnswerShape | None
+    client_address: bytes
+    server: PackedEndpoint
+    leaf: bytes | None
+    shown: ShownByServer
     service: int = -1
     client: int = -1
     backend: int = -1
-    entry: LedgerEntry = NOTHING
+    session: LedgerSession | None = None
+    """The one that it offered."""
     health_check: bool = False
-    long_preamble: bool = False
-    """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
-    contradicted: bool = False
-    """Some of its first bytes came in two versions, or as urgent data, and which ones the receiver took cannot be told:
-    as good as ``lost``, which it is too.
-    """
-    has_conflicts: bool = False
-    """Bytes came so, whether it can be told or not."""
-    sequence_jump: bool = False
-    """Sequence numbers went on further away than any window is wide."""
-    lost_both_ways: bool = False
-    """Encrypted records of both sides are missing."""
-    is_repeated: bool = False
-    """The same packets were captured once more."""
-    gap_bytes: int = 0
-    """Bytes that are missing in the midst of what was sent, on all its legs."""
-    shown: ShownByServer = NOTHING_SHOWN
+
+    @property
+    def entry(self) -> LedgerEntry:
+        """What the ledger knew of what it offered."""
+        return LedgerEntry(self.session, *self.traits.columns.past(self.index))
+
+    @property
+    def issuer(self) -> int | None:
+        """Which connection was issued the session that it offered, where that was captured."""
+        session = self.session
+        return session.issuer if session is not None else None
+
+    @property
+    def id(self) -> str:
+        """As ``connection_id`` says."""
+        return self.traits.columns.id(self.index)
+
+    @property
+    def first_ns(self) -> int:
+        """When its first frame came."""
+        return self.traits.columns.first_ns[self.index]
+
+    @property
+    def hello_ns(self) -> int:
+        """When the ClientHello came; where that was not captured, the first frame."""
+        return self.traits.columns.hello_ns[self.index]
+
+    @property
+    def quiet_ns(self) -> int:
+        """How long nobody had sent application data when the server closed first (``closing.quiet_before``); 0 where it
+        did not.
+        """
+        return self.traits.columns.quiet_ns[self.index]
+
+    @property
+    def reason(self) -> KindReason:
+        """Why it is of its kind."""
+        return self.traits.reason
+
+    @property
+    def stack(self) -> Stack:
+        """The client's."""
+        return self.traits.stack
+
+    @property
+    def program(self) -> bytes:
+        """As in ``clients.Writer``."""
+        return self.traits.program
+
+    @property
+    def lost(self) -> bool:
+        """Bytes are missing before a side encrypted."""
+        return self.traits.lost
+
+    @property
+    def one_sided(self) -> bool:
+        """Of one side nothing was captured."""
+        return self.traits.one_sided
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether a session was resumed, up to TLS 1.2."""
+        return self.traits.is_resumed
+
+    @property
+    def closed_by(self) -> Literal["client", "server"] | None:
+        """Who closed first."""
+        return self.traits.closed_by
+
+    @property
+    def closed_how(self) -> Literal["fin", "rst"] | None:
+        """By what."""
+        return self.traits.closed_how
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the client did, as Java does where the certificate changed."""
+        return self.traits.gave_up
+
+    @property
+    def shows_no_certificate(self) -> bool:
+        """The server sent a Certificate message with an empty list."""
+        return self.traits.shows_no_certificate
+
+    @property
+    def offers(self) -> bool:
+        """Whether the client offered a ticket, in TLS 1.3 a pre-shared key."""
+        return self.traits.offers
+
+    @property
+    def secrets(self) -> NotDecrypted | str | None:
+        """As in the facts."""
+        return self.traits.secrets
+
+    @property
+    def long_preamble(self) -> bool:
+        """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
+        return self.traits.long_preamble
+
+    @property
+    def contradicted(self) -> bool:
+        """Some of its first bytes came in two versions, or as urgent data, and which ones the receiver took cannot be
+        told: as good as ``lost``, which it is too.
+        """
+        return self.traits.contradicted
+
+    @property
+    def has_conflicts(self) -> bool:
+        """Bytes came so, whether it can be told or not."""
+        return self.traits.has_conflicts
+
+    @property
+    def sequence_jump(self) -> bool:
+        """Sequence numbers went on further away than any window is wide."""
+        return self.traits.sequence_jump
+
+    @property
+    def lost_both_ways(self) -> bool:
+        """Encrypted records of both sides are missing."""
+        return self.traits.lost_both_ways
+
+    @property
+    def is_completed(self) -> bool:
+        """Both sides finished its first handshake, whatever became of a later one inside."""
+        return self.traits.is_completed
+
+    @property
+    def is_repeated(self) -> bool:
+        """The same packets were captured once more."""
+        return self.traits.is_repeated
+
+    @property
+    def fatal_alert(self) -> AlertFact | None:
+        """The first fatal alert in clear."""
+        return self.particulars.fatal_alert
+
+    @property
+    def renegotiations(self) -> tuple[Renegotiation, ...]:
+        """Further handshakes inside it."""
+        return self.particulars.renegotiations
+
+    @property
+    def packed_legs(self) -> tuple[bytes, ...]:
+        """Further legs of the same handshake, nearest to the client first."""
+        return self.particulars.packed_legs
+
+    @property
+    def gap_bytes(self) -> int:
+        """Bytes that are missing in the midst of what was sent, on all its legs."""
+        return self.particulars.gap_bytes
 
     @property
     def client_leg(self) -> ConnectionFacts:
         """The leg nearest to the client."""
-        return self.facts.unpack(self.packed)
+        return self.traits.facts.unpack(self.packed)
 
     @property
     def legs(self) -> tuple[ConnectionFacts, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return tuple(self.facts.unpack(packed) for packed in self.packed_legs)
+        return tuple(self.traits.facts.unpack(packed) for packed in self.particulars.packed_legs)
 
     @property
     def is_offer_known(self) -> bool:
@@ -113,22 +264,22 @@ class Observed(Struct, gc=False, kw_only=True):
         """Whether it may have resumed, or been issued, a session that the capture does not tell."""
         if self.kind is None:
             return self.answer is not None or self.lost or self.one_sided or self.offer is None
-        return self.kind == "resumed" and not self.entry.known
+        return self.kind == "resumed" and self.issuer is None
 
     @property
     def declined(self) -> bool:
         """Whether a session that a server had issued, or a ticket, was offered and a full handshake was the answer."""
         if self.kind != "full":
             return False
-        return self.offers or (
-            not self.is_tls13
-            and (self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None))
+        session = self.session
+        return self.traits.offers or (
+            session is not None and not self.is_tls13 and (session.issuer is not None or session.resumed_ns is not None)
         )
 
 
-def connection_id(client_leg: ConnectionFacts) -> str:
-    """Twelve hex digits, the same each time that a capture is read: of the endpoints and a random; where none was read,
-    of the sequence number and the time that it begins with.
+def connection_digest(client_leg: ConnectionFacts) -> bytes:
+    """Six bytes, the same each time that a capture is read: of the endpoints and a random; where none was read, of the
+    sequence number and the time that it begins with.
     """
     handshake, client, server = client_leg.handshake, client_leg.client, client_leg.server
     named = (
@@ -137,4 +288,9 @@ def connection_id(client_leg: ConnectionFacts) -> str:
         or b"%d@%d" % (client_leg.initial_sequence, client_leg.first_ns // 1000)
     )
     ports = client.port.to_bytes(2, "big"), server.port.to_bytes(2, "big")
-    return blake2s(client.address + ports[0] + server.address + ports[1] + named, digest_size=6).hexdigest()
+    return blake2s(client.address + ports[0] + server.address + ports[1] + named, digest_size=6).digest()
+
+
+def connection_id(client_leg: ConnectionFacts) -> str:
+    """The same as twelve hex digits."""
+    return connection_digest(client_leg).hex()

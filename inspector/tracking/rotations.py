@@ -28,7 +28,7 @@ def successors(members: Sequence[Observed], certificates: Mapping[bytes, ParsedC
     for observed in members:
         leaf, ns = observed.leaf, observed.hello_ns
         if leaf is None:
-            session = observed.entry.session
+            session = observed.session
             if session is None or session.leaf not in last:
                 continue
             leaf = session.leaf

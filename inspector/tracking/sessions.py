@@ -24,6 +24,8 @@ legacy_session_id), and a TLS 1.3 server echoes it: neither is an offer.
 
 from __future__ import annotations
 
+import struct
+from array import array
 from collections.abc import Sequence
 from typing import Literal
 
@@ -40,15 +42,19 @@ Peers = tuple[bytes, PackedEndpoint]
 MAX_USES = 10_000
 """Offers of one session that are kept; later ones are counted."""
 
+USE = struct.Struct("=q")
+MANY_BYTES = 32 * USE.size
+
 
 class LedgerSession(Struct, gc=False, kw_only=True):
-    """What resumption re-uses. ``key``: the id, ticket or identity that it was first known by. ``issuer``: index of the
-    connection, or None where it lies before the capture. ``usable``: its handshake was completed. ``resumed_ns``,
-    ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not in ``uses``. ``name``:
-    what a TLS 1.3 identity begins with.
+    """What resumption re-uses. ``source``: the packed facts in which its ``key`` stands, or that alone; ``span``:
+    where. ``issuer``: index of the connection, or None where it lies before the capture. ``usable``: its handshake was
+    completed. ``resumed_ns``, ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not
+    in ``uses``. ``name``: what a TLS 1.3 identity begins with.
     """
 
-    key: bytes
+    source: bytes
+    span: tuple[int, int]
     method: Literal["session_id", "ticket", "psk"]
     issuer: int | None = None
     leaf: bytes | None = None
@@ -57,44 +63,54 @@ class LedgerSession(Struct, gc=False, kw_only=True):
     usable: bool = True
     resumed_ns: int | None = None
     resumed_by: int | None = None
-    uses: Sequence[int] = ()
-    """For each offer, the connection's index * 2, plus 1 where it was resumed."""
+    packed_uses: bytes | bytearray = b""
+    """``uses`` as 8 bytes each: most sessions are offered seldom or never, and there are millions."""
     dropped: int = 0
     name: bytes = b""
-    is_doubtful: bool = False
-    """Its issuer's handshake may itself have resumed a session: that cannot be told."""
-    closed_ns: int | None = None
-    """Where stamps are coarse: when the client closed the connection that resumed it first, which takes longer than any
-    race.
-    """
+
+    @property
+    def key(self) -> bytes:
+        """The id, ticket or identity that it was first known by."""
+        start, stop = self.span
+        return self.source[start:stop]
+
+    @property
+    def uses(self) -> Sequence[int]:
+        """For each offer, the connection's index * 2, plus 1 where it was resumed."""
+        return array("q", bytes(self.packed_uses))
 
     def note_offer(self, connection: int, is_resumed: bool) -> None:
         """One more offer of it, and whether the server took it."""
-        use = connection << 1 | is_resumed
-        if not isinstance(self.uses, list):  # most sessions are never offered
-            self.uses = [use]
-        elif len(self.uses) < MAX_USES:
-            self.uses.append(use)
+        size = len(self.packed_uses)
+        if size == MANY_BYTES:
+            self.packed_uses = bytearray(self.packed_uses)  # which is not copied for each offer more
+        if size < MAX_USES * USE.size:
+            self.packed_uses += USE.pack(connection << 1 | is_resumed)
         else:
             self.dropped += 1
 
 
 class LedgerEntry(Struct, frozen=True, gc=False):
-    """What the ledger knew of the offer in one connection. ``known``: whether the session's issuer was captured.
-    ``resumed_before``: None where it cannot be told; ``resumed_by``: by whom.
+    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told;
+    ``resumed_by``: by whom.
     ``clouded``: an earlier connection of the same client and server was not seen whole, and may have resumed the
     session, or have been issued what is offered.
     """
 
     session: LedgerSession | None
-    known: bool
     resumed_before: bool | None
     resumed_by: int | None
     clouded: bool = False
 
+    @property
+    def known(self) -> bool:
+        """Whether the session's issuer was captured."""
+        session = self.session
+        return session is not None and session.issuer is not None
 
-NOTHING = LedgerEntry(None, False, False, None)
-CLOUDED = LedgerEntry(None, False, None, None, True)
+
+NOTHING = LedgerEntry(None, False, None)
+CLOUDED = LedgerEntry(None, None, None, True)
 
 
 class Ledger:
@@ -104,8 +120,18 @@ class Ledger:
         self.tick_ns = tick_ns
         self._race_ns = bounds.RACE_NS + tick_ns
         self.sessions: list[LedgerSession] = []
+        self._packed = b""
+        """The connection that is entered."""
+        self._doubtful: set[int] = set()
+        """By identity, sessions whose issuer's handshake may itself have resumed one: that cannot be told."""
+        self._closed_ns: dict[int, int | None] = {}
+        """The same, where stamps are coarse: when the client closed the connection that resumed it first, which takes
+        longer than any race.
+        """
+        self._places: dict[tuple[int, int], tuple[int, int]] = {}
         self._by_key: dict[bytes, LedgerSession] = {}
         self._clouds: dict[Peers, int] = {}
+        self._leaves: dict[bytes, bytes] = {}
 
     def enter(
         self,
@@ -114,12 +140,15 @@ class Ledger:
         kind: Kind | None,
         peers: Peers | None = None,
         closed_ns: int | None = None,
+        packed: bytes = b"",
     ) -> LedgerEntry:
         """Look up what the connection offers, note what became of it, and what it was issued. ``index``: of the
-        connection. ``peers``: None for a handshake inside a connection, which no other stands beside. ``closed_ns``: as
-        in ``LedgerSession``.
+        connection. ``peers``: None for a handshake inside a connection, which no other stands beside. ``closed_ns``:
+        when the client closed it, where stamps are coarse. ``packed``: the connection's facts, which are kept as long
+        as the sessions.
         """
         answer = handshake.answer
+        self._packed = packed
         if answer is None:
             return NOTHING
         if answer.version >= TLS13:
@@ -135,13 +164,28 @@ class Ledger:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
 
+    def _leaf(self, handshake: HandshakeFacts) -> bytes | None:
+        """The server's certificate, the same bytes for all sessions."""
+        chain = handshake.chain
+        return self._leaves.setdefault(chain[0], chain[0]) if chain else None
+
+    def _standing(self, key: bytes) -> tuple[bytes, tuple[int, int]]:
+        """Where a key stands: in the connection's facts, which are kept anyway, mostly at one of few places."""
+        start = self._packed.find(key)
+        source = self._packed
+        if start < 0:
+            source, start = key, 0
+        span = start, start + len(key)
+        return source, self._places.setdefault(span, span)
+
     def cloud(self, peers: Peers, ns: int) -> None:
         """A connection at this time was not seen whole: it may have resumed any session that these two had."""
         self._clouds[peers] = max(ns, self._clouds.get(peers, 0))
 
     def _session(self, key: bytes, method: Literal["session_id", "ticket", "psk"]) -> LedgerSession:
         """A session of which nothing else is known than what was offered."""
-        session = LedgerSession(key=key, method=method)
+        source, span = self._standing(key)
+        session = LedgerSession(source=source, span=span, method=method)
         self.sessions.append(session)
         self._by_key[key] = session
         return session
@@ -170,7 +214,9 @@ class Ledger:
         is_resumed = kind != "full"
         session.note_offer(index, is_resumed)
         if is_resumed and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
-            session.resumed_ns, session.resumed_by, session.closed_ns = handshake.answer_ns, index, closed_ns
+            session.resumed_ns, session.resumed_by = handshake.answer_ns, index
+            if self.tick_ns:
+                self._closed_ns[id(session)] = closed_ns
         return entry
 
     def _entry(self, session: LedgerSession, hello_ns: int, clouded_ns: int | None) -> LedgerEntry:
@@ -180,12 +226,15 @@ class Ledger:
         is_resumed_before: bool | None = True
         resumed_ns = session.resumed_ns
         if resumed_ns is None or resumed_ns >= hello_ns:
-            is_clouded = session.is_doubtful or (clouded_ns is not None and clouded_ns >= (session.issued_ns or 0))
+            is_clouded = id(session) in self._doubtful or (
+                clouded_ns is not None and clouded_ns >= (session.issued_ns or 0)
+            )
             is_resumed_before = False if is_issued and not is_clouded else None
         elif hello_ns - resumed_ns < self._race_ns:
-            is_over = session.closed_ns is not None and session.closed_ns < hello_ns
+            closed_ns = self._closed_ns.get(id(session))
+            is_over = closed_ns is not None and closed_ns < hello_ns
             is_resumed_before = True if is_over else None
-        return LedgerEntry(session, is_issued, is_resumed_before, session.resumed_by, is_clouded)
+        return LedgerEntry(session, is_resumed_before, session.resumed_by, is_clouded)
 
     @staticmethod
     def _is_offer(handshake: HandshakeFacts, kind: Kind) -> bool:
@@ -205,18 +254,20 @@ class Ledger:
             ticket = ticket if self._is_new(ticket, handshake) else None
         if not (identifier or ticket):
             return
-        chain = handshake.chain
+        source, span = self._standing(identifier or ticket or b"")
         session = LedgerSession(
-            key=identifier or ticket or b"",
+            source=source,
+            span=span,
             method="ticket" if handshake.issued_ticket else "session_id",
             issuer=index,
-            leaf=chain[0] if chain else None,
+            leaf=self._leaf(handshake),
             ems=None if answer.partial else answer.extended_master_secret,
             issued_ns=handshake.answer_ns,
             usable=handshake.messages & C_KEY_EXCHANGE != 0,
-            is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
+        if is_doubtful:
+            self._doubtful.add(id(session))
         by_key = self._by_key
         if identifier and (first := by_key.setdefault(identifier, session)) is not session:
             self._issue_anew(identifier, first, session)
@@ -237,11 +288,14 @@ class Ledger:
         equal identities are the same one.
         """
         entry = self._offer_identity(index, handshake, kind) if handshake.offered_psks else NOTHING
-        leaf = handshake.chain[0] if handshake.chain else None
+        leaf = self._leaf(handshake)
         if leaf is None and kind == "psk" and entry.session is not None:
             leaf = entry.session.leaf
         for ticket in handshake.issued_tickets:
-            session = LedgerSession(key=ticket, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns)
+            source, span = self._standing(ticket)
+            session = LedgerSession(
+                source=source, span=span, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns
+            )
             self.sessions.append(session)
             self._by_key[ticket] = session
         return entry
@@ -258,7 +312,7 @@ class Ledger:
         session = self._by_key.get(key) or self._session(key, "psk")
         if key == offered[0]:
             session.name = handshake.identity_name
-        entry = LedgerEntry(session, session.issuer is not None, None, session.resumed_by)
+        entry = LedgerEntry(session, None, session.resumed_by)
         session.note_offer(index, kind == "psk")
         if kind == "psk" and session.resumed_ns is None:
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index

@@ -22,6 +22,7 @@ those of all vantage points (``offsets``).
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -43,7 +44,7 @@ from inspector.facts import (
 )
 from inspector.tracking.directions import SAMPLE, skews
 from inspector.tracking.offsets import offsets
-from inspector.tracking.prefixes import TIME_BYTES, random_ends, repeated
+from inspector.tracking.prefixes import random_ends, repeated, times
 from inspector.tracking.rungs import in_order
 from inspector.tracking.vantage import Vantages, retimed
 
@@ -58,36 +59,33 @@ CLIENT_SIDE, SERVER_SIDE = 0x00FF, 0xFF00
 
 def merge_sightings(facts: Facts) -> Facts:
     """The same facts, or facts of the same captures with fewer connections and times of one clock. Facts that were
-    merged stay as they are.
+    merged stay as they are. There may be millions that are compared, so few are unpacked at once.
     """
     vantages = Vantages(facts.captures)
     facts = _one_clock_for_directions(facts, vantages)
-    indices = _suspects(facts.connections)
-    if not len(indices):
+    ends = random_ends(facts.connections)
+    is_repeated = np.isin(ends, repeated(ends))
+    suspects = np.flatnonzero((ends == 0) | is_repeated)
+    if not len(suspects):
         return facts
-    suspects = {index: facts.unpack(facts.connections[index]) for index in indices.tolist()}
-    suspects = _with_same_endpoints(facts, suspects)
-    agreed = offsets(_handshakes(suspects.values()), vantages)
-    if any(agreed.late.values()):
-        late = agreed.late
-        moved = {}
-        for index, packed in enumerate(facts.connections):
-            connection = suspects.get(index) or facts.unpack(packed)
-            by = late.get(vantages.home(connection), 0)
-            if by:
-                moved[index] = retimed(connection, -by, -by)
-                if index in suspects:
-                    suspects[index] = moved[index]
+    agreed = offsets(_handshakes(facts, ends, np.flatnonzero(is_repeated)), vantages)
+    late = agreed.late
+    if any(late.values()):
+        moved = (
+            (index, retimed(connection, -by, -by))
+            for index, connection in enumerate(facts.unpack_all(facts.connections))
+            if (by := late.get(vantages.home(connection), 0))
+        )
         facts = _replaced(facts, moved, {v[0]: offset for v, offset in agreed.clock_offsets.items() if not v[1]})
-    return _with_merged_groups(facts, suspects)
+    return _with_merged_groups(facts, _between_same_ends(facts, suspects.tolist()))
 
 
 def ordered(facts: Facts) -> list[bytes]:
     """All connections in the order of their ClientHellos; of those at the same moment, in the order of their frames."""
     packed_connections = sorted(facts.connections)
     if len(packed_connections) > 1:
-        times = np.frombuffer(b"".join([packed[:TIME_BYTES] for packed in packed_connections]), ">u8")
-        edges = np.flatnonzero(np.diff(times, prepend=times[:1] - 1, append=times[-1:] + 1))
+        moments = times(packed_connections)
+        edges = np.flatnonzero(np.diff(moments, prepend=moments[:1] - 1, append=moments[-1:] + 1))
         for first, behind in zip(
             edges[:-1][np.diff(edges) > 1].tolist(), edges[1:][np.diff(edges) > 1].tolist(), strict=True
         ):
@@ -108,20 +106,19 @@ def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
     skews_of = skews((facts.unpack(packed[index]) for index in range(0, len(packed), step)), vantages)
     if not skews_of:
         return facts
-    moved = {}
-    for index, each in enumerate(packed):
-        connection = facts.unpack(each)
-        skew = skews_of.get(vantages.sides(connection))
-        if skew is not None:
-            moved[index] = retimed(connection, 0, -skew.ns)
+    moved = (
+        (index, retimed(connection, 0, -skew.ns))
+        for index, connection in enumerate(facts.unpack_all(packed))
+        if (skew := skews_of.get(vantages.sides(connection))) is not None
+    )
     offsets = {pair[1][0]: ClockOffset(*skew, other=pair[0][0]) for pair, skew in skews_of.items()}
     return _replaced(facts, moved, offsets)
 
 
-def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], offsets: dict[int, ClockOffset]) -> Facts:
+def _replaced(facts: Facts, moved: Iterable[tuple[int, ConnectionFacts]], offsets: dict[int, ClockOffset]) -> Facts:
     """The facts with some connections, by their indices, replaced, and with what is known of clocks by capture."""
     copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=list(facts.connections))
-    for index, connection in moved.items():
+    for index, connection in moved:
         copy.connections[index] = copy.pack(connection)
     for capture, offset in offsets.items():
         if capture < len(copy.captures):
@@ -130,51 +127,71 @@ def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], offsets: dict[int
     return copy
 
 
-def _suspects(packed: Sequence[bytes]) -> np.ndarray:
-    """Indices of connections that another may equal: whose client random is there twice, or was not captured."""
-    ends = random_ends(packed)
-    return np.flatnonzero((ends == 0) | np.isin(ends, repeated(ends)))
+def _handshakes(facts: Facts, ends: np.ndarray, again: np.ndarray) -> Iterator[list[ConnectionFacts]]:
+    """Those of one handshake: both randoms are equal. ``again``: indices of connections the end of whose client random
+    is there more than once.
+    """
+    by_end = again[np.argsort(ends[again], kind="stable")]
+    edges = np.flatnonzero(np.diff(ends[by_end])) + 1
+    for alike in np.split(by_end, edges):
+        groups: dict[tuple[bytes, bytes], list[ConnectionFacts]] = {}
+        for connection in facts.unpack_all(facts.connections[index] for index in alike.tolist()):
+            handshake = connection.handshake
+            if handshake.client_random:
+                groups.setdefault((handshake.client_random, handshake.server_random), []).append(connection)
+        yield from (members for members in groups.values() if len(members) > 1)
 
 
-def _with_same_endpoints(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[int, ConnectionFacts]:
-    """The suspects, and whoever has the same endpoints as one without a client random."""
-    without_random = {frozenset((c.client, c.server)) for c in suspects.values() if not c.handshake.client_random}
-    if not without_random:
-        return suspects
-    kept = dict(suspects)
-    for index, packed in enumerate(facts.connections):
-        if index not in kept and frozenset(facts.ends(packed)) in without_random:
-            kept[index] = facts.unpack(packed)
-    return dict(sorted(kept.items()))
+def _between_same_ends(facts: Facts, suspects: list[int]) -> list[list[int]]:
+    """Connections that another may equal, by their indices: those between the same endpoints, where there are several,
+    in the order in which they began. ``suspects``: whose client random is there twice, or was not captured; whoever has
+    the same endpoints as one of the latter is held against it too.
+    """
+    groups: dict[bytes, list[tuple[int, int]]] = {}
+    without_random: set[bytes] = set()
+    for index in suspects:
+        connection = facts.unpack(facts.connections[index])
+        ends = _ends(connection.client, connection.server)
+        groups.setdefault(ends, []).append((connection.first_ns, index))
+        if not connection.handshake.client_random:
+            without_random.add(ends)
+    if without_random:
+        known = set(suspects)
+        for index, packed in enumerate(facts.connections):
+            if index not in known:
+                head = facts.head(packed)
+                ends = _ends(head.client, head.server)
+                if ends in without_random:
+                    groups[ends].append((head.first_ns, index))
+    return [[index for _, index in sorted(group)] for group in groups.values() if len(group) > 1]
 
 
-def _handshakes(connections: Iterable[ConnectionFacts]) -> Iterator[list[ConnectionFacts]]:
-    """Those of one handshake: both randoms are equal."""
-    groups: dict[tuple[bytes, bytes], list[ConnectionFacts]] = {}
-    for connection in connections:
-        handshake = connection.handshake
-        if handshake.client_random:
-            groups.setdefault((handshake.client_random, handshake.server_random), []).append(connection)
-    yield from (members for members in groups.values() if len(members) > 1)
+def _ends(client: PackedEndpoint, server: PackedEndpoint) -> bytes:
+    """Two endpoints, whoever of them is the client: few bytes, for there may be millions."""
+    one, other = (_END.pack(end.port, len(end.address)) + end.address for end in (client, server))
+    return one + other if one < other else other + one
 
 
-def _with_merged_groups(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
-    """The facts with one connection for all sightings of it."""
-    groups: dict[frozenset[PackedEndpoint], _SightingGroups] = {}
-    for index in sorted(suspects, key=lambda p: (suspects[p].first_ns, p)):
-        connection = suspects[index]
-        groups.setdefault(frozenset((connection.client, connection.server)), _SightingGroups()).add(index, connection)
-    kept: dict[int, ConnectionFacts] = {}
+_END = struct.Struct(">HB")
+
+
+def _with_merged_groups(facts: Facts, groups: Iterable[list[int]]) -> Facts:
+    """The facts with one connection for all sightings of it. ``groups``: as ``_between_same_ends`` says."""
+    connections = list(facts.connections)
     dropped: set[int] = set()
-    for group in (g for grouped in groups.values() for g in grouped.groups if len(g) > 1):
-        first, *further = sorted(group)
-        kept[first] = merged(list(group.values()))
-        dropped.update(further)
-    if not kept:
+    for indices in groups:
+        sightings = _SightingGroups()
+        for index in indices:
+            sightings.add(index, facts.unpack(facts.connections[index]))
+        for group in sightings.groups:
+            if len(group) > 1:
+                first, *further = sorted(group)
+                connections[first] = facts.pack(merged(list(group.values())))
+                dropped.update(further)
+    if not dropped:
         return facts
-    copy = _replaced(facts, kept, {})
-    copy.connections = [packed for index, packed in enumerate(copy.connections) if index not in dropped]
-    return copy
+    left = [packed for index, packed in enumerate(connections) if index not in dropped]
+    return msgspec.structs.replace(facts, connections=left)
 
 
 class _SightingGroups:

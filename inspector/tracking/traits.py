@@ -1,14 +1,14 @@
 """What a connection says by itself, whatever the others are: how its handshake was made, what became of it, by whom.
 
 Connections repeat. What these questions look at has a few dozen combinations in a whole capture, so the answers are
-worked out for the first connection of each combination, its *traits*, and copied for the others; what is a connection's
-own, addresses, times and certificates, is filled in. Where an answer hangs on moments or on single events, on a fatal
+worked out for the first connection of each combination, its *traits*, and shared by the others; addresses, times and
+certificates are a connection's own. Where an answer hangs on moments or on single events, on a fatal
 alert or a renegotiation, a connection has no traits and is worked out by itself.
 """
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from inspector import bounds
 from inspector.facts import (
@@ -31,14 +31,18 @@ from inspector.tracking.closing import (
     is_refused,
     quiet_before,
 )
+from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import has_no_certificate, kind_of
-from inspector.tracking.observed import Observed, connection_id
+from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, SharedTraits, connection_digest
 from inspector.tracking.outcomes import is_torn_down, outcome_of
 from inspector.tracking.renegotiation import find_renegotiations, renegotiates
 from inspector.tracking.shown import ShownByServer, shown_by
 
 Traits = tuple[object, ...]
-"""Of two connections with equal ones ``worked_out`` says the same, but for what ``Observer`` fills in."""
+"""Of two connections with equal ones whose hellos have one writer ``worked_out`` says the same."""
+
+UNCOUNTED = 2
+"""Fields of ``SharedTraits`` that are the same for all connections of a story."""
 
 
 def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
@@ -59,6 +63,7 @@ def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
         or server.lost_encrypted
         or client.contradicted
         or server.contradicted
+        or client_leg.anomalies
     ):
         return None  # too rare
     return (
@@ -98,8 +103,10 @@ def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
     )
 
 
-def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Observed:
-    """A connection by itself, without what ``Observer`` fills in."""
+def worked_out(
+    facts: Facts, columns: ConnectionColumns, client_leg: ConnectionFacts, closed: Closed, written: Writer
+) -> tuple[SharedTraits, Particulars]:
+    """What a connection has in common with others, and what is its own."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     is_tls13 = handshake.is_tls13
     is_contradicted = client.contradicted or server.contradicted
@@ -109,14 +116,18 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
     is_completed = outcome == "established"
     if is_completed and any(attempt.broken_off_by or is_torn_down(client_leg, attempt) for attempt in renegotiations):
         outcome = "aborted"
-    return Observed(
+    traits = SharedTraits(
         facts=facts,
+        columns=columns,
         outcome=outcome,
         is_completed=is_completed,
         kind=kind,
         reason=reason,
+        stack=UNKNOWN if _is_odd(client_leg) else written.stack,
+        program=written.program,
         lost=client.lost or server.lost or is_contradicted,
         contradicted=is_contradicted,
+        has_conflicts=any(anomaly.kind in TWO_READINGS for anomaly in client_leg.anomalies),
         one_sided=not (client.has_packets and server.has_packets),
         is_tls13=is_tls13,
         is_resumed=kind in ("session_id", "ticket", "resumed"),
@@ -126,13 +137,15 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
         shows_no_certificate=has_no_certificate(handshake),
         offers=bool(handshake.offered_psks) if is_tls13 else bool(handshake.offered_ticket),
         secrets=client_leg.secrets,
-        fatal_alert=next((alert for alert in client_leg.alerts if alert.level == FATAL), None),
-        renegotiations=renegotiations,
         long_preamble=bool(client.searched_bytes or server.searched_bytes),
         sequence_jump=client.sequence_jump or server.sequence_jump,
         lost_both_ways=client.lost_encrypted and server.lost_encrypted,
         is_repeated=bool(client_leg.sightings),
     )
+    fatal_alert = next((alert for alert in client_leg.alerts if alert.level == FATAL), None)
+    if fatal_alert is None and not renegotiations:
+        return traits, NO_PARTICULARS
+    return traits, Particulars(fatal_alert=fatal_alert, renegotiations=renegotiations)
 
 
 class Observer:
@@ -140,7 +153,10 @@ class Observer:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._by_traits: dict[Traits, Observed] = {}
+        self.columns = ConnectionColumns()
+        self._by_traits: dict[tuple[Traits, Writer], SharedTraits] = {}
+        self._shared: dict[tuple[object, ...], SharedTraits] = {}
+        """By what they say, those that were worked out for a connection by itself."""
         self._writers: dict[bytes, Writer] = {}
         addresses: dict[bytes, bytes] = {}
         servers: dict[PackedEndpoint, PackedEndpoint] = {}
@@ -150,36 +166,42 @@ class Observer:
         self._shown = shown.setdefault
 
     def observed(self, index: int, packed: bytes, client_leg: ConnectionFacts) -> Observed:
-        """A connection without what the others say of it. ``index``: which one it is."""
+        """A connection without what the others say of it. ``index``: which one it is, one after the other."""
         closed = closed_first(client_leg)
-        traits = traits_of(client_leg, closed)
-        pattern = self._by_traits.get(traits) if traits is not None else None
-        if pattern is None:
-            pattern = worked_out(self._facts, client_leg, closed)
-            if traits is not None and len(self._by_traits) < bounds.CACHE:
-                self._by_traits[traits] = pattern
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
-        shown = shown_by(client_leg)
-        close = first_close(client_leg.from_server) if closed[0] == "server" else None
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
-        return replace(
-            pattern,
+        key = traits_of(client_leg, closed)
+        particulars = NO_PARTICULARS
+        traits = self._by_traits.get((key, written)) if key is not None else None
+        if traits is None:
+            traits, particulars = worked_out(self._facts, self.columns, client_leg, closed, written)
+            traits = self._shared.setdefault(astuple(traits)[UNCOUNTED:], traits)
+            if key is not None and len(self._by_traits) < bounds.CACHE:
+                self._by_traits[key, written] = traits
+        if gap := client_leg.from_client.gap + client_leg.from_server.gap:
+            particulars = replace(particulars, gap_bytes=gap)
+        close = first_close(client_leg.from_server) if closed[0] == "server" else None
+        self.columns.add(
+            connection_digest(client_leg),
+            first_ns,
+            handshake.hello_ns or first_ns,
+            quiet_before(client_leg, close[0].ns) if close is not None else 0,
+        )
+        shown = shown_by(client_leg)
+        return Observed(
+            traits=traits,
+            particulars=particulars,
             index=index,
-            id=connection_id(client_leg),
             packed=packed,
-            first_ns=first_ns,
-            hello_ns=handshake.hello_ns or first_ns,
+            outcome=traits.outcome,
+            kind=traits.kind,
+            is_tls13=traits.is_tls13,
             offer=offer,
             answer=handshake.answer,
-            has_conflicts=bool(client_leg.anomalies) and _has_conflicts(client_leg),
-            stack=UNKNOWN if client_leg.anomalies and _is_odd(client_leg) else written.stack,
-            program=written.program,
             client_address=self._address(address, address),
             server=self._server(server, server),
             leaf=self._leaf(chain[0], chain[0]) if chain else None,
-            quiet_ns=quiet_before(client_leg, close[0].ns) if close is not None else 0,
-            gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
             shown=self._shown(shown, shown),
         )
 
@@ -189,10 +211,6 @@ class Observer:
         if len(self._writers) < bounds.CACHE:
             self._writers[offer.key] = known
         return known
-
-
-def _has_conflicts(client_leg: ConnectionFacts) -> bool:
-    return any(anomaly.kind in TWO_READINGS for anomaly in client_leg.anomalies)
 
 
 def _is_odd(client_leg: ConnectionFacts) -> bool:

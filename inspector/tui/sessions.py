@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -52,7 +53,7 @@ class SessionsScreen(Area):
         yield Rows(columns, 0, self._row, "No session.", id="sessions")
 
     @property
-    def _sessions(self) -> list[LedgerSession]:
+    def _sessions(self) -> Sequence[LedgerSession]:
         return self.state.now.case.sessions
 
     def renew(self) -> None:

@@ -45,10 +45,9 @@ def connection_rows(facts: Facts, numbers: Sequence[int], of_day: tuple[str, str
     vantage, day_text = utf8(of_day[0]), None if of_day[1] == NO_DAY else of_day[1]
     paths = [utf8(capture.path) for capture in facts.captures]
     packed_connections = [facts.connections[number] for number in numbers]
-    for number, packed, connection in zip(
-        numbers, packed_connections, facts.unpack_all(packed_connections), strict=True
-    ):
-        row = _connection(number, packed, connection, observer.observed(number, packed, connection), paths)
+    connections = zip(numbers, packed_connections, facts.unpack_all(packed_connections), strict=True)
+    for at, (number, packed, connection) in enumerate(connections):
+        row = _connection(number, packed, connection, observer.observed(at, packed, connection), paths)
         yield vantage, day_text, *row
 
 

@@ -118,7 +118,7 @@ class EncodedRows:
         """Beside the shapes of the hellos; of a frame, in which capture it lies. Reasons are there once, so that their
         identity will do.
         """
-        h = client_leg.handshake
+        h, traits = client_leg.handshake, observed.traits
         return (
             h.retried and not h.server_random,
             h.client_chain,
@@ -129,12 +129,12 @@ class EncodedRows:
             h.certificate_frame >> FRAME_BITS if h.certificate_frame else None,
             h.key_exchange_frame >> FRAME_BITS if h.key_exchange_frame else None,
             finished >> FRAME_BITS if finished else None,
-            id(observed.reason),
+            id(traits.reason),
             observed.kind,
             observed.declined,
             observed.outcome,
-            observed.closed_by,
-            observed.closed_how,
+            traits.closed_by,
+            traits.closed_how,
             observed.health_check,
             client_leg.preamble,
             client_leg.first_frame >> FRAME_BITS,
@@ -207,13 +207,13 @@ class EncodedRows:
             return (_SESSION if issued_ns is not None else _SESSION_WITHOUT_TIME) % (
                 hexlify(entry.key),
                 values[entry.method],
-                encode(case.observed[issuer].id) if issuer is not None else NULL,
+                b'"%b"' % case.observed[issuer].id.encode() if issuer is not None else NULL,
                 self._digests[entry.leaf] if entry.leaf else NULL,
                 values[entry.ems],
                 self._seconds[issued_ns // SECOND_NS] if issued_ns is not None else b"",
                 issued_ns % SECOND_NS if issued_ns is not None else 0,
                 values[entry.usable],
-                self._uses(entry.uses) if entry.uses else EMPTY,
+                self._uses(entry.uses) if entry.packed_uses else EMPTY,
                 self._digests[entry.name] if entry.name in case.ticket_keys else NULL,
             )
         except OverflowError:
@@ -225,8 +225,8 @@ class EncodedRows:
             _USE[use & 1]
             % (
                 (observed := members[use >> 1]).id.encode(),
-                seconds[observed.hello_ns // SECOND_NS],
-                observed.hello_ns % SECOND_NS,
+                seconds[(hello_ns := observed.hello_ns) // SECOND_NS],
+                hello_ns % SECOND_NS,
                 backends[observed.backend],
             )
             for use in uses

@@ -150,8 +150,8 @@ def matrix(case: Case, members: Sequence[Observed]) -> tuple[list[doc.MatrixCell
             nothing += not is_unseen
             unseen += is_unseen
             continue
-        session = observed.entry.session
-        issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
+        issued_in = observed.issuer
+        issuer = case.observed[issued_in].backend if issued_in is not None else -1
         key = (
             case.backends[issuer].id if issuer >= 0 else None,
             case.backends[observed.backend].id if observed.backend >= 0 else None,
