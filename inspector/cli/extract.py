@@ -76,7 +76,7 @@ def extract_command(arguments: CaptureArguments, directory: str, redact: bool, r
 
 def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
     """The paths by where they were made; None where nobody said. Raises UsageError."""
-    names = [said for said in arguments.vantages if "=" not in said]
+    names = [text for text in arguments.vantages if "=" not in text]
     if len(names) > 1:
         raise UsageError("--vantage: one name is for all captures", "--vantage NAME=GLOB is for those that match")
     others = names[0] if names else None
@@ -87,10 +87,11 @@ def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
     from inspector.capture.inputs import find, is_journal
     from inspector.fleet.sequences import pattern
 
-    patterns = [pattern(said) for said in arguments.vantages if "=" in said]
+    patterns = [pattern(text) for text in arguments.vantages if "=" in text]
     files: dict[str | None, list[str]] = {}
-    for path in (each for given in arguments.files for each in ([given] if is_journal(given) else find([given]))):
-        files.setdefault(next((p.name for p in patterns if fnmatch(path, p.glob)), others), []).append(path)
+    for argument in arguments.files:
+        for path in [argument] if is_journal(argument) else find([argument]):
+            files.setdefault(next((p.name for p in patterns if fnmatch(path, p.glob)), others), []).append(path)
     return files
 
 
