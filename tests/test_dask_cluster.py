@@ -20,6 +20,7 @@ from inspector.fleet.reading import extract_by_cluster
 from inspector.fleet.sequences import sequences
 from inspector.fleet.stretches import CaptureStretch
 from inspector.fleet.tasks import FailedTask, Task, TaskResult
+from tests.conftest import find
 from tests.fleet import crossing_story, cut, document
 
 pytest.importorskip("distributed")
@@ -113,3 +114,20 @@ def test_standard_input_is_one_stream() -> None:
 def test_paths_that_do_not_exist_are_said_before_a_cluster_is_asked(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="No such file"):
         extract_by_cluster([str(tmp_path / "missing.pcap")], "tcp://192.0.2.1:1")
+
+
+def test_tls_without_certificates_is_one_error() -> None:
+    with pytest.raises(UsageError, match="no certificates") as raised:
+        extract_by_cluster([str(find("tickets"))], "tls://127.0.0.1:1")
+    assert "CA_FILE" in raised.value.hint
+
+
+def test_nobody_else_is_told_what_is_read(cluster: DaskCluster) -> None:
+    """What listens of the scheduler and its workers speaks TLS, or answers nothing."""
+    import urllib.error
+    import urllib.request
+
+    services = cluster.client.scheduler_info()["services"]
+    for port in services.values():
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/info/main/workers.html", timeout=5)

@@ -4,9 +4,10 @@ given, whoever fails in the midst.
 
 from __future__ import annotations
 
+import pickle
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import Phase, given, settings, strategies as st
 
 from inspector.capture import blocks, opening
 from inspector.capture.files import Story
+from inspector.capture.writer import PcapngWriter
 from inspector.cli.commands import cli
 from inspector.errors import UnreadableError, UsageError
 from inspector.errors.captures import NotExtracted
@@ -27,9 +29,9 @@ from inspector.fleet import extraction
 from inspector.fleet.extraction import TRIES, FleetRecord, extract_fleet
 from inspector.fleet.reading import extract_by_cluster
 from inspector.fleet.sequences import CaptureSequence, VantagePattern, pattern, sequences
-from inspector.fleet.stretches import CaptureStretch
-from inspector.fleet.tasks import FailedTask, Task, WholeSequence, in_this_process
-from inspector.secrets.inputs import SecretInputs
+from inspector.fleet.stretches import CaptureStretch, FollowTask, read_stretch
+from inspector.fleet.tasks import FailedTask, Task, TaskResult, WholeSequence, in_this_process
+from inspector.secrets.inputs import SecretInputs, content_of
 from tests.build import MS, START_NS, Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
 from tests.cuts import frames_of, link_type, write
@@ -316,9 +318,6 @@ def test_a_task_that_stumbles_costs_its_stretch(tmp_path: Path, monkeypatch: pyt
 
 def test_secrets_that_the_first_file_brings_open_the_others(tmp_path: Path) -> None:
     """One process reads the sequence then."""
-    from inspector.capture.writer import PcapngWriter
-    from inspector.secrets.inputs import content_of
-
     (batch,) = Story([str(find("tls13-inside"))]).batches()
     third = len(batch) // 3 + 1
     paths = []
@@ -358,3 +357,43 @@ def test_a_copy_by_another_clock_beside_its_original(tmp_path: Path) -> None:
     executor = Unreliable()
     assert fleet_document(paths, executor) == document(extract(paths))
     assert isinstance(executor.tasks[-1], WholeSequence)
+
+
+def test_secrets_of_a_capture_stay_where_it_is_read(tmp_path: Path) -> None:
+    """Results go over the network, encrypted or not."""
+    (batch,) = Story([str(find("tls13-inside"))]).batches()
+    path = tmp_path / "keys.pcapng"
+    with path.open("wb") as out:
+        writer = PcapngWriter(out)
+        writer.key_log(content_of(str(CAPTURES / "tls13-inside.keylog")))
+        writer.write(batch)
+    result = read_stretch(CaptureStretch((str(path),), 0))
+    assert result.captures[0].has_secrets
+    assert b"TRAFFIC_SECRET" in path.read_bytes()
+    assert b"TRAFFIC_SECRET" not in pickle.dumps(result)
+
+
+def test_flows_that_nobody_could_follow_are_read_by_one(tmp_path: Path) -> None:
+    """Whatever cut: a task that follows flows into the next file and fails must not lose them without a word."""
+
+    def run(tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
+        for number, (task, (_, result)) in enumerate(zip(tasks, in_this_process(tasks), strict=True)):
+            yield number, FailedTask("died") if isinstance(task, FollowTask) else result
+
+    for at in range(60, len(STORY), 60):
+        paths = cut(tmp_path, STORY, [at])
+        assert fleet_document(paths, run) == document(extract(paths))
+
+
+@pytest.mark.parametrize(
+    ("glob", "expected"), [("lb-*", True), ("/cap/lb-*", True), ("/cap/*", True), ("db-*", False), ("cap/*", False)]
+)
+def test_patterns_are_of_names_or_of_paths(glob: str, expected: bool) -> None:
+    assert VantagePattern("lb", glob).matches("/cap/lb-1.pcap") is expected
+
+
+def test_a_url_with_a_password_is_refused() -> None:
+    """It would stand in the analysis."""
+    with pytest.raises(UsageError, match="a name or a password") as raised:
+        extract(["memory://user:geheim@host/a.pcap"])
+    assert "geheim" not in str(raised.value)

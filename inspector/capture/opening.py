@@ -8,6 +8,7 @@ import io
 import os
 import re
 from typing import BinaryIO, cast
+from urllib.parse import urlsplit
 
 from inspector.errors import UsageError
 
@@ -46,6 +47,10 @@ def _open_url(url: str) -> tuple[BinaryIO, int]:
         from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # an extra: most lie on this machine
     except ImportError:
         raise UsageError(f"{url}: needs fsspec", "pip install 'vip-inspector[fleet]'") from None
+    if "@" in urlsplit(url).netloc:
+        raise UsageError(
+            "a URL with a name or a password in it would stand in the analysis", "fsspec's settings hold them"
+        )
     try:
         system, path = url_to_fs(url)
         file = system.open(path, "rb")

@@ -52,6 +52,7 @@ def extract_command(arguments: CaptureArguments, directory: str, redact: bool, r
     SQL. --vantage NAME, without a pattern, says where all of them were made.
     """
     from inspector.capture.inputs import is_facts, is_journal
+    from inspector.capture.opening import is_url
 
     if arguments.vips:
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
@@ -60,6 +61,8 @@ def extract_command(arguments: CaptureArguments, directory: str, redact: bool, r
     if "://" in directory:
         raise UsageError(f"{directory}: facts are written to a directory of this host")
     for path in arguments.files:
+        if is_url(path):
+            raise UsageError(f"{path}: a part is named by its input, which is read on this host", "copy it here")
         if is_facts(path):
             raise UsageError(f"{path}: these are facts", "every command takes several directories of facts at once")
     key = _redaction_key(redact, redact_key)
@@ -82,8 +85,6 @@ def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
     others = names[0] if names else None
     if len(names) == len(arguments.vantages):
         return {others: list(arguments.files)}
-    from fnmatch import fnmatch
-
     from inspector.capture.inputs import find, is_journal
     from inspector.fleet.sequences import pattern
 
@@ -91,7 +92,7 @@ def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
     files: dict[str | None, list[str]] = {}
     for argument in arguments.files:
         for path in [argument] if is_journal(argument) else find([argument]):
-            files.setdefault(next((p.name for p in patterns if fnmatch(path, p.glob)), others), []).append(path)
+            files.setdefault(next((p.name for p in patterns if p.matches(path)), others), []).append(path)
     return files
 
 
@@ -143,10 +144,10 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
         _say(writing, "all of it is there: nothing was read again")
         return
     read = [each.path for each in plan.inputs if each.role != "beside"]
-    facts = facts_of(arguments._replace(files=(*read, *missing), vantages=()))
-    if writing.is_named:
-        for capture in facts.captures:
-            capture.host = writing.vantage
+    one_sequence = ("all=*",) if arguments.cluster else ()
+    facts = facts_of(arguments._replace(files=(*read, *missing), vantages=one_sequence))
+    for capture in facts.captures:
+        capture.host = writing.vantage if writing.is_named else capture.host if role == "journal" else ""
     if disguise is not None:
         facts = _redacted(facts, disguise)
         plan = plan._replace(

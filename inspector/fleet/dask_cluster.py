@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 WORKERS_SECONDS = 60
 """So long a cluster may take until it has a worker."""
+
+LOCAL_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+"""Tries are ours; and nobody else on this machine is told what is read."""
 
 LOCAL = "local:"
 REMOTE = ("tcp://", "tls://")
@@ -109,17 +117,24 @@ class DaskCluster:
         try:
             if not self._local:
                 return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+            stack.enter_context(dask.config.set(LOCAL_SETTINGS))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inspector-workers-"))
             cluster = stack.enter_context(
                 LocalCluster(  # type: ignore[no-untyped-call]
                     n_workers=self._local,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
+                    local_directory=folder,
                     security=True,
                     silence_logs=logging.CRITICAL,
                 )
             )
             return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        except TypeError:  # Dask has no certificates to speak TLS with
+            raise UsageError(
+                f"--cluster {self._address}: Dask has no certificates for TLS",
+                "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__CLIENT__CERT and …__CLIENT__KEY name them",
+            ) from None
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             what = "its processes do not start" if self._local else "no scheduler answers"
             raise UsageError(f"--cluster {self._address}: {what}: {safe_text(str(error))}") from None

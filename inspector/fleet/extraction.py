@@ -116,6 +116,8 @@ class _SequenceReading:
         ]
         self.results: dict[CaptureStretch, StretchFacts | FailedTask] = {}
         self._tries: dict[CaptureStretch, int] = {}
+        self._reached: dict[CaptureStretch, int | None] = {}
+        """Of each when the last frame of all before it was captured."""
 
     def missing(self) -> Iterable[CaptureStretch]:
         """What is to be read."""
@@ -162,7 +164,12 @@ class _SequenceReading:
         if self.missing():
             return
         groups: list[list[CaptureStretch]] = []
+        last_ns: int | None = None
         for stretch in self.stretches:
+            self._reached[stretch] = last_ns
+            result = self.results[stretch]
+            end = _times(result)[1] if isinstance(result, StretchFacts) else None
+            last_ns = end if last_ns is None else max(last_ns, end or last_ns)
             group = [stretch]
             while groups and self._belong_together(groups[-1], group):
                 group = groups.pop() + group
@@ -186,9 +193,8 @@ class _SequenceReading:
         begin, end = _times(other)
         if begin is None or end is None:
             return False
-        before_both = self.stretches[: self.stretches.index(before[-1])]
-        ends = [_times(result)[1] for s in before_both if isinstance(result := self.results[s], StretchFacts)]
-        if any(reached is not None and reached >= begin for reached in ends):
+        earlier = self._reached[before[-1]]
+        if earlier is not None and earlier >= begin:
             return True
         _, reached = _times(one)
         if reached is None or reached < begin:
@@ -209,16 +215,20 @@ class _SequenceReading:
             return self._by_one(run_by, record)
         record.bytes_handed_over += sum(result.continued.bytes for result in read if result.continued is not None)
 
+        has_lost_flows = False
+
         def follow_by(task: FollowTask) -> Followed | None:
+            nonlocal has_lost_flows
             (followed,) = _done([task], run_by, record)
             if not isinstance(followed, Followed):
+                has_lost_flows = True
                 return None
             record.bytes_read += followed.bytes_read
             return followed
 
         infos = captures(self._paths, self.stretches, results)
         parts = shards(self.stretches, results, follow_by)
-        if parts and clocks_apart(parts, infos):
+        if has_lost_flows or (parts and clocks_apart(parts, infos)):
             return self._by_one(run_by, record)
         whole = joined_facts(parts, infos)
         for stretch in self.stretches:

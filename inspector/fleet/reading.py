@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatch
 
 from inspector.capture.files import Story
 from inspector.capture.inputs import holds_facts
@@ -50,7 +49,7 @@ def extract_by_cluster(
         else:
             facts = extract_fleet(captured, in_this_process, secrets, record)
         for capture in facts.captures:
-            capture.host = next((p.name for p in patterns if fnmatch(capture.path, p.glob)), "")
+            capture.host = next((p.name for p in patterns if p.matches(capture.path)), "")
         facts.problems = [*unreadable(story), *facts.problems]
         parts.append(facts)
     return merge(parts) if len(parts) > 1 else parts[0]

@@ -28,6 +28,10 @@ class VantagePattern(NamedTuple):
     name: str
     glob: str
 
+    def matches(self, path: str) -> bool:
+        """A pattern without a folder is for files in any."""
+        return fnmatch.fnmatch(path if "/" in self.glob else path.rpartition("/")[2], self.glob)
+
 
 class CaptureSequence(NamedTuple):
     """The files of a vantage point in the order of time. ``first_ns``: of each the time of its first frame, where it
@@ -56,7 +60,7 @@ def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[Cap
     unused = {*patterns}
     for file in sorted(story.captures, key=lambda f: (f.first_ns is None, f.first_ns or 0, f.info.path)):
         path = file.info.path
-        matching = next((p for p in patterns if fnmatch.fnmatch(path, p.glob)), None)
+        matching = next((p for p in patterns if p.matches(path)), None)
         unused.discard(matching or VantagePattern("", ""))
         key = ("", matching.name) if matching is not None else _by_name(path)
         files.setdefault(key, []).append(file)

@@ -130,6 +130,8 @@ def read_stretch(stretch: CaptureStretch) -> StretchFacts:
         index += sum(map(frame_bytes, window))
     continued = engine.take_continued()
     captures = [file.info for file in story.captures]
+    for info in (*captures, *counted):
+        info.take_secrets()  # they stay where they were read
     return StretchFacts(
         engine=engine.put_away(),
         continued=continued,
