@@ -142,7 +142,7 @@ def test_a_journal_by_a_relative_path_is_not_named(tmp_path: Path) -> None:
         [],
         [JournalRecord(1, "limit", "journal", b"{}")],
         Facts(),
-        CaptureFacts(SECRET, 0, 0, None, None, (), False, 0, 0, None, None),
+        CaptureFacts(SECRET, 0, 0, None, None, (), False, 0, 0, None, None, host=SECRET),
     )
     listened(capture(pool.flows), Keeping(journal=journal))
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent), "XDG_STATE_HOME": str(tmp_path / "state")}
@@ -187,6 +187,7 @@ def test_a_notice_travels_as_it_is(kind: type[Notice]) -> None:
 
 TEXTS: dict[str, str] = {
     "CaptureFacts.path": "a name of the same kind",
+    "CaptureFacts.host": "replaced",
     "CaptureFacts.damage": "of an earlier version's journal, left out",
     "Unopened.space": "of a table of ours",
     "Unopened.name": "of a table of IANA's",

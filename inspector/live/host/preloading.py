@@ -36,7 +36,19 @@ APP = (
 LAZY = ("textual.widgets",)
 """Packages that load what they name when it is asked for."""
 
-NEVER = ("__main__", "sniff", "growing_keys", "tests", "mbcs", "oem", "_win32_console", "_windows_renderer")
+NEVER = (
+    "__main__",
+    "sniff",
+    "growing_keys",
+    "fleet",
+    "tables",
+    "sql",
+    "tests",
+    "mbcs",
+    "oem",
+    "_win32_console",
+    "_windows_renderer",
+)
 """Programs, tests of libraries, what is of another system; and what is loaded for itself."""
 
 
