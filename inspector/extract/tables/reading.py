@@ -4,10 +4,10 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered
@@ -15,7 +15,7 @@ from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import DamagedError
 from inspector.extract.merging import merge
-from inspector.extract.tables.manifest import PartManifest, PartProblem, TableFile, parts_of
+from inspector.extract.tables.manifest import PARTS, SUFFIX, PartManifest, PartProblem, TableFile, parts_of
 from inspector.extract.tables.parquet import GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.facts import Facts
 from inspector.text.plain_file import open_plain, sha256_of
@@ -30,6 +30,9 @@ LOOKS = 3
 """So often is a directory listed in which parts go meanwhile, for others that replace them."""
 
 
+Read = TypeVar("Read")
+
+
 class WholeParts(NamedTuple):
     """The parts of which every file is as it was written, and what is wrong with the others."""
 
@@ -40,25 +43,14 @@ class WholeParts(NamedTuple):
 def whole_parts(directory: str) -> WholeParts:
     """Raises UnreadableError, UsageError without PyArrow."""
     arrow = pyarrow()
-    root = Path(directory)
-    for _ in range(LOOKS):
-        listed = parts_of(directory)
-        whole = WholeParts([], list(listed.problems))
-        has_gone = False
-        for manifest in listed.manifests:
-            try:
-                for file in manifest.files:
-                    with _checked(arrow, root, file):
-                        pass
-                whole.manifests.append(manifest)
-            except FileNotFoundError as error:
-                has_gone |= not (root / "parts" / f"{manifest.name}.json").exists()
-                whole.problems.append(_altered(directory, manifest, error))
-            except (OSError, ValueError, MemoryError, arrow.ArrowException) as error:
-                whole.problems.append(_altered(directory, manifest, error))
-        if not has_gone:
-            break
-    return whole
+
+    def checked(manifest: PartManifest) -> PartManifest:
+        for file in manifest.files:
+            with _checked(arrow, Path(directory), file):
+                pass
+        return manifest
+
+    return WholeParts(*_each_part(arrow, directory, checked))
 
 
 def read_tables(directory: str) -> Facts:
@@ -66,19 +58,34 @@ def read_tables(directory: str) -> Facts:
     holds no part at all, UsageError without PyArrow.
     """
     arrow = pyarrow()
-    whole = whole_parts(directory)
-    if not whole.manifests and not whole.problems:
+    parts, problems = _each_part(arrow, directory, lambda manifest: _facts(arrow, Path(directory), manifest))
+    if not parts and not problems:
         raise UnreadableError(f"{directory}: holds no facts yet", "inspector extract FILE… -o DIRECTORY writes some")
-    parts = []
-    problems = list(whole.problems)
-    for manifest in whole.manifests:
-        try:
-            parts.append(_facts(arrow, Path(directory), manifest))
-        except (OSError, ValueError, TypeError, MemoryError, DamagedError, arrow.ArrowException) as error:
-            problems.append(_altered(directory, manifest, error))
     facts = merge(parts) if len(parts) != 1 else parts[0]
     facts.problems += problems
     return facts
+
+
+def _each_part(
+    arrow: Any, directory: str, read: Callable[[PartManifest], Read]
+) -> tuple[list[Read], list[PartProblem]]:
+    """What ``read`` makes of each part, and what is wrong with those of which it makes nothing. A part that goes
+    meanwhile was replaced by another: the directory is looked at once more.
+    """
+    for _ in range(LOOKS):
+        listed = parts_of(directory)
+        made, problems = list[Read](), list(listed.problems)
+        has_gone = False
+        for manifest in listed.manifests:
+            try:
+                made.append(read(manifest))
+            except (OSError, ValueError, TypeError, MemoryError, DamagedError, arrow.ArrowException) as error:
+                problems.append(_altered(directory, manifest, error))
+                manifest_path = Path(directory) / PARTS / f"{manifest.name}{SUFFIX}"
+                has_gone |= isinstance(error, FileNotFoundError) and not manifest_path.exists()
+        if not has_gone:
+            break
+    return made, problems
 
 
 def _altered(directory: str, manifest: PartManifest, error: BaseException) -> PartAltered:
@@ -97,6 +104,9 @@ def _facts(arrow: Any, root: Path, manifest: PartManifest) -> Facts:
                 for batch in opened.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
                     yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
+    for file in manifest.of("clock_offsets"):  # its rows stand in the captures too
+        with _checked(arrow, root, file):
+            pass
     remainder = [packed for (packed,) in rows("remainder", "packed")]
     if len(remainder) != 1:
         raise ValueError("it has not one remainder")
