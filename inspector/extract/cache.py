@@ -24,6 +24,7 @@ from inspector import bounds
 from inspector.capture.inputs import find, holds_facts
 from inspector.errors import InspectorError
 from inspector.facts import Facts
+from inspector.text.plain_file import make_own_folder
 from inspector.text.version import VERSION
 
 WORTHWHILE_BYTES = 32 << 20
@@ -107,7 +108,7 @@ class FactsCache:
             return
         unfinished = entry.with_suffix(f".{os.getpid()}")
         try:
-            _make(self._folder)
+            make_own_folder(self._folder)
             if not _is_own_folder(self._folder):
                 return
             with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | ENTRY_FLAGS, 0o600), "wb") as file:
@@ -148,15 +149,6 @@ def _is_own_folder(folder: Path) -> bool:
 def _is_own(state: os.stat_result) -> bool:
     """Whether something is this user's, and nobody else may write to it; so it is where a platform has no users."""
     return not hasattr(os, "geteuid") or (state.st_uid == os.geteuid() and not state.st_mode & WRITABLE_BY_OTHERS)
-
-
-def _make(folder: Path) -> None:
-    """The folder and those above it that are missing, for this user alone: ``Path.mkdir`` would leave those above to
-    the umask. Raises OSError.
-    """
-    if not folder.parent.exists():
-        _make(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sample(path: str, size: int, update: Callable[[bytes], None]) -> None:

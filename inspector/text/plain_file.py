@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+from pathlib import Path
 from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 20
@@ -40,6 +41,15 @@ def read_whole(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     if data is None or len(data) > most_bytes:  # it may grow meanwhile
         raise OSError(errno.EFBIG, f"longer than the {_size(most_bytes)} that are read of such a file")
     return data
+
+
+def make_own_folder(folder: Path) -> None:
+    """The folder and those above it that are missing, for this user alone: ``Path.mkdir`` would leave those above to
+    the umask. Raises OSError.
+    """
+    if not folder.is_dir():
+        make_own_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def sha256_of(file: BinaryIO) -> hashlib._Hash:

@@ -27,10 +27,10 @@ from inspector.extract.tables.manifest import (
 )
 from inspector.extract.tables.parquet import COLUMNS, COMPRESSION, GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.facts import Facts
-from inspector.text.plain_file import sha256_of
+from inspector.text.plain_file import make_own_folder, sha256_of
 from inspector.text.version import VERSION
 
-DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
+FILE_MODE = 0o600
 """Who connects where is nobody else's business."""
 
 
@@ -46,7 +46,7 @@ class PartWriter:
                 return
             if self._root.exists() and any(self._root.iterdir()):
                 raise OutputError(f"{directory}: holds something else than facts", "name a new or an empty directory")
-            _make(self._root)
+            make_own_folder(self._root)
             (self._root / FACTS).touch(FILE_MODE)
         except OSError as error:
             raise UnwritableError(f"{directory}: {error.strerror or error}") from None
@@ -95,26 +95,17 @@ class PartWriter:
 
     def _table(self, name: str, table: str, vantage: str = "", of_day: str = "") -> _TableFile:
         folder = directory_of(table, vantage, of_day)
-        _make(self._root / folder)
+        make_own_folder(self._root / folder)
         return _TableFile(self._arrow, self._root, f"{folder}/{name}.parquet", table, name)
 
     def _write_whole(self, path: str, octets: bytes) -> None:
         """Raises OSError."""
         target = self._root / path
-        _make(target.parent)
+        make_own_folder(target.parent)
         unfinished = _unfinished(target)
         with _opened(unfinished) as file:
             file.write(octets)
             _settle(file, unfinished, target)
-
-
-def _make(folder: Path) -> None:
-    """A directory and those above it that are missing, for this user alone: ``Path.mkdir`` would leave those above to
-    the umask. Raises OSError.
-    """
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
 
 
 def _unfinished(target: Path) -> Path:
