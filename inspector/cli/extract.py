@@ -14,6 +14,7 @@ from inspector.cli.captures import CaptureArguments, story_options
 from inspector.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
+    from inspector.extract.tables import PartManifest, PartWriter
     from inspector.extract.tables.inputs import InputFiles
     from inspector.extract.tables.manifest import InputFile, Role
     from inspector.facts import Facts
@@ -24,13 +25,16 @@ LONGEST_VANTAGE = 80
 
 class _Writing(NamedTuple):
     """``vantage``: the name of where the captures were made. ``is_named``: somebody said it, so that the analysis says
-    it too. ``redaction_key``: None where nothing is replaced.
+    it too. ``redaction_key``: None where nothing is replaced. ``parts``: those that are whole, looked at once and kept
+    up to date: to tell it every file of them is hashed.
     """
 
     directory: str
     vantage: str
     is_named: bool
     redaction_key: bytes | None
+    writer: PartWriter
+    parts: list[PartManifest]
 
 
 @click.command("extract")
@@ -53,6 +57,7 @@ def extract_command(arguments: CaptureArguments, directory: str, redact: bool, r
     """
     from inspector.capture.inputs import is_facts, is_journal
     from inspector.capture.opening import is_url
+    from inspector.extract.tables import PartWriter, whole_parts
 
     if arguments.vips:
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
@@ -65,10 +70,12 @@ def extract_command(arguments: CaptureArguments, directory: str, redact: bool, r
             raise UsageError(f"{path}: a part is named by its input, which is read on this host", "copy it here")
         if is_facts(path):
             raise UsageError(f"{path}: these are facts", "every command takes several directories of facts at once")
+    by_vantage = _by_vantage(arguments)
+    names = {vantage: _checked(socket.gethostname() if vantage is None else vantage) for vantage in by_vantage}
     key = _redaction_key(redact, redact_key)
-    for vantage, files in _by_vantage(arguments).items():
-        name = _checked(socket.gethostname() if vantage is None else vantage)
-        writing = _Writing(directory, name, vantage is not None, key)
+    writer, parts = PartWriter(directory), whole_parts(directory).manifests
+    for vantage, files in by_vantage.items():
+        writing = _Writing(directory, names[vantage], vantage is not None, key, writer, parts)
         journals = [path for path in files if is_journal(path)]
         captures = [path for path in files if path not in journals]
         if captures:
@@ -122,14 +129,12 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
     import msgspec
 
     from inspector.cli.captures import facts_of
-    from inspector.extract.tables import PartWriter, whole_parts
     from inspector.extract.tables.inputs import InputFiles, Origin, planned
     from inspector.redaction.disguise import Disguise
     from inspector.redaction.paths import path_name
 
     key = writing.redaction_key
-    writer = PartWriter(writing.directory)
-    parts = whole_parts(writing.directory).manifests
+    parts = writing.parts
     disguise = Disguise(key) if key is not None else None
     vantage = writing.vantage if disguise is None else disguise.name(writing.vantage)
     redaction = "" if key is None else hashlib.sha256(b"redaction key" + key).hexdigest()[:16]
@@ -153,7 +158,9 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
         plan = plan._replace(
             inputs=tuple(msgspec.structs.replace(each, path=path_name(each.path, disguise)) for each in plan.inputs)
         )
-    manifest = writer.write(facts, plan, origin)
+    manifest = writing.writer.write(facts, plan, origin)
+    gone = {manifest.name, *(older.name for older in plan.replaced)}
+    parts[:] = [part for part in parts if part.name not in gone] + [manifest]
     for older in plan.replaced:
         _say(writing, f"part {older.name} of the same files, as they were before, is gone")
     count = len(facts.captures)
