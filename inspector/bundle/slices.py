@@ -150,11 +150,8 @@ def _origins(case: Case, chosen: set[int]) -> set[int]:
     """Who issued and first resumed the sessions that are offered in it."""
     origins: set[int] = set()
     for index in chosen:
-        entry = case.observed[index].entry
-        if entry.session is not None and entry.session.issuer is not None:
-            origins.add(entry.session.issuer)
-        if entry.resumed_by is not None:
-            origins.add(entry.resumed_by)
+        observed = case.observed[index]
+        origins |= {each for each in (observed.issuer, observed.entry.resumed_by) if each is not None}
     return origins
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -93,13 +92,14 @@ def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
     if len(names) == len(arguments.vantages):
         return {others: list(arguments.files)}
     from inspector.capture.inputs import find, is_journal
-    from inspector.fleet.sequences import pattern
+    from inspector.fleet.sequences import pattern, vantage_of
 
     patterns = [pattern(text) for text in arguments.vantages if "=" in text]
     files: dict[str | None, list[str]] = {}
     for argument in arguments.files:
         for path in [argument] if is_journal(argument) else find([argument]):
-            files.setdefault(next((p.name for p in patterns if p.matches(path)), others), []).append(path)
+            matching = vantage_of(path, patterns)
+            files.setdefault(matching.name if matching is not None else others, []).append(path)
     return files
 
 
@@ -201,4 +201,4 @@ def _redacted(facts: Facts, disguise: Disguise) -> Facts:
 def _say(writing: _Writing, text: str) -> None:
     from inspector.text.safe import path_text, safe_text
 
-    click.echo(f"{path_text(writing.directory)}: {safe_text(text, 500)}", file=sys.stdout)
+    click.echo(f"{path_text(writing.directory)}: {safe_text(text, 500)}")

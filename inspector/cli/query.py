@@ -53,8 +53,6 @@ def _shown(value: object) -> str:
 
     if value is None:
         return ""
-    if isinstance(value, bytes):
-        return value.hex()
     return safe_text(str(value), 2_000)
 
 
@@ -90,7 +88,7 @@ def _write_csv(answer: Answer) -> None:
 
     def line(values: Iterable[object]) -> str:
         text = io.StringIO()
-        csv.writer(text).writerow(csv_cell(value.hex() if isinstance(value, bytes) else value) for value in values)
+        csv.writer(text).writerow(csv_cell(value) for value in values)
         return text.getvalue()
 
     sys.stdout.write(line(answer.columns))
@@ -103,11 +101,7 @@ def _write_json(answer: Answer) -> None:
 
     from inspector.text.terminal import terminal_json
 
-    def other(value: object) -> object:
-        return value.hex() if isinstance(value, bytes) else str(value)
-
-    encoder = msgspec.json.Encoder(enc_hook=other)
+    encoder = msgspec.json.Encoder(enc_hook=str)
     for row in answer.rows:
-        values = (value.hex() if isinstance(value, bytes) else value for value in row)
-        line = encoder.encode(dict(zip(answer.columns, values, strict=True)))
+        line = encoder.encode(dict(zip(answer.columns, row, strict=True)))
         sys.stdout.buffer.write(terminal_json(line) + b"\n")

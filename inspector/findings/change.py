@@ -112,8 +112,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: 
 
 def _origin(case: Case, observed: Observed) -> Observed | None:
     """The connection that was issued the session that this one offered."""
-    session = observed.session
-    return case.observed[session.issuer] if session is not None and session.issuer is not None else None
+    return case.observed[observed.issuer] if observed.issuer is not None else None
 
 
 def _explained(case: Case, observed: Observed, origin: Observed | None, weighed: Weighed, pool: Pool) -> Iterator[str]:

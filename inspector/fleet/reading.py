@@ -13,7 +13,7 @@ from inspector.extract.shard import unreadable
 from inspector.facts import Facts
 from inspector.fleet.dask_cluster import DaskCluster, is_encrypted
 from inspector.fleet.extraction import FleetRecord, extract_fleet
-from inspector.fleet.sequences import pattern, sequences
+from inspector.fleet.sequences import pattern, sequences, vantage_of
 from inspector.fleet.tasks import in_this_process
 from inspector.secrets.inputs import SecretInputs
 
@@ -49,7 +49,8 @@ def extract_by_cluster(
         else:
             facts = extract_fleet(captured, in_this_process, secrets, record)
         for capture in facts.captures:
-            capture.host = next((p.name for p in patterns if p.matches(capture.path)), "")
+            matching = vantage_of(capture.path, patterns)
+            capture.host = matching.name if matching is not None else ""
         facts.problems = [*unreadable(story), *facts.problems]
         parts.append(facts)
     return merge(parts) if len(parts) > 1 else parts[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from inspector.capture.files import CaptureFile, Story
@@ -33,15 +33,19 @@ class VantagePattern(NamedTuple):
         return fnmatch.fnmatch(path if "/" in self.glob else path.rpartition("/")[2], self.glob)
 
 
+def vantage_of(path: str, patterns: Iterable[VantagePattern]) -> VantagePattern | None:
+    """The first pattern that a file matches."""
+    return next((each for each in patterns if each.matches(path)), None)
+
+
 class CaptureSequence(NamedTuple):
     """The files of a vantage point in the order of time. ``first_ns``: of each the time of its first frame, where it
-    is known. ``bytes``: what they take, compressed where they are.
+    is known.
     """
 
     vantage: str
     paths: tuple[str, ...]
     first_ns: tuple[int | None, ...]
-    bytes: int = 0
 
 
 def pattern(text: str) -> VantagePattern:
@@ -60,7 +64,7 @@ def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[Cap
     unused = {*patterns}
     for file in sorted(story.captures, key=lambda f: (f.first_ns is None, f.first_ns or 0, f.info.path)):
         path = file.info.path
-        matching = next((p for p in patterns if p.matches(path)), None)
+        matching = vantage_of(path, patterns)
         unused.discard(matching or VantagePattern("", ""))
         key = ("", matching.name) if matching is not None else _by_name(path)
         files.setdefault(key, []).append(file)
@@ -73,7 +77,6 @@ def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[Cap
             name if names.count(name) == 1 or not folder else f"{folder}/{name}",
             tuple(file.info.path for file in members),
             tuple(file.first_ns for file in members),
-            sum(file.size for file in members),
         )
         for (folder, name), members in files.items()
     ]

@@ -17,7 +17,9 @@ ROWS_AT_ONCE = 1_024
 
 
 class Answer(NamedTuple):
-    """``columns``: their names. ``rows``: read as they are asked for; reading them may raise UsageError."""
+    """``columns``: their names. ``rows``: read as they are asked for, bytes as hexadecimal; reading them may raise
+    UsageError.
+    """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[object, ...]]
@@ -81,7 +83,7 @@ class Questions:
     def _rows(self, result: Any) -> Iterator[tuple[object, ...]]:
         try:
             while rows := result.fetchmany(ROWS_AT_ONCE):
-                yield from rows
+                yield from (tuple(v.hex() if isinstance(v, bytes) else v for v in row) for row in rows)
         except self._error as error:
             raise UsageError(str(error)) from None
 

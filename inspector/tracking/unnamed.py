@@ -63,7 +63,7 @@ def unnamed(
 
 
 def _trait(service: ServiceGroup, member: Observed) -> Trait:
-    session = member.entry.session
+    session = member.session
     return service.name, member.leaf or (session.leaf if session is not None else None)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Facts
 from inspector.text.times import day
+from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.certificates import parse
 from inspector.tracking.observed import Observed
@@ -57,7 +58,6 @@ def _connection(
     handshake, ours, theirs = connection.handshake, connection.from_client, connection.from_server
     offer, answer, alert = handshake.offer, handshake.answer, observed.fatal_alert
     capture = connection.first_frame >> FRAME_BITS
-    name = offer.server_name if offer is not None else None
     has_answer = bool(handshake.hello_ns and handshake.answer_ns)
     return (
         number,
@@ -67,14 +67,14 @@ def _connection(
         connection.client.port,
         ip_text(connection.server.address),
         connection.server.port,
-        None if name is None else name.decode("ascii", "backslashreplace"),
+        asked_name(offer),
         None if answer is None else version_name(answer.version),
         None if answer is None else cipher_name(answer.cipher_suite),
         observed.kind,
         observed.outcome,
         observed.stack.name,
-        handshake.offered_id.hex() or None,
-        handshake.answered_id.hex() or None,
+        hexadecimal(handshake.offered_id),
+        hexadecimal(handshake.answered_id),
         hexadecimal(handshake.offered_ticket),
         hexadecimal(handshake.issued_ticket),
         hexadecimal(observed.leaf),
@@ -93,7 +93,7 @@ def _connection(
         capture,
         connection.first_frame & FRAME_NUMBER,
         connection.last_frame & FRAME_NUMBER,
-        handshake.client_random.hex() or None,
+        hexadecimal(handshake.client_random),
         packed,
     )
 
@@ -120,10 +120,9 @@ def certificate_rows(facts: Facts) -> Iterator[Row]:
 def shape_rows(facts: Facts) -> Iterator[Row]:
     """Each kind of hello."""
     for _, offer in sorted(facts.offers.items()):
-        name = offer.server_name
         yield (
             "client",
-            None if name is None else name.decode("ascii", "backslashreplace"),
+            asked_name(offer),
             offer.ja3 or None,
             offer.ja4 or None,
             _encode(offer),
@@ -177,6 +176,12 @@ PART_ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
 def arrow_moment(ns: int | None) -> int | None:
     """A time as Arrow takes it, None where it cannot."""
     return ns if ns is not None and -FARTHEST_NS <= ns <= FARTHEST_NS else None
+
+
+def asked_name(offer: HelloShape | None) -> str | None:
+    """The name that a client asked for, as it wrote it."""
+    name = offer.server_name if offer is not None else None
+    return None if name is None else name.decode("ascii", "backslashreplace")
 
 
 def hexadecimal(digest: bytes | None) -> str | None:
