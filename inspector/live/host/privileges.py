@@ -115,10 +115,10 @@ def _bits(capabilities: tuple[int, ...]) -> int:
 
 def _bound(keep: tuple[int, ...]) -> None:
     """No program that is started can have others; where this process may not say so, ``no_new_privileges`` does."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in range(LAST_CAPABILITY + 1):
-        if capability not in keep and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
-            break  # beyond the last one that this kernel knows
+    with contextlib.suppress(OSError):  # beyond the last one that this kernel knows
+        for capability in range(LAST_CAPABILITY + 1):
+            if capability not in keep:
+                prctl(PR_CAPBSET_DROP, capability)
 
 
 def _have_alone(bits: int) -> None:
