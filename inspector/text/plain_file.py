@@ -9,8 +9,10 @@ import errno
 import hashlib
 import os
 import stat
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from pathlib import Path  # an analysis of a capture does not load it
 
 CHUNK_BYTES = 1 << 20
 KINDS = {
