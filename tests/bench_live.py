@@ -199,8 +199,8 @@ def _counts(tool: str, out: Path, journal: str) -> tuple[int | None, int | None]
         found = re.search(rb"received/dropped on interface '\w+': (\d+)/(\d+)", out.read_bytes())
         return (int(found[2]), int(found[1])) if found else (None, None)
     if tool == "watch":
-        told = [line for line in out.read_bytes().splitlines() if line.startswith(b"{") and b'"drops"' in line]
-        last = json.loads(told[-1])  # an assessment stands behind the last statistics
+        records = (json.loads(line) for line in out.read_bytes().splitlines() if line.startswith(b"{"))
+        last = [record for record in records if "drops" in record][-1]  # an assessment stands behind the statistics
         return last["drops"], last["packets"]
     from inspector.extract.journal import read_facts
 
