@@ -47,6 +47,9 @@ UNANCHORED_SEGMENTS = 32
 HOLES = 64
 """Gaps inside skipped application data that may still be filled by late segments, per direction."""
 
+CORE_CONNECTIONS = 250_000
+"""Packed connections of directories of facts that stay in memory, some 250 MB; more of them go to a file."""
+
 CONTINUED_BYTES = 512 << 20
 """Segments that are kept of one part of a story for whoever follows flows into it; of more, it reads that part
 itself.

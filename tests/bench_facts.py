@@ -23,6 +23,7 @@ from inspector.facts import (
     LaneFacts,
     PackedEndpoint,
 )
+from inspector.facts.spool import SpooledConnections
 from inspector.tls.types import FATAL
 from tests.conftest import find
 
@@ -41,7 +42,7 @@ class Wanted(NamedTuple):
     """How large a story is: ``connections`` as facts are extracted, so that two legs of a handshake are two.
     ``has_legs``: each goes on behind a balancer, where the second capture was taken. ``is_calm``: one client in
     ``TROUBLED_OF`` aborts, not every client. ``late_ns``: how much later the
-    clock of each vantage point is than the one before.
+    clock of each vantage point is than the one before. ``is_spooled``: they are kept out of core.
     """
 
     connections: int
@@ -50,6 +51,7 @@ class Wanted(NamedTuple):
     has_legs: bool = False
     late_ns: int = 0
     is_calm: bool = False
+    is_spooled: bool = False
 
 
 class Replay(NamedTuple):
@@ -72,7 +74,10 @@ def story(wanted: Wanted) -> Facts:
     calm = [seed for seed in seeds if not any(alert.level == FATAL for alert in seed.alerts)]
     frames, length = recorded.captures[0].packets, max(c.last_ns for c in seeds) - min(c.first_ns for c in seeds)
     vantages = 2 if wanted.has_legs else wanted.vantages
-    whole = Facts(captures=[_captured(recorded.captures[0], number) for number in range(vantages)])
+    whole = Facts(
+        captures=[_captured(recorded.captures[0], number) for number in range(vantages)],
+        connections=SpooledConnections() if wanted.is_spooled else [],
+    )
     leaves = [_certificates(recorded, whole, number) for number in range(wanted.services)]
     names = [b"s%07d.example.com" % number for number in range(wanted.services)]
     dice = random.Random(1)

@@ -38,6 +38,10 @@ SHAPES = {
     "5 vantages": Wanted(0, vantages=5),
     "5 clocks": Wanted(0, vantages=5, late_ns=15_000_000_000),
     "two legs": Wanted(0, has_legs=True),
+    "out of core": Wanted(0, is_spooled=True),
+    "calm, out": Wanted(0, is_calm=True, is_spooled=True),
+    "legs, out": Wanted(0, has_legs=True, is_spooled=True),
+    "clocks, out": Wanted(0, vantages=5, late_ns=15_000_000_000, is_spooled=True),
 }
 
 

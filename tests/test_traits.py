@@ -143,7 +143,7 @@ def changed(rng: random.Random, leg: ConnectionFacts) -> ConnectionFacts:
     return twisted
 
 
-OF_OTHERS = {"client_leg", "legs", "entry"}
+OF_OTHERS = {"packed", "client_leg", "legs", "entry"}
 """What hangs on the story."""
 
 
@@ -159,8 +159,8 @@ def test_connections_that_went_alike_say_what_each_says_by_itself() -> None:
     together = Observer(facts)
     for number in range(CHANGES):
         leg = changed(rng, rng.choice(known))
-        alone = Observer(facts).observed(0, b"", leg)
-        assert {**said(together.observed(number, b"", leg)), "index": 0} == said(alone)
+        alone = Observer(facts).observed(0, 0, leg)
+        assert {**said(together.observed(number, 0, leg)), "index": 0} == said(alone)
 
 
 def old() -> ConnectionFacts:
@@ -204,9 +204,9 @@ def test_what_seldom_decides_is_a_trait(
 ) -> None:
     facts = Facts()
     together = Observer(facts)
-    before, after = (together.observed(number, b"", each) for number, each in enumerate((leg(), change(leg()))))
+    before, after = (together.observed(number, 0, each) for number, each in enumerate((leg(), change(leg()))))
     assert before.outcome != after.outcome
-    assert {**said(after), "index": 0} == said(Observer(facts).observed(0, b"", change(leg())))
+    assert {**said(after), "index": 0} == said(Observer(facts).observed(0, 0, change(leg())))
 
 
 def test_most_connections_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from functools import cache
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
@@ -48,7 +48,7 @@ class _Bounding:
         if origin is dict:
             key, value = map(self.of, get_args(kind))
             return Annotated[types.GenericAlias(dict, (key, value)), self._items]
-        if origin in (tuple, list):
+        if origin in (tuple, list, MutableSequence):
             return self._listed(origin, get_args(kind))
         if origin is Annotated:
             return self.of(get_args(kind)[0])
@@ -67,7 +67,7 @@ class _Bounding:
         raise TypeError(f"{kind} has no bounds")
 
     def _listed(self, origin: type, of: tuple[Any, ...]) -> Any:
-        if origin is list:
+        if origin is not tuple:
             return Annotated[types.GenericAlias(list, (self.of(of[0]),)), self._items]
         if len(of) == 2 and of[1] is ...:
             return Annotated[types.GenericAlias(tuple, (self.of(of[0]), ...)), self._items]

@@ -16,6 +16,7 @@ from inspector.facts import (
     absorb,
 )
 from inspector.facts.events import EVENT_BYTES
+from inspector.facts.spool import SpooledConnections
 
 PACKED_EVENT = np.dtype({"names": ["frame"], "formats": ["<i8"], "offsets": [8], "itemsize": EVENT_BYTES})
 """Where the frame of an event stands (``facts.events``)."""
@@ -32,7 +33,11 @@ def merge(parts: list[Facts]) -> Facts:
         key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0),
     )
     indexes = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
-    whole = Facts(captures=[_capture_moved(capture, indexes, part) for part, _, capture in order])
+    spooled = next((part.connections for part in parts if isinstance(part.connections, SpooledConnections)), None)
+    whole = Facts(
+        captures=[_capture_moved(capture, indexes, part) for part, _, capture in order],
+        connections=[] if spooled is None else SpooledConnections(spool=spooled.spool),
+    )
     for part_index, part in enumerate(parts):
         moved = {index: indexes[part_index, index] for index in range(len(part.captures))}
         absorb(whole, part)
@@ -40,7 +45,7 @@ def merge(parts: list[Facts]) -> Facts:
             first = len(whole.connections) - len(part.connections)
             moving = _Moving(moved)
             unpacked = whole.unpack_all(part.connections)
-            whole.connections[first:] = [whole.pack(moving.moved(connection)) for connection in unpacked]
+            whole.connections[first:] = (whole.pack(moving.moved(connection)) for connection in unpacked)
     return whole
 
 

@@ -5,7 +5,7 @@ so that millions fit; hello shapes, which repeat, stand beside them once.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableSequence
 from heapq import nsmallest
 
 import msgspec
@@ -22,13 +22,13 @@ from inspector.tls.extensions import AnswerShape, HelloShape
 
 
 class Facts(Struct):
-    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by
-    SHA-256. ``other_flows``: how many of each there were. ``logs``: what others wrote down at the time. ``secrets``:
-    what was wrong with secrets, where there were any.
+    """All that was extracted. ``connections``: packed, in a list or out of core (``spool``). ``certificates``: DER,
+    ``authorities``: lists of names, by SHA-256. ``other_flows``: how many of each there were. ``logs``: what others
+    wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
     """
 
     captures: list[CaptureFacts] = field(default_factory=list)
-    connections: list[bytes] = field(default_factory=list)
+    connections: MutableSequence[bytes] = field(default_factory=list)
     offers: dict[bytes, HelloShape] = field(default_factory=dict)
     answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Facts(Struct):
     def unpack(self, packed: bytes) -> ConnectionFacts:
         """The reverse of ``pack``."""
         latest = self._latest
-        if latest is not None and latest[0] is packed:
+        if latest is not None and latest[0] == packed:
             return latest[1]
         offer_key, answer_key, connection = _decode(memoryview(packed)[PREFIX_BYTES:])
         connection.handshake.offer = self.offers.get(offer_key)

@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
+from inspector.errors import InspectorError
 from inspector.errors.internal import Border
 from inspector.facts import Facts
+from inspector.facts.spool import selected
 from inspector.findings.case import Case, Options, build
 from inspector.tracking.certificate_reader import READER, CertificateReader
 
@@ -21,7 +24,7 @@ def sifted(facts: Facts, options: Options, reader: CertificateReader = READER) -
     """The case of all connections that can be judged together. ``reader``: of their certificates. Raises what goes
     wrong where none can be.
     """
-    border = Border()
+    border = Border(InspectorError)
     with border:
         return build(facts, options, reader)
     (mistake,) = border.notices()
@@ -32,14 +35,14 @@ def sifted(facts: Facts, options: Options, reader: CertificateReader = READER) -
     return case
 
 
-def _sound(facts: Facts, options: Options, reader: CertificateReader) -> list[bytes]:
-    """Connections that can be judged together, of which some part must be left out."""
-    sound: list[bytes] = []
-    parts = _halves(list(facts.connections))
+def _sound(facts: Facts, options: Options, reader: CertificateReader) -> list[int]:
+    """The indices of connections that can be judged together, where some part must be left out."""
+    sound: list[int] = []
+    parts = _halves(range(len(facts.connections)))
     tries = TRIES
     while parts:
         part = parts.pop()
-        border = Border()
+        border = Border(InspectorError)
         with border:
             build(_with(facts, [*sound, *part]), options, reader)
         if not border.count:
@@ -51,10 +54,10 @@ def _sound(facts: Facts, options: Options, reader: CertificateReader) -> list[by
     return sound
 
 
-def _halves(part: list[bytes]) -> list[list[bytes]]:
+def _halves(part: range) -> list[range]:
     middle = len(part) // 2
     return [half for half in (part[middle:], part[:middle]) if half]
 
 
-def _with(facts: Facts, connections: Sequence[bytes]) -> Facts:
-    return msgspec.structs.replace(facts, connections=list(connections))
+def _with(facts: Facts, indices: Sequence[int]) -> Facts:
+    return msgspec.structs.replace(facts, connections=selected(facts.connections, np.array(indices, np.int64)))

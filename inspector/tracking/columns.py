@@ -5,6 +5,9 @@ millions.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
+
+from inspector.facts import ConnectionFacts, Facts
 
 DIGEST_BYTES = 6
 
@@ -15,11 +18,15 @@ CLOUD = 4
 
 
 class ConnectionColumns:
-    """By a connection's index. Times in nanoseconds, as ``Observed`` tells them."""
+    """By a connection's index. Times in nanoseconds, as ``Observed`` tells them. A *number* counts all legs in
+    the order of their ClientHellos, an index those nearest to the client.
+    """
 
-    __slots__ = ("_digests", "_pasts", "_resumers", "first_ns", "hello_ns", "quiet_ns")
-
-    def __init__(self) -> None:
+    def __init__(self, facts: Facts, in_turn: Sequence[bytes] = ()) -> None:
+        """``in_turn``: the packed legs by number."""
+        self._facts = facts
+        self._in_turn = in_turn
+        self._numbers = array("I")
         self.first_ns = array("q")
         self.hello_ns = array("q")
         self.quiet_ns = array("q")
@@ -27,12 +34,27 @@ class ConnectionColumns:
         self._resumers = array("i")
         self._pasts = bytearray()
 
-    def add(self, digest: bytes, first_ns: int, hello_ns: int, quiet_ns: int) -> None:
-        """The next connection. ``digest``: as ``connection_digest`` says."""
+    def add(self, number: int, digest: bytes, first_ns: int, hello_ns: int, quiet_ns: int) -> None:
+        """The next connection. ``number``: of its leg nearest to the client; ``digest``: as ``connection_digest``
+        says.
+        """
+        self._numbers.append(number)
         self._digests += digest
         self.first_ns.append(first_ns)
         self.hello_ns.append(hello_ns)
         self.quiet_ns.append(quiet_ns)
+
+    def number(self, index: int) -> int:
+        """Of its leg nearest to the client."""
+        return self._numbers[index]
+
+    def packed(self, number: int) -> bytes:
+        """A leg by its number."""
+        return self._in_turn[number]
+
+    def leg(self, number: int) -> ConnectionFacts:
+        """The same, unpacked."""
+        return self._facts.unpack(self._in_turn[number])
 
     def id(self, index: int) -> str:
         """A connection's id: twelve hex digits."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+import numpy as np
 from msgspec.structs import replace
 
 from inspector.facts import ConnectionFacts, Facts, HandshakeFacts
+from inspector.facts.spool import selected
 from inspector.tracking.kinds import kind_of
 from inspector.tracking.legs import find_legs
 from inspector.tracking.observed import Observed
@@ -23,31 +25,29 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
 
     The same handshake seen on several legs is one connection: the leg nearest to the client tells it.
     """
-    observer = Observer(facts)
     members: list[Observed] = []
     pending = PendingRenegotiations(ledger)
     in_turn = ordered(facts)
     if wanted is not None:
-        in_turn = [packed for packed in in_turn if wanted(facts.unpack(packed))]
+        is_wanted = np.fromiter(map(wanted, facts.unpack_all(in_turn)), bool, len(in_turn))
+        in_turn = selected(in_turn, np.flatnonzero(is_wanted))
+    observer = Observer(facts, in_turn)
     legs = find_legs(facts, in_turn)
-    numbers = [number for number in range(len(in_turn)) if number not in legs.others]
-    nearest = [in_turn[number] for number in numbers]
-    for number, packed, client_leg in zip(numbers, nearest, facts.unpack_all(nearest), strict=True):
-        index = len(members)
-        observed = observer.observed(index, packed, client_leg)
+    numbers = np.delete(np.arange(len(in_turn)), list(legs.others))
+    nearest = facts.unpack_all(selected(in_turn, numbers))
+    for index, (number, client_leg) in enumerate(zip(numbers.tolist(), nearest, strict=True)):
+        observed = observer.observed(index, number, client_leg)
         members.append(observed)
         if number in legs.behind:
             behind = legs.behind[number]
-            gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(facts.unpack, behind))
-            observed.particulars = replace(
-                observed.particulars, packed_legs=behind, gap_bytes=observed.gap_bytes + gaps
-            )
+            gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(observer.columns.leg, behind))
+            observed.particulars = replace(observed.particulars, further=behind, gap_bytes=observed.gap_bytes + gaps)
         if pending.waiting:
             pending.enter_before(observed.hello_ns)
         peers = (observed.client_address, observed.server)
         closed = client_leg.from_client.fin or client_leg.from_client.rst if ledger.tick_ns else None
         closed_ns = closed.ns if closed is not None else None
-        entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns, packed)
+        entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns)
         observed.session = entry.session
         observer.columns.enter(entry.resumed_before, entry.resumed_by, entry.clouded)
         if observed.kind in (None, "resumed") and observed.may_have_resumed:

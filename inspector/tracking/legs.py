@@ -22,13 +22,14 @@ from collections.abc import Sequence
 from functools import cmp_to_key
 from typing import NamedTuple
 
+import numpy as np
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.facts import PREFIX_BYTES, ConnectionFacts, Facts, PackedEndpoint
-from inspector.tracking.prefixes import TIME_BYTES, random_ends, repeated
+from inspector.facts import ConnectionFacts, Facts, PackedEndpoint
+from inspector.facts.spool import random_ends
+from inspector.tracking.prefixes import repeated
 
-RANDOM = slice(TIME_BYTES, PREFIX_BYTES)
 PROXY = "proxy_v"
 
 
@@ -38,7 +39,6 @@ class LegMatch(Struct, frozen=True, gc=False):
     """
 
     number: int
-    packed: bytes
     client: PackedEndpoint
     server: PackedEndpoint
     server_random: bytes
@@ -52,11 +52,10 @@ class LegMatch(Struct, frozen=True, gc=False):
         return self.answer_ns - self.hello_ns if self.hello_ns and self.answer_ns else None
 
 
-def _leg(number: int, packed: bytes, connection: ConnectionFacts) -> LegMatch:
+def _leg(number: int, connection: ConnectionFacts) -> LegMatch:
     handshake = connection.handshake
     return LegMatch(
         number=number,
-        packed=packed,
         client=connection.client,
         server=connection.server,
         server_random=handshake.server_random,
@@ -67,42 +66,42 @@ def _leg(number: int, packed: bytes, connection: ConnectionFacts) -> LegMatch:
 
 
 class Legs(NamedTuple):
-    """``behind``: by the index of the leg nearest to the client, the further ones; ``others``: the indices of those."""
+    """``behind``: by the number of the leg nearest to the client, those of the further ones; ``others``: of all these.
+    Numbers are of connections in the order of their ClientHellos.
+    """
 
-    behind: dict[int, tuple[bytes, ...]]
+    behind: dict[int, tuple[int, ...]]
     others: set[int]
 
 
 def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
     """``ordered``: connections in the order of their ClientHellos."""
     groups: dict[bytes, list[list[LegMatch]]] = {}
-    repeated = _repeated(ordered)
-    if not repeated:
-        return Legs({}, set())
-    for index, packed in enumerate(ordered):
-        if packed[RANDOM] in repeated:
-            connection = facts.unpack(packed)
-            leg = _leg(index, packed, connection)
-            same_hello = groups.setdefault(connection.handshake.client_random, [])
-            group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg)), None)
-            if group is None:
-                same_hello.append([leg])
-            else:
-                group.append(leg)
+    numbers = _repeated(ordered)
+    for number, connection in zip(numbers, facts.unpack_all(ordered[number] for number in numbers), strict=True):
+        leg = _leg(number, connection)
+        same_hello = groups.setdefault(connection.handshake.client_random, [])
+        group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg)), None)
+        if group is None:
+            same_hello.append([leg])
+        else:
+            group.append(leg)
     joined = [group for same_hello in groups.values() for group in same_hello if len(group) > 1]
     topology = Topology(joined)
-    behind: dict[int, tuple[bytes, ...]] = {}
+    behind: dict[int, tuple[int, ...]] = {}
     others: set[int] = set()
     for group in joined:
         front, *rest = topology.order(group)
-        behind[front.number] = tuple(leg.packed for leg in rest)
+        behind[front.number] = tuple(leg.number for leg in rest)
         others.update(leg.number for leg in rest)
     return Legs(behind, others)
 
 
-def _repeated(ordered: Sequence[bytes]) -> set[bytes]:
-    """The client randoms, by their ends, that more than one connection shows."""
-    return {value.tobytes() for value in repeated(random_ends(ordered)) if value}
+def _repeated(ordered: Sequence[bytes]) -> list[int]:
+    """The numbers of connections whose client random, by its end, another shows too."""
+    ends = random_ends(ordered)
+    numbers: list[int] = np.flatnonzero(np.isin(ends, repeated(ends)) & (ends != 0)).tolist()
+    return numbers
 
 
 MOST_LEGS = 8

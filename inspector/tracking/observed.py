@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.errors.decryption import NotDecrypted
-from inspector.facts import AlertFact, ConnectionFacts, Facts, PackedEndpoint
+from inspector.facts import AlertFact, ConnectionFacts, PackedEndpoint
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack
@@ -29,7 +29,6 @@ class SharedTraits(Struct, gc=False, kw_only=True):
     as in the facts. ``program``: as in ``clients.Writer``.
     """
 
-    facts: Facts
     columns: ConnectionColumns
     outcome: Outcome
     is_completed: bool
@@ -57,11 +56,13 @@ class SharedTraits(Struct, gc=False, kw_only=True):
 
 
 class Particulars(Struct, gc=False, kw_only=True):
-    """What few connections have. ``packed_legs``: further legs of the same handshake, nearest to the client first."""
+    """What few connections have. ``further``: the numbers of further legs of the same handshake, nearest to the client
+    first.
+    """
 
     fatal_alert: AlertFact | None = None
     renegotiations: tuple[Renegotiation, ...] = ()
-    packed_legs: tuple[bytes, ...] = ()
+    further: tuple[int, ...] = ()
     gap_bytes: int = 0
 
 
@@ -77,7 +78,6 @@ class Observed(Struct, gc=False, kw_only=True):
     traits: SharedTraits
     particulars: Particulars
     index: int
-    packed: bytes
     outcome: Outcome
     kind: Kind | None
     is_tls13: bool
@@ -237,7 +237,7 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def packed_legs(self) -> tuple[bytes, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return self.particulars.packed_legs
+        return tuple(map(self.traits.columns.packed, self.particulars.further))
 
     @property
     def gap_bytes(self) -> int:
@@ -245,14 +245,21 @@ class Observed(Struct, gc=False, kw_only=True):
         return self.particulars.gap_bytes
 
     @property
+    def packed(self) -> bytes:
+        """The leg nearest to the client, packed."""
+        columns = self.traits.columns
+        return columns.packed(columns.number(self.index))
+
+    @property
     def client_leg(self) -> ConnectionFacts:
         """The leg nearest to the client."""
-        return self.traits.facts.unpack(self.packed)
+        columns = self.traits.columns
+        return columns.leg(columns.number(self.index))
 
     @property
     def legs(self) -> tuple[ConnectionFacts, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return tuple(self.traits.facts.unpack(packed) for packed in self.particulars.packed_legs)
+        return tuple(map(self.traits.columns.leg, self.particulars.further))
 
     @property
     def is_offer_known(self) -> bool:

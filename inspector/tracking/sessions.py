@@ -47,14 +47,13 @@ MANY_BYTES = 32 * USE.size
 
 
 class LedgerSession(Struct, gc=False, kw_only=True):
-    """What resumption re-uses. ``source``: the packed facts in which its ``key`` stands, or that alone; ``span``:
-    where. ``issuer``: index of the connection, or None where it lies before the capture. ``usable``: its handshake was
-    completed. ``resumed_ns``, ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not
-    in ``uses``. ``name``: what a TLS 1.3 identity begins with.
+    """What resumption re-uses. ``key``: the id, ticket or identity that it was first known by. ``issuer``: index of the
+    connection, or None where it lies before the capture. ``usable``: its handshake was completed. ``resumed_ns``,
+    ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not in ``uses``. ``name``:
+    what a TLS 1.3 identity begins with.
     """
 
-    source: bytes
-    span: tuple[int, int]
+    key: bytes
     method: Literal["session_id", "ticket", "psk"]
     issuer: int | None = None
     leaf: bytes | None = None
@@ -67,12 +66,6 @@ class LedgerSession(Struct, gc=False, kw_only=True):
     """``uses`` as 8 bytes each: most sessions are offered seldom or never, and there are millions."""
     dropped: int = 0
     name: bytes = b""
-
-    @property
-    def key(self) -> bytes:
-        """The id, ticket or identity that it was first known by."""
-        start, stop = self.span
-        return self.source[start:stop]
 
     @property
     def uses(self) -> Sequence[int]:
@@ -120,15 +113,12 @@ class Ledger:
         self.tick_ns = tick_ns
         self._race_ns = bounds.RACE_NS + tick_ns
         self.sessions: list[LedgerSession] = []
-        self._packed = b""
-        """The connection that is entered."""
         self._doubtful: set[int] = set()
         """By identity, sessions whose issuer's handshake may itself have resumed one: that cannot be told."""
         self._closed_ns: dict[int, int | None] = {}
         """The same, where stamps are coarse: when the client closed the connection that resumed it first, which takes
         longer than any race.
         """
-        self._places: dict[tuple[int, int], tuple[int, int]] = {}
         self._by_key: dict[bytes, LedgerSession] = {}
         self._clouds: dict[Peers, int] = {}
         self._leaves: dict[bytes, bytes] = {}
@@ -140,15 +130,12 @@ class Ledger:
         kind: Kind | None,
         peers: Peers | None = None,
         closed_ns: int | None = None,
-        packed: bytes = b"",
     ) -> LedgerEntry:
         """Look up what the connection offers, note what became of it, and what it was issued. ``index``: of the
         connection. ``peers``: None for a handshake inside a connection, which no other stands beside. ``closed_ns``:
-        when the client closed it, where stamps are coarse. ``packed``: the connection's facts, which are kept as long
-        as the sessions.
+        when the client closed it, where stamps are coarse.
         """
         answer = handshake.answer
-        self._packed = packed
         if answer is None:
             return NOTHING
         if answer.version >= TLS13:
@@ -169,23 +156,13 @@ class Ledger:
         chain = handshake.chain
         return self._leaves.setdefault(chain[0], chain[0]) if chain else None
 
-    def _standing(self, key: bytes) -> tuple[bytes, tuple[int, int]]:
-        """Where a key stands: in the connection's facts, which are kept anyway, mostly at one of few places."""
-        start = self._packed.find(key)
-        source = self._packed
-        if start < 0:
-            source, start = key, 0
-        span = start, start + len(key)
-        return source, self._places.setdefault(span, span)
-
     def cloud(self, peers: Peers, ns: int) -> None:
         """A connection at this time was not seen whole: it may have resumed any session that these two had."""
         self._clouds[peers] = max(ns, self._clouds.get(peers, 0))
 
     def _session(self, key: bytes, method: Literal["session_id", "ticket", "psk"]) -> LedgerSession:
         """A session of which nothing else is known than what was offered."""
-        source, span = self._standing(key)
-        session = LedgerSession(source=source, span=span, method=method)
+        session = LedgerSession(key=key, method=method)
         self.sessions.append(session)
         self._by_key[key] = session
         return session
@@ -254,10 +231,8 @@ class Ledger:
             ticket = ticket if self._is_new(ticket, handshake) else None
         if not (identifier or ticket):
             return
-        source, span = self._standing(identifier or ticket or b"")
         session = LedgerSession(
-            source=source,
-            span=span,
+            key=identifier or ticket or b"",
             method="ticket" if handshake.issued_ticket else "session_id",
             issuer=index,
             leaf=self._leaf(handshake),
@@ -292,10 +267,7 @@ class Ledger:
         if leaf is None and kind == "psk" and entry.session is not None:
             leaf = entry.session.leaf
         for ticket in handshake.issued_tickets:
-            source, span = self._standing(ticket)
-            session = LedgerSession(
-                source=source, span=span, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns
-            )
+            session = LedgerSession(key=ticket, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns)
             self.sessions.append(session)
             self._by_key[ticket] = session
         return entry

@@ -23,7 +23,7 @@ those of all vantage points (``offsets``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from itertools import islice
 
 import msgspec
@@ -42,9 +42,10 @@ from inspector.facts import (
     pack_events,
     unpack_events,
 )
+from inspector.facts.spool import moments, random_ends, selected
 from inspector.tracking.directions import SAMPLE, skews
 from inspector.tracking.offsets import offsets
-from inspector.tracking.prefixes import random_ends, repeated, times
+from inspector.tracking.prefixes import repeated
 from inspector.tracking.rungs import in_order
 from inspector.tracking.vantage import Vantages, retimed
 
@@ -80,23 +81,22 @@ def merge_sightings(facts: Facts) -> Facts:
     return _with_merged_groups(facts, _between_same_ends(facts, suspects.tolist()))
 
 
-def ordered(facts: Facts) -> list[bytes]:
+def ordered(facts: Facts) -> MutableSequence[bytes]:
     """All connections in the order of their ClientHellos; of those at the same moment, in the order of their frames."""
-    packed_connections = sorted(facts.connections)
-    if len(packed_connections) > 1:
-        moments = times(packed_connections)
-        edges = np.flatnonzero(np.diff(moments, prepend=moments[:1] - 1, append=moments[-1:] + 1))
-        for first, behind in zip(
-            edges[:-1][np.diff(edges) > 1].tolist(), edges[1:][np.diff(edges) > 1].tolist(), strict=True
-        ):
-            packed_connections[first:behind] = sorted(
-                packed_connections[first:behind], key=lambda packed: _first_frame(facts.unpack(packed))
-            )
-    return packed_connections
+    times = moments(facts.connections)
+    order = np.argsort(times, kind="stable")
+    times = times[order]
+    edges = np.flatnonzero(np.concatenate(([True], times[1:] != times[:-1], [True])))
+    several = np.flatnonzero(np.diff(edges) > 1)
+    for first, behind in zip(edges[several].tolist(), edges[several + 1].tolist(), strict=True):
+        order[first:behind] = sorted(order[first:behind].tolist(), key=lambda index: _first_frame(facts, index))
+    return selected(facts.connections, order)
 
 
-def _first_frame(connection: ConnectionFacts) -> tuple[int, PackedEndpoint, PackedEndpoint]:
-    return connection.handshake.hello_frame or connection.first_frame, connection.client, connection.server
+def _first_frame(facts: Facts, index: int) -> tuple[int, PackedEndpoint, PackedEndpoint, bytes]:
+    packed = facts.connections[index]
+    connection = facts.unpack(packed)
+    return connection.handshake.hello_frame or connection.first_frame, connection.client, connection.server, packed
 
 
 def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
@@ -117,7 +117,8 @@ def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
 
 def _replaced(facts: Facts, moved: Iterable[tuple[int, ConnectionFacts]], offsets: dict[int, ClockOffset]) -> Facts:
     """The facts with some connections, by their indices, replaced, and with what is known of clocks by capture."""
-    copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=list(facts.connections))
+    connections = selected(facts.connections, np.arange(len(facts.connections)))
+    copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=connections)
     for index, connection in moved:
         copy.connections[index] = copy.pack(connection)
     for capture, offset in offsets.items():
@@ -177,7 +178,7 @@ _END = struct.Struct(">HB")
 
 def _with_merged_groups(facts: Facts, groups: Iterable[list[int]]) -> Facts:
     """The facts with one connection for all sightings of it. ``groups``: as ``_between_same_ends`` says."""
-    connections = list(facts.connections)
+    connections = selected(facts.connections, np.arange(len(facts.connections)))
     dropped: set[int] = set()
     for indices in groups:
         sightings = _SightingGroups()
@@ -190,8 +191,8 @@ def _with_merged_groups(facts: Facts, groups: Iterable[list[int]]) -> Facts:
                 dropped.update(further)
     if not dropped:
         return facts
-    left = [packed for index, packed in enumerate(connections) if index not in dropped]
-    return msgspec.structs.replace(facts, connections=left)
+    left = np.delete(np.arange(len(connections)), list(dropped))
+    return msgspec.structs.replace(facts, connections=selected(connections, left))
 
 
 class _SightingGroups:

@@ -8,6 +8,8 @@ alert or a renegotiation, a connection has no traits and is worked out by itself
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import astuple, replace
 
 from inspector import bounds
@@ -41,7 +43,7 @@ from inspector.tracking.shown import ShownByServer, shown_by
 Traits = tuple[object, ...]
 """Of two connections with equal ones whose hellos have one writer ``worked_out`` says the same."""
 
-UNCOUNTED = 2
+UNCOUNTED = 1
 """Fields of ``SharedTraits`` that are the same for all connections of a story."""
 
 
@@ -104,7 +106,7 @@ def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
 
 
 def worked_out(
-    facts: Facts, columns: ConnectionColumns, client_leg: ConnectionFacts, closed: Closed, written: Writer
+    columns: ConnectionColumns, client_leg: ConnectionFacts, closed: Closed, written: Writer
 ) -> tuple[SharedTraits, Particulars]:
     """What a connection has in common with others, and what is its own."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
@@ -117,7 +119,6 @@ def worked_out(
     if is_completed and any(attempt.broken_off_by or is_torn_down(client_leg, attempt) for attempt in renegotiations):
         outcome = "aborted"
     traits = SharedTraits(
-        facts=facts,
         columns=columns,
         outcome=outcome,
         is_completed=is_completed,
@@ -151,9 +152,9 @@ def worked_out(
 class Observer:
     """Looks at connections one by one, and keeps what repeats once: traits, addresses, certificates, stacks."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self.columns = ConnectionColumns()
+    def __init__(self, facts: Facts, in_turn: Sequence[bytes] = ()) -> None:
+        """``in_turn``: as ``ConnectionColumns`` has it."""
+        self.columns = ConnectionColumns(facts, in_turn)
         self._by_traits: dict[tuple[Traits, Writer], SharedTraits] = {}
         self._shared: dict[tuple[object, ...], SharedTraits] = {}
         """By what they say, those that were worked out for a connection by itself."""
@@ -165,8 +166,10 @@ class Observer:
         self._address, self._server, self._leaf = addresses.setdefault, servers.setdefault, leaves.setdefault
         self._shown = shown.setdefault
 
-    def observed(self, index: int, packed: bytes, client_leg: ConnectionFacts) -> Observed:
-        """A connection without what the others say of it. ``index``: which one it is, one after the other."""
+    def observed(self, index: int, number: int, client_leg: ConnectionFacts) -> Observed:
+        """A connection without what the others say of it. ``index``: which one it is, one after the other;
+        ``number``: of its leg.
+        """
         closed = closed_first(client_leg)
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
@@ -175,7 +178,7 @@ class Observer:
         particulars = NO_PARTICULARS
         traits = self._by_traits.get((key, written)) if key is not None else None
         if traits is None:
-            traits, particulars = worked_out(self._facts, self.columns, client_leg, closed, written)
+            traits, particulars = worked_out(self.columns, client_leg, closed, written)
             traits = self._shared.setdefault(astuple(traits)[UNCOUNTED:], traits)
             if key is not None and len(self._by_traits) < bounds.CACHE:
                 self._by_traits[key, written] = traits
@@ -183,6 +186,7 @@ class Observer:
             particulars = replace(particulars, gap_bytes=gap)
         close = first_close(client_leg.from_server) if closed[0] == "server" else None
         self.columns.add(
+            number,
             connection_digest(client_leg),
             first_ns,
             handshake.hello_ns or first_ns,
@@ -193,7 +197,6 @@ class Observer:
             traits=traits,
             particulars=particulars,
             index=index,
-            packed=packed,
             outcome=traits.outcome,
             kind=traits.kind,
             is_tls13=traits.is_tls13,

@@ -48,7 +48,7 @@ def connection_rows(facts: Facts, numbers: Sequence[int], of_day: tuple[str, str
     packed_connections = [facts.connections[number] for number in numbers]
     connections = zip(numbers, packed_connections, facts.unpack_all(packed_connections), strict=True)
     for at, (number, packed, connection) in enumerate(connections):
-        row = _connection(number, packed, connection, observer.observed(at, packed, connection), paths)
+        row = _connection(number, packed, connection, observer.observed(at, number, connection), paths)
         yield vantage, day_text, *row
 
 

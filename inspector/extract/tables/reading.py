@@ -4,11 +4,15 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from inspector import bounds
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered
 from inspector.errors.notice import ForeignText, PathText
@@ -18,6 +22,7 @@ from inspector.extract.merging import merge
 from inspector.extract.tables.manifest import PARTS, SUFFIX, PartManifest, PartProblem, TableFile, parts_of
 from inspector.extract.tables.parquet import GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.facts import Facts
+from inspector.facts.spool import ConnectionSpool, SpooledConnections, selected
 from inspector.text.plain_file import open_plain, sha256_of
 from inspector.text.safe import path_text
 
@@ -58,7 +63,12 @@ def read_tables(directory: str) -> Facts:
     holds no part at all, UsageError without PyArrow.
     """
     arrow = pyarrow()
-    parts, problems = _each_part(arrow, directory, lambda manifest: _facts(arrow, Path(directory), manifest))
+    spools: list[ConnectionSpool] = []
+
+    def part(manifest: PartManifest) -> Facts:
+        return _facts(arrow, Path(directory), manifest, _connections(directory, spools))
+
+    parts, problems = _each_part(arrow, directory, part)
     if not parts and not problems:
         raise UnreadableError(f"{directory}: holds no facts yet", "inspector extract FILE… -o DIRECTORY writes some")
     facts = merge(parts) if len(parts) != 1 else parts[0]
@@ -93,9 +103,19 @@ def _altered(directory: str, manifest: PartManifest, error: BaseException) -> Pa
     return PartAltered(PathText(path_text(directory)), ForeignText(manifest.name), ForeignText(what[:300]))
 
 
-def _facts(arrow: Any, root: Path, manifest: PartManifest) -> Facts:
-    """One part. Raises OSError, ValueError, TypeError, DamagedError or Arrow's errors where it is not as it was
-    written.
+def _connections(directory: str, spools: list[ConnectionSpool]) -> MutableSequence[bytes]:
+    """Where those of a part go: all parts of a directory that holds many into one spool, which ``spools`` keeps."""
+    if not spools:
+        rows = sum(file.rows for manifest in parts_of(directory).manifests for file in manifest.of("connections"))
+        if rows <= bounds.CORE_CONNECTIONS:
+            return []
+        spools.append(ConnectionSpool())
+    return SpooledConnections(spool=spools[0])
+
+
+def _facts(arrow: Any, root: Path, manifest: PartManifest, connections: MutableSequence[bytes]) -> Facts:
+    """One part. ``connections``: where its own go. Raises OSError, ValueError, TypeError, DamagedError or Arrow's
+    errors where it is not as it was written.
     """
 
     def rows(table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
@@ -117,14 +137,14 @@ def _facts(arrow: Any, root: Path, manifest: PartManifest) -> Facts:
     for digest, der in rows("certificates", "sha256", "der"):
         facts.certificates.update((values.certificate(bytes.fromhex(digest or ""), der),))
     runs = len(facts.captures)
-    numbered = [
-        (number, values.connection(str(number), packed, facts, runs))
-        for number, packed in rows("connections", "number", "packed")
-    ]
-    numbered.sort()
-    if [number for number, _ in numbered] != list(range(len(numbered))):
+    numbers = array("q")
+    for number, packed in rows("connections", "number", "packed"):
+        numbers.append(number)
+        connections.append(values.connection(str(number), packed, facts, runs))
+    order = np.argsort(np.array(numbers, np.int64))
+    if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(len(order))):
         raise ValueError("its connections are not numbered one by one")
-    facts.connections = [packed for _, packed in numbered]
+    facts.connections = selected(connections, order)
     return facts
 
 

@@ -1,0 +1,226 @@
+"""Packed connections out of core: in a file that has no name, behind a few columns that stay in memory.
+
+A connection is about a kilobyte packed. Of some hundred thousand that is little; of an estate's tens of millions it is
+more than a machine has, though each is looked at seldom and mostly in order. What is asked of all at once stands in
+columns: where each lies, and what its prefix says (``Facts.prefix``), so that connections are sorted and sightings
+found without reading them. The file only grows: who replaces a connection writes another behind it, so several
+selections of the same connections share one file. The system reads ahead and keeps what is looked at often, and the
+file goes with the process, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from tempfile import TemporaryFile
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from inspector.errors import UnwritableError
+
+I64 = npt.NDArray[np.int64]
+
+WRITTEN_BYTES = 1 << 20
+"""So much is gathered before it is written."""
+
+READ_BYTES, READ_CONNECTIONS = 1 << 20, 1024
+"""So much is read at once, at most, where connections lie one behind the other."""
+
+MOST_WASTE = 4
+"""Connections that lie further apart than so many times their size are read one by one."""
+
+TIME_BYTES, PREFIX_BYTES = 8, 16
+"""Of a prefix: the time first, the end of the client's random behind it."""
+
+
+class ConnectionSpool:
+    """The file. Raises UnwritableError where there is no room for it."""
+
+    def __init__(self) -> None:
+        folder = os.environ.get("TMPDIR") or "/var/tmp"
+        try:
+            self._file = TemporaryFile(dir=folder if os.path.isdir(folder) else None, buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise _no_room(error) from None
+        self._descriptor = self._file.fileno()
+        self._gathered = bytearray()
+        self._written = 0
+
+    def add(self, packed: bytes) -> int:
+        """Keep a connection; says where it lies."""
+        start = self._written + len(self._gathered)
+        self._gathered += packed
+        if len(self._gathered) >= WRITTEN_BYTES:
+            self._write()
+        return start
+
+    def read(self, start: int, length: int) -> bytes:
+        """What was kept there."""
+        if start + length > self._written:
+            self._write()
+        data = os.pread(self._descriptor, length, start)
+        while len(data) < length:  # a signal came between
+            more = os.pread(self._descriptor, length - len(data), start + len(data))
+            if not more:
+                raise UnwritableError("connections that did not fit into memory are no longer where they were written")
+            data += more
+        return data
+
+    def _write(self) -> None:
+        left = memoryview(bytes(self._gathered))
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise _no_room(error) from None
+        self._written += len(self._gathered)
+        self._gathered.clear()
+
+
+def _no_room(error: OSError) -> UnwritableError:
+    return UnwritableError(
+        f"no room for connections that do not fit into memory: {error.strerror or error}",
+        "name a directory with more of it by TMPDIR",
+    )
+
+
+class SpooledConnections(MutableSequence[bytes]):
+    """Packed connections in a spool, as a list has them. ``moments``: the times of their ClientHellos, as their
+    prefixes have them; ``random_ends``: the last eight bytes of each client random (uint64 in any byte order).
+    """
+
+    def __init__(self, connections: Iterable[bytes] = (), spool: ConnectionSpool | None = None) -> None:
+        """``spool``: where they go; one of its own by default."""
+        self.spool = spool if spool is not None else ConnectionSpool()
+        self._starts = array("Q")
+        self._lengths = array("I")
+        self.moments = array("Q")
+        self.random_ends = array("Q")
+        self.extend(connections)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> SpooledConnections: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | SpooledConnections:
+        if isinstance(index, slice):
+            return self.selected(np.arange(*index.indices(len(self))))
+        return self.spool.read(self._starts[index], self._lengths[index])
+
+    @overload
+    def __setitem__(self, index: int, value: bytes) -> None: ...
+
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[bytes]) -> None: ...
+
+    def __setitem__(self, index: int | slice, value: bytes | Iterable[bytes]) -> None:
+        is_one = isinstance(value, bytes)
+        new = SpooledConnections((value,) if isinstance(value, bytes) else value, self.spool)
+        for mine, theirs in zip(self.columns, new.columns, strict=True):
+            if isinstance(index, slice):
+                mine[index] = theirs
+            elif is_one:
+                mine[index] = theirs[0]
+
+    def __delitem__(self, index: int | slice) -> None:
+        for column in self.columns:
+            del column[index]
+
+    def insert(self, index: int, value: bytes) -> None:
+        """As a list does."""
+        self[index:index] = (value,)
+
+    def append(self, value: bytes) -> None:
+        """One more."""
+        self._starts.append(self.spool.add(value))
+        self._lengths.append(len(value))
+        self.moments.append(int.from_bytes(value[:TIME_BYTES], "big"))
+        self.random_ends.frombytes(value[TIME_BYTES:PREFIX_BYTES])
+
+    def extend(self, values: Iterable[bytes]) -> None:
+        """Some more."""
+        if isinstance(values, SpooledConnections) and values.spool is self.spool:
+            for mine, theirs in zip(self.columns, values.columns, strict=True):
+                mine.extend(theirs)
+        else:
+            for value in values:
+                self.append(value)
+
+    def __iter__(self) -> Iterator[bytes]:
+        starts, lengths = self._starts, self._lengths
+        at, count = 0, len(self)
+        while at < count:
+            stop = self._together(at, count)
+            begin = starts[at]
+            data = self.spool.read(begin, starts[stop - 1] + lengths[stop - 1] - begin)
+            for index in range(at, stop):
+                start = starts[index] - begin
+                yield data[start : start + lengths[index]]
+            at = stop
+
+    def _together(self, at: int, count: int) -> int:
+        """Up to which one, not included, they are read at once: they lie in order, and not far apart."""
+        starts, lengths = self._starts, self._lengths
+        begin, end = starts[at], starts[at] + lengths[at]
+        taken = lengths[at]
+        stop = at + 1
+        while stop < count and stop - at < READ_CONNECTIONS:
+            start, length = starts[stop], lengths[stop]
+            taken += length
+            if start < end or start + length - begin > min(READ_BYTES, MOST_WASTE * taken):
+                break
+            end = start + length
+            stop += 1
+        return stop
+
+    @property
+    def columns(self) -> tuple[array[int], ...]:
+        """All that stays in memory of them."""
+        return self._starts, self._lengths, self.moments, self.random_ends
+
+    def selected(self, indices: I64) -> SpooledConnections:
+        """Some of them, in this order; they lie where they are."""
+        some = SpooledConnections(spool=self.spool)
+        for mine, theirs in zip(some.columns, self.columns, strict=True):
+            column = np.frombuffer(theirs, theirs.typecode) if len(theirs) else np.zeros(0, theirs.typecode)
+            mine.frombytes(column[indices].tobytes())
+        return some
+
+
+def selected(connections: MutableSequence[bytes], indices: I64) -> MutableSequence[bytes]:
+    """Some packed connections, in this order, of the same kind of sequence."""
+    if isinstance(connections, SpooledConnections):
+        return connections.selected(indices)
+    return [connections[index] for index in indices.tolist()]
+
+
+def moments(connections: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """The times of the ClientHellos, each 2^63 later than it was, so that they are in the order of the bytes."""
+    if isinstance(connections, SpooledConnections):
+        return np.array(connections.moments, np.uint64)
+    return np.frombuffer(_column(connections, 0, TIME_BYTES), ">u8").astype(np.uint64)
+
+
+def random_ends(connections: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """The last eight bytes of each client random (uint64 in any byte order); 0 where none was captured."""
+    if isinstance(connections, SpooledConnections):
+        return np.array(connections.random_ends, np.uint64)
+    return np.frombuffer(_column(connections, TIME_BYTES, PREFIX_BYTES), np.uint64)
+
+
+AT_ONCE = 4096
+
+
+def _column(packed: Sequence[bytes], start: int, stop: int) -> bytearray:
+    column = bytearray()
+    for at in range(0, len(packed), AT_ONCE):  # each piece takes six times its eight bytes while it is one
+        column += b"".join([each[start:stop] for each in packed[at : at + AT_ONCE]])
+    return column

@@ -1,0 +1,163 @@
+"""Connections out of core: as a list has them, and the same analysis."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, MutableSequence
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from inspector import bounds
+from inspector.cli.commands import cli
+from inspector.errors import UnwritableError
+from inspector.facts import spool
+from inspector.facts.spool import ConnectionSpool, SpooledConnections, moments, random_ends, selected
+from tests.conftest import find
+
+STEPS = 400
+Act = Callable[[MutableSequence[bytes], random.Random], object]
+
+
+def packed(rng: random.Random) -> bytes:
+    """What begins as a packed connection does."""
+    return rng.randbytes(rng.choice((16, 17, 900, 900, 5_000)))
+
+
+def append(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    connections.append(packed(rng))
+
+
+def extend(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    connections.extend([packed(rng) for _ in range(rng.randrange(40))])
+
+
+def double(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    connections.extend(connections[: rng.randrange(20)])
+
+
+def insert(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    connections.insert(rng.randrange(-3, len(connections) + 3), packed(rng))
+
+
+def replace(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    if connections:
+        connections[rng.randrange(-len(connections), len(connections))] = packed(rng)
+
+
+def replace_some(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    first = rng.randrange(len(connections) + 1)
+    connections[first : first + rng.randrange(9)] = [packed(rng) for _ in range(rng.randrange(9))]
+
+
+def delete(connections: MutableSequence[bytes], rng: random.Random) -> None:
+    first = rng.randrange(len(connections) + 1)
+    del connections[first : first + rng.randrange(9)]
+
+
+def pop(connections: MutableSequence[bytes], rng: random.Random) -> bytes | None:
+    return connections.pop() if connections else None
+
+
+ACTS: tuple[Act, ...] = (append, extend, double, insert, replace, replace_some, delete, pop)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_as_a_list(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 3_000)
+    monkeypatch.setattr(spool, "READ_BYTES", 20_000)
+    rng = random.Random(seed)
+    plain: MutableSequence[bytes] = []
+    spooled: MutableSequence[bytes] = SpooledConnections()
+    for _ in range(STEPS):
+        act, state = rng.choice(ACTS), rng.getrandbits(64)
+        assert act(plain, random.Random(state)) == act(spooled, random.Random(state))
+        if rng.random() < 0.2:
+            order = np.array(rng.sample(range(len(plain)), rng.randrange(len(plain) // 2, len(plain) + 1)), np.int64)
+            plain, spooled = selected(plain, order), selected(spooled, order)
+        assert len(spooled) == len(plain)
+        assert list(spooled) == plain
+    assert [spooled[index] for index in range(-len(plain), len(plain))] == [*plain, *plain]
+    assert moments(spooled).tolist() == moments(plain).tolist()
+    assert random_ends(spooled).tolist() == random_ends(plain).tolist()
+    with pytest.raises(IndexError):
+        _ = spooled[len(plain)]
+
+
+def test_selections_of_one_spool_do_not_see_what_the_others_replace() -> None:
+    first = SpooledConnections([bytes([number]) * 20 for number in range(9)])
+    second = first.selected(np.array([8, 3, 3]))
+    second[1] = b"other than it was"
+    assert list(second) == [b"\x08" * 20, b"other than it was", b"\3" * 20]
+    assert first[3] == b"\3" * 20
+
+
+def analysed(*words: str | Path) -> bytes:
+    run = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False, catch_exceptions=False)
+    return run.stdout_bytes
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of several parts, some of which have seen the same."""
+    directory = tmp_path_factory.mktemp("estate") / "facts"
+    captures = sorted(find("jdk17-abort").parent.glob("*.pcap*"))
+    for number, path in enumerate([*captures[:12], captures[0]]):
+        analysed("extract", path, "-o", directory, "--vantage", f"host{number}")
+    return directory
+
+
+def test_the_analysis_does_not_depend_on_where_connections_are_kept(
+    facts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = analysed("analyze", facts, "-T", "json")
+    kept: list[ConnectionSpool] = []
+    made = ConnectionSpool.__init__
+
+    def noted(self: ConnectionSpool) -> None:
+        made(self)
+        kept.append(self)
+
+    monkeypatch.setattr(ConnectionSpool, "__init__", noted)
+    monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 10_000)
+    assert analysed("analyze", facts, "-T", "json") == in_memory
+    assert len(kept) == 1
+    assert len(json.loads(in_memory)["captures"]) == 13
+
+
+def test_captures_and_facts_out_of_core_are_one_story(facts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("analyze", facts, find("jdk25-abort"), "--vip", "puppetdb.example.com:8081", "-T", "json")
+    in_memory = analysed(*words)
+    monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
+    assert analysed(*words) == in_memory
+
+
+def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
+    full = SpooledConnections([bytes(100)])
+    with pytest.raises(UnwritableError, match="no room for connections that do not fit into memory: No space left"):
+        _ = full[0]
+
+
+def test_a_full_disk_ends_the_command(facts: Path) -> None:
+    lines = [
+        "import sys",
+        "from inspector import bounds, cli",
+        "from inspector.facts import spool",
+        "bounds.CORE_CONNECTIONS = 10",
+        "spool.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)",
+        f"sys.argv = ['inspector', 'analyze', {str(facts)!r}]",
+        "cli.run()",
+    ]
+    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert "no room for connections" in run.stderr
+    assert "TMPDIR" in run.stderr
+    assert "Traceback" not in run.stderr
