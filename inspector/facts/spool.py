@@ -70,13 +70,14 @@ class ConnectionSpool:
         return data
 
     def _write(self) -> None:
-        left = memoryview(bytes(self._gathered))
+        left, at = memoryview(bytes(self._gathered)), self._written
         try:
-            while left:
-                left = left[self._file.write(left) :]
+            while left:  # at its place, for a process that was forked off may write the same
+                count = os.pwrite(self._descriptor, left, at)
+                left, at = left[count:], at + count
         except OSError as error:
             raise _no_room(error) from None
-        self._written += len(self._gathered)
+        self._written = at
         self._gathered.clear()
 
 
