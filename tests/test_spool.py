@@ -10,7 +10,6 @@ from collections.abc import Callable, MutableSequence
 from io import FileIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -18,7 +17,8 @@ from inspector import bounds
 from inspector.cli.commands import cli
 from inspector.errors import UnwritableError
 from inspector.facts import spool
-from inspector.facts.spool import ConnectionSpool, SpooledConnections, moments, random_ends, selected
+from inspector.facts.spool import ConnectionSpool, SpooledConnections, selected
+from inspector.tracking.prefixes import random_ends, times
 from tests.conftest import find
 
 STEPS = 400
@@ -79,12 +79,12 @@ def test_it_is_as_a_list(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         act, state = rng.choice(ACTS), rng.getrandbits(64)
         assert act(plain, random.Random(state)) == act(spooled, random.Random(state))
         if rng.random() < 0.2:
-            order = np.array(rng.sample(range(len(plain)), rng.randrange(len(plain) // 2, len(plain) + 1)), np.int64)
+            order = rng.sample(range(len(plain)), rng.randrange(len(plain) // 2, len(plain) + 1))
             plain, spooled = selected(plain, order), selected(spooled, order)
         assert len(spooled) == len(plain)
         assert list(spooled) == plain
     assert [spooled[index] for index in range(-len(plain), len(plain))] == [*plain, *plain]
-    assert moments(spooled).tolist() == moments(plain).tolist()
+    assert times(spooled).tolist() == times(plain).tolist()
     assert random_ends(spooled).tolist() == random_ends(plain).tolist()
     with pytest.raises(IndexError):
         _ = spooled[len(plain)]
@@ -92,7 +92,7 @@ def test_it_is_as_a_list(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_selections_of_one_spool_do_not_see_what_the_others_replace() -> None:
     first = SpooledConnections([bytes([number]) * 20 for number in range(9)])
-    second = first.selected(np.array([8, 3, 3]))
+    second = first.selected([8, 3, 3])
     second[1] = b"other than it was"
     assert list(second) == [b"\x08" * 20, b"other than it was", b"\3" * 20]
     assert first[3] == b"\3" * 20

@@ -16,12 +16,7 @@ from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from tempfile import TemporaryFile
 from typing import overload
 
-import numpy as np
-import numpy.typing as npt
-
 from inspector.errors import UnwritableError
-
-I64 = npt.NDArray[np.int64]
 
 WRITTEN_BYTES = 1 << 20
 """So much is gathered before it is written."""
@@ -113,7 +108,7 @@ class SpooledConnections(MutableSequence[bytes]):
 
     def __getitem__(self, index: int | slice) -> bytes | SpooledConnections:
         if isinstance(index, slice):
-            return self.selected(np.arange(*index.indices(len(self))))
+            return self.selected(range(*index.indices(len(self))))
         return self.spool.read(self._starts[index], self._lengths[index])
 
     @overload
@@ -171,12 +166,12 @@ class SpooledConnections(MutableSequence[bytes]):
         """Up to which one, not included, they are read at once: they lie in order, and not far apart."""
         starts, lengths = self._starts, self._lengths
         begin, end = starts[at], starts[at] + lengths[at]
-        taken = lengths[at]
+        together = lengths[at]
         stop = at + 1
         while stop < count and stop - at < READ_CONNECTIONS:
             start, length = starts[stop], lengths[stop]
-            taken += length
-            if start < end or start + length - begin > min(READ_BYTES, MOST_WASTE * taken):
+            together += length
+            if start < end or start + length - begin > min(READ_BYTES, MOST_WASTE * together):
                 break
             end = start + length
             stop += 1
@@ -187,41 +182,16 @@ class SpooledConnections(MutableSequence[bytes]):
         """All that stays in memory of them."""
         return self._starts, self._lengths, self.moments, self.random_ends
 
-    def selected(self, indices: I64) -> SpooledConnections:
+    def selected(self, indices: Sequence[int]) -> SpooledConnections:
         """Some of them, in this order; they lie where they are."""
         some = SpooledConnections(spool=self.spool)
         for mine, theirs in zip(some.columns, self.columns, strict=True):
-            column = np.frombuffer(theirs, theirs.typecode) if len(theirs) else np.zeros(0, theirs.typecode)
-            mine.frombytes(column[indices].tobytes())
+            mine.extend(map(theirs.__getitem__, indices))
         return some
 
 
-def selected(connections: MutableSequence[bytes], indices: I64) -> MutableSequence[bytes]:
+def selected(connections: MutableSequence[bytes], indices: Sequence[int]) -> MutableSequence[bytes]:
     """Some packed connections, in this order, of the same kind of sequence."""
     if isinstance(connections, SpooledConnections):
         return connections.selected(indices)
-    return [connections[index] for index in indices.tolist()]
-
-
-def moments(connections: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """The times of the ClientHellos, each 2^63 later than it was, so that they are in the order of the bytes."""
-    if isinstance(connections, SpooledConnections):
-        return np.array(connections.moments, np.uint64)
-    return np.frombuffer(_column(connections, 0, TIME_BYTES), ">u8").astype(np.uint64)
-
-
-def random_ends(connections: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """The last eight bytes of each client random (uint64 in any byte order); 0 where none was captured."""
-    if isinstance(connections, SpooledConnections):
-        return np.array(connections.random_ends, np.uint64)
-    return np.frombuffer(_column(connections, TIME_BYTES, PREFIX_BYTES), np.uint64)
-
-
-AT_ONCE = 4096
-
-
-def _column(packed: Sequence[bytes], start: int, stop: int) -> bytearray:
-    column = bytearray()
-    for at in range(0, len(packed), AT_ONCE):  # each piece takes six times its eight bytes while it is one
-        column += b"".join([each[start:stop] for each in packed[at : at + AT_ONCE]])
-    return column
+    return [connections[index] for index in indices]

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
 from inspector.errors import InspectorError
 from inspector.errors.internal import Border
@@ -60,4 +59,4 @@ def _halves(part: range) -> list[range]:
 
 
 def _with(facts: Facts, indices: Sequence[int]) -> Facts:
-    return msgspec.structs.replace(facts, connections=selected(facts.connections, np.array(indices, np.int64)))
+    return msgspec.structs.replace(facts, connections=selected(facts.connections, indices))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-import numpy as np
 from msgspec.structs import replace
 
 from inspector.facts import ConnectionFacts, Facts, HandshakeFacts
@@ -29,13 +28,12 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
     pending = PendingRenegotiations(ledger)
     in_turn = ordered(facts)
     if wanted is not None:
-        is_wanted = np.fromiter(map(wanted, facts.unpack_all(in_turn)), bool, len(in_turn))
-        in_turn = selected(in_turn, np.flatnonzero(is_wanted))
+        in_turn = selected(in_turn, [number for number, leg in enumerate(facts.unpack_all(in_turn)) if wanted(leg)])
     observer = Observer(facts, in_turn)
     legs = find_legs(facts, in_turn)
-    numbers = np.delete(np.arange(len(in_turn)), list(legs.others))
+    numbers = [number for number in range(len(in_turn)) if number not in legs.others]
     nearest = facts.unpack_all(selected(in_turn, numbers))
-    for index, (number, client_leg) in enumerate(zip(numbers.tolist(), nearest, strict=True)):
+    for index, (number, client_leg) in enumerate(zip(numbers, nearest, strict=True)):
         observed = observer.observed(index, number, client_leg)
         members.append(observed)
         if number in legs.behind:

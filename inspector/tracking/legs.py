@@ -27,8 +27,7 @@ from msgspec import Struct
 
 from inspector import bounds
 from inspector.facts import ConnectionFacts, Facts, PackedEndpoint
-from inspector.facts.spool import random_ends
-from inspector.tracking.prefixes import repeated
+from inspector.tracking.prefixes import random_ends, repeated
 
 PROXY = "proxy_v"
 

@@ -42,10 +42,10 @@ from inspector.facts import (
     pack_events,
     unpack_events,
 )
-from inspector.facts.spool import moments, random_ends, selected
+from inspector.facts.spool import selected
 from inspector.tracking.directions import SAMPLE, skews
 from inspector.tracking.offsets import offsets
-from inspector.tracking.prefixes import repeated
+from inspector.tracking.prefixes import random_ends, repeated, times
 from inspector.tracking.rungs import in_order
 from inspector.tracking.vantage import Vantages, retimed
 
@@ -83,14 +83,14 @@ def merge_sightings(facts: Facts) -> Facts:
 
 def ordered(facts: Facts) -> MutableSequence[bytes]:
     """All connections in the order of their ClientHellos; of those at the same moment, in the order of their frames."""
-    times = moments(facts.connections)
-    order = np.argsort(times, kind="stable")
-    times = times[order]
-    edges = np.flatnonzero(np.concatenate(([True], times[1:] != times[:-1], [True])))
+    moments = times(facts.connections)
+    order = np.argsort(moments, kind="stable")
+    moments = moments[order]
+    edges = np.flatnonzero(np.concatenate(([True], moments[1:] != moments[:-1], [True])))
     several = np.flatnonzero(np.diff(edges) > 1)
     for first, behind in zip(edges[several].tolist(), edges[several + 1].tolist(), strict=True):
         order[first:behind] = sorted(order[first:behind].tolist(), key=lambda index: _first_frame(facts, index))
-    return selected(facts.connections, order)
+    return selected(facts.connections, order.tolist())
 
 
 def _first_frame(facts: Facts, index: int) -> tuple[int, PackedEndpoint, PackedEndpoint, bytes]:
@@ -117,7 +117,7 @@ def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
 
 def _replaced(facts: Facts, moved: Iterable[tuple[int, ConnectionFacts]], offsets: dict[int, ClockOffset]) -> Facts:
     """The facts with some connections, by their indices, replaced, and with what is known of clocks by capture."""
-    connections = selected(facts.connections, np.arange(len(facts.connections)))
+    connections = selected(facts.connections, range(len(facts.connections)))
     copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=connections)
     for index, connection in moved:
         copy.connections[index] = copy.pack(connection)
@@ -178,7 +178,7 @@ _END = struct.Struct(">HB")
 
 def _with_merged_groups(facts: Facts, groups: Iterable[list[int]]) -> Facts:
     """The facts with one connection for all sightings of it. ``groups``: as ``_between_same_ends`` says."""
-    connections = selected(facts.connections, np.arange(len(facts.connections)))
+    connections = selected(facts.connections, range(len(facts.connections)))
     dropped: set[int] = set()
     for indices in groups:
         sightings = _SightingGroups()
@@ -191,7 +191,7 @@ def _with_merged_groups(facts: Facts, groups: Iterable[list[int]]) -> Facts:
                 dropped.update(further)
     if not dropped:
         return facts
-    left = np.delete(np.arange(len(connections)), list(dropped))
+    left = [index for index in range(len(connections)) if index not in dropped]
     return msgspec.structs.replace(facts, connections=selected(connections, left))
 
 

@@ -144,7 +144,7 @@ def _facts(arrow: Any, root: Path, manifest: PartManifest, connections: MutableS
     order = np.argsort(np.array(numbers, np.int64))
     if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(len(order))):
         raise ValueError("its connections are not numbered one by one")
-    facts.connections = selected(connections, order)
+    facts.connections = selected(connections, order.tolist())
     return facts
 
 
