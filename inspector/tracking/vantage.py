@@ -37,10 +37,24 @@ Vantage = tuple[int, int]
 
 
 class Vantages:
-    """Which vantage point a frame belongs to."""
+    """Which vantage point a frame belongs to, and which vantage points should go by one clock."""
 
     def __init__(self, captures: Sequence[CaptureFacts]) -> None:
+        self._captures = captures
         self._steps = [[frame for frame, _ in capture.steps] for capture in captures]
+
+    def clocks(self) -> list[tuple[Vantage, ...]]:
+        """All vantage points, those of one host or sequence together, in the order of their names."""
+        groups: dict[tuple[str, ...], list[Vantage]] = {}
+        for index, capture in enumerate(self._captures):
+            group = groups.setdefault(capture.clock_name, [])
+            group += ((index, step) for step in range(len(self._steps[index]) + 1))
+        return [tuple(sorted(group, key=self.name)) for group in groups.values()]
+
+    def name(self, vantage: Vantage) -> tuple[str, str, int, int]:
+        """What orders vantage points, whatever their clocks say: names, as far as they differ."""
+        capture = self._captures[vantage[0]]
+        return capture.host, capture.path, *vantage
 
     def of(self, reference: int) -> Vantage:
         """By frame reference."""
