@@ -7,8 +7,8 @@ and how the differences scatter, is the uncertainty.
 
 Vantage points of one host, and files of one sequence, go by one clock, unless what they share with others says that
 theirs are several: one that was set in between, or names that only look alike. Which clock is believed depends on no
-time, and not on the order of the captures: that of which most handshakes were seen elsewhere too, then the one nearer
-to the clients.
+time, and not on the order of the captures: one that was never set back, of them that of which most handshakes were
+seen elsewhere too, of several the one nearer to the clients.
 """
 
 from __future__ import annotations
@@ -222,7 +222,12 @@ def _standing(
     for pair, count in shared.items():
         weight.update(dict.fromkeys(pair, count))
     return {
-        clock: (-weight[clock], -sum(votes.get(vantage, 0) for vantage in clock), vantages.name(clock[0]))
+        clock: (
+            any(vantages.was_set_back(vantage) for vantage in clock),
+            -weight[clock],
+            -sum(votes.get(vantage, 0) for vantage in clock),
+            vantages.name(clock[0]),
+        )
         for clock in weight
     }
 

@@ -51,6 +51,10 @@ class Vantages:
             group += ((index, step) for step in range(len(self._steps[index]) + 1))
         return [tuple(sorted(group, key=self.name)) for group in groups.values()]
 
+    def was_set_back(self, vantage: Vantage) -> bool:
+        """Whether the clock was set back in its capture."""
+        return bool(self._steps[vantage[0]])
+
     def name(self, vantage: Vantage) -> tuple[str, str, int, int]:
         """What orders vantage points, whatever their clocks say: names, as far as they differ."""
         capture = self._captures[vantage[0]]
