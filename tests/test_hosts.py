@@ -38,9 +38,9 @@ TwoHosts = tuple[list[Frame], list[Frame]]
 
 
 class Expected(NamedTuple):
-    """``count``: files of each host."""
+    """``files``: of each host."""
 
-    count: int
+    files: int
     document: object
 
 
@@ -198,7 +198,7 @@ def expected(request: pytest.FixtureRequest, hosts: TwoHosts, tmp_path_factory: 
 @pytest.mark.parametrize("late", OFFSETS)
 @pytest.mark.parametrize("name", ROUTES)
 def test_whatever_the_clocks_say(tmp_path: Path, hosts: TwoHosts, expected: Expected, name: str, late: int) -> None:
-    count = expected.count
+    count = expected.files
     ours, theirs = pieces(tmp_path, "a", hosts[0], count), pieces(tmp_path, "b", later(hosts[1], late), count)
     document = as_document(ROUTES[name](ours, theirs, tmp_path))
     assert but_for_clocks(document) == expected.document

@@ -174,7 +174,19 @@ def _with_kept(
     parts = [kept_facts(path) for path in kept]
     if captures:
         parts.append(extract(captures, progress, opened, watch, secrets))
-    return merge(parts) if len(parts) > 1 else parts[0]
+    whole = merge(parts) if len(parts) > 1 else parts[0]
+    require_any(whole, kept)
+    return whole
+
+
+def require_any(facts: Facts, kept: Sequence[str]) -> None:
+    """Raises UnreadableError where of what was kept nothing can be read, and there is nothing else. ``kept``: where."""
+    if facts.problems and not facts.captures:
+        from inspector.errors import UnreadableError
+
+        raise UnreadableError(
+            f"{kept[0]}: none of its parts can be read", f"inspector query {kept[0]} says what is wrong with each"
+        )
 
 
 def kept_facts(path: str) -> Facts:

@@ -27,6 +27,11 @@ class VantagePattern(NamedTuple):
         return fnmatch.fnmatch(path if "/" in self.glob else path.rpartition("/")[2], self.glob)
 
 
+def unmatched(vantage: VantagePattern) -> UsageError:
+    """The error that says that no capture matches a pattern."""
+    return UsageError(f"--vantage {vantage.name}={vantage.glob}: no capture matches", "quote it, so that no shell does")
+
+
 def vantage_of(path: str, patterns: Iterable[VantagePattern]) -> VantagePattern | None:
     """The first pattern that a file matches."""
     return next((each for each in patterns if each.matches(path)), None)
@@ -63,8 +68,7 @@ def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[Cap
         key = ("", matching.name) if matching is not None else sequence_name(path)
         files.setdefault(key, []).append(file)
     if unused:
-        first = min(unused)
-        raise UsageError(f"--vantage {first.name}={first.glob}: no capture matches", "quote it, so that no shell does")
+        raise unmatched(min(unused))
     names = [name for _, name in files]
     return [
         CaptureSequence(

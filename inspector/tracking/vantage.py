@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from inspector import bounds
 from inspector.facts import (
     FRAME_BITS,
     CaptureFacts,
@@ -28,9 +29,6 @@ from inspector.facts import (
     unpack_events,
 )
 from inspector.tracking.rungs import in_order, out_of_order
-
-LATEST = (1 << 63) - 1
-"""The latest time that is kept: what damaged stamps claim beyond it is cut."""
 
 Vantage = tuple[int, int]
 """Index of the capture, and how many times its clock was set back before."""
@@ -84,8 +82,8 @@ class Vantages:
 
 
 def clamped(ns: int) -> int:
-    """A time that can be kept: damaged stamps, moved, may lie beyond 64 bits."""
-    return min(max(ns, -LATEST), LATEST)
+    """A time that can be kept: damaged stamps, moved, may lie beyond all others."""
+    return min(max(ns, -bounds.LATEST_NS), bounds.LATEST_NS)
 
 
 def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionFacts:
