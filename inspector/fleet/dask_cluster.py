@@ -8,10 +8,14 @@ have its workers run anything: that is Dask's affair, and why only ``tls://`` ke
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -108,7 +112,7 @@ class DaskCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def _connected(self, stack: ExitStack) -> Client:
         import dask
@@ -119,16 +123,20 @@ class DaskCluster:
                 return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
             stack.enter_context(dask.config.set(LOCAL_SETTINGS))
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inspector-workers-"))
-            cluster = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=self._local,
-                    threads_per_worker=1,
-                    dashboard_address="127.0.0.1:0",
-                    local_directory=folder,
-                    security=True,
-                    silence_logs=logging.CRITICAL,
+            _begin_quiet_tracker()
+            with _signals_for_this_thread():
+                cluster = stack.enter_context(
+                    LocalCluster(  # type: ignore[no-untyped-call]
+                        n_workers=0,
+                        threads_per_worker=1,
+                        dashboard_address="127.0.0.1:0",
+                        local_directory=folder,
+                        security=True,
+                        silence_logs=logging.CRITICAL,
+                    )
                 )
-            )
+            stack.push(_killed_if_interrupted)
+            cluster.scale(self._local)  # type: ignore[no-untyped-call]
             return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except TypeError:  # Dask has no certificates to speak TLS with
             raise UsageError(
@@ -192,3 +200,40 @@ class DaskCluster:
             self._refuse("", result)
             return FailedTask("")
         return result
+
+
+@contextmanager
+def _signals_for_this_thread() -> Iterator[None]:
+    """What threads begin here, and processes that they start, are not sent the signals of a terminal: who was started
+    by us is ended by us.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_quiet_tracker() -> None:
+    """Python's own process that tidies up behind processes which were killed: it says nothing of it. It is begun here,
+    for whoever begins it lets the signals of a terminal in again.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
+
+
+def _killed_if_interrupted(
+    kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Workers of this machine whose results nobody waits for need not end by themselves."""
+    if kind is not None:
+        for worker in multiprocessing.active_children():
+            worker.kill()
