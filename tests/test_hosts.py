@@ -358,3 +358,58 @@ def test_a_recording(tmp_path: Path, late: int) -> None:
             assert all(abs(clock.ns - late) <= clock.uncertainty for clock in capture.clocks)
         for path in paths:
             Path(path).unlink()
+
+
+def test_the_text_says_whose_clock_is_late(tmp_path: Path, hosts: TwoHosts) -> None:
+    paths = [*pieces(tmp_path, "a", hosts[0], 3), *pieces(tmp_path, "b", later(hosts[1], 15 * SECOND), 3)]
+    words = ["--vantage", f"front={tmp_path}/a*", "--vantage", f"behind={tmp_path}/b*", "--fail-on", "never"]
+    said = CliRunner().invoke(cli, ["analyze", *paths, *words], catch_exceptions=False).output
+    assert said.startswith(f"front:{paths[0]} and 2 more, behind:{paths[3]} and 2 more   ")
+    text = " ".join(said.split())
+    assert "behind: its clock is 15.0 s later than that of front (give or take 0.2 ms, by 9 connections)" in text
+
+
+@pytest.mark.parametrize("late", OFFSETS)
+def test_hosts_that_call_their_captures_alike(
+    tmp_path: Path, hosts: TwoHosts, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    """As the same command of cron does on each: facts say which host is whose."""
+    parts = []
+    for name, frames in (("a", hosts[0]), ("b", later(hosts[1], late))):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        parts.append(part_of(name, [Path(path).name for path in pieces(Path(), "lb", frames, 3)], tmp_path))
+    document = as_document(extract(parts))
+    assert {capture["path"] for capture in document["captures"]} == {f"lb-{n:05}.pcap" for n in range(3)}
+    assert clocks_of(document) == {"a": [], "b": [(late, 200_000, 9)] * 3 if late else []}
+    assert [len(connection["legs"]) for connection in document["connections"]] == [1] * 9
+    assert document["connections"][0]["first_seen"] == rfc3339(START_NS)
+
+
+@pytest.mark.parametrize("late", [15 * SECOND, -3600 * SECOND])
+def test_names_that_only_look_like_a_sequence(tmp_path: Path, hosts: TwoHosts, late: int) -> None:
+    """What two captures share says that they go by two clocks, whatever they are called."""
+    paths = [str(write(tmp_path / "host1.pcap", hosts[0])), str(write(tmp_path / "host2.pcap", later(hosts[1], late)))]
+    document = as_document(extract(paths))
+    said = {Path(c["path"]).name: [clock["ns"] for clock in c["clocks"]] for c in document["captures"]}
+    assert said == {"host1.pcap": [], "host2.pcap": [late]}
+    assert [len(connection["legs"]) for connection in document["connections"]] == [1] * 9
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_three_hosts_believe_the_same_one(tmp_path: Path, hosts: TwoHosts, turn: int) -> None:
+    """The one that shares most; and whoever shares none with it is placed by those between."""
+    both = by_time(hosts[0], later(_of_ports(hosts[1], range(50_000, 50_005)), 0))
+    tiers = {
+        "a": later(hosts[0], 15 * SECOND),
+        "b": by_time(_of_ports(hosts[1], range(50_000, 50_009)), both),
+        "c": later(hosts[1], -3600 * SECOND),
+    }
+    paths = [path for name, frames in tiers.items() for path in pieces(tmp_path, name, frames, 1)]
+    document = as_document(extract([*paths[turn:], *paths[:turn]]))
+    assert {name: [ns for ns, _, _ in clocks] for name, clocks in clocks_of(document).items()} == {
+        "a": [15 * SECOND],
+        "b": [],
+        "c": [-3600 * SECOND],
+    }
+    assert document["connections"][0]["first_seen"] == rfc3339(START_NS)

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from types import TracebackType
@@ -25,7 +25,7 @@ from inspector.text.safe import safe_text
 from inspector.text.version import VERSION
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 CONNECT_SECONDS = 10
 WORKERS_SECONDS = 60
@@ -122,20 +122,20 @@ class DaskCluster:
             if not self._local:
                 return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
             stack.enter_context(dask.config.set(LOCAL_SETTINGS))
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inspector-workers-"))
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="inspector-workers-", ignore_cleanup_errors=True)
+            )
             _begin_quiet_tracker()
             with _signals_for_this_thread():
-                cluster = stack.enter_context(
-                    LocalCluster(  # type: ignore[no-untyped-call]
-                        n_workers=0,
-                        threads_per_worker=1,
-                        dashboard_address="127.0.0.1:0",
-                        local_directory=folder,
-                        security=True,
-                        silence_logs=logging.CRITICAL,
-                    )
+                cluster = LocalCluster(  # type: ignore[no-untyped-call]
+                    n_workers=0,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    local_directory=folder,
+                    security=True,
+                    silence_logs=logging.CRITICAL,
                 )
-            stack.push(_killed_if_interrupted)
+                stack.push(_closing(cluster))
             cluster.scale(self._local)  # type: ignore[no-untyped-call]
             return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except TypeError:  # Dask has no certificates to speak TLS with
@@ -230,10 +230,14 @@ def _begin_quiet_tracker() -> None:
             os.environ["PYTHONWARNINGS"] = before
 
 
-def _killed_if_interrupted(
-    kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-) -> None:
-    """Workers of this machine whose results nobody waits for need not end by themselves."""
-    if kind is not None:
+def _closing(cluster: LocalCluster) -> Callable[[type[BaseException] | None, object, object], None]:
+    """What ends workers of this machine. Where a signal ends the command they are not waited for."""
+
+    def close(kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            cluster.close()  # type: ignore[no-untyped-call]
+            return
         for worker in multiprocessing.active_children():
             worker.kill()
+
+    return close
