@@ -124,7 +124,7 @@ def test_how_many_files_were_read(tmp_path: Path) -> None:
 
 def test_progress_by_files(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 0.5, 20.0, 20.1])
-    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr("time.monotonic", lambda: next(moments))
     out = io.StringIO()
     progress = cli_progress.Progress(out)
     for read in (1, 2, 3):

@@ -92,9 +92,9 @@ def but_for_clocks(document: Any) -> tuple[str, str]:
             return [names[value[0]], value[1]] if is_frame else [named(each) for each in value]
         return value
 
-    own = ("first", "last", "clocks", "host", "path")
+    clocked = ("first", "last", "clocks", "host", "path")
     captures = [
-        {k: v for k, v in c.items() if k not in own} | {"path": Path(c["path"]).name} for c in document["captures"]
+        {k: v for k, v in c.items() if k not in clocked} | {"path": Path(c["path"]).name} for c in document["captures"]
     ]
     limits = [limit for limit in document["limits"] if limit["kind"] not in ("clock_offset", "clock_unknown")]
     rest = {key: value for key, value in document.items() if key not in ("captures", "limits")}

@@ -60,8 +60,8 @@ def diff_command(
         raise UsageError(f"--fail-on: {', '.join(never)} is not compared", "name another rule, or use analyze")
     arguments = CaptureArguments((), vips, generation, logs=logs, key_logs=key_logs, cluster=cluster)
     first, second = (
-        _document(arguments._replace(files=(path,), vantages=own))
-        for path, own in zip((before, after), _by_side(vantages, (before, after)), strict=True)
+        _document(arguments._replace(files=(path,), vantages=of_side))
+        for path, of_side in zip((before, after), _by_side(vantages, (before, after)), strict=True)
     )
     difference = before_after(first, second)
     if form == "json":

@@ -31,6 +31,9 @@ CONNECT_SECONDS = 10
 WORKERS_SECONDS = 60
 """So long a cluster may take until it has a worker."""
 
+KILLED_SECONDS = 0.3
+"""So long a process that was killed may take until it is gone."""
+
 LOCAL_SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.http.routes": [],
@@ -235,9 +238,11 @@ def _closing(cluster: LocalCluster) -> Callable[[type[BaseException] | None, obj
 
     def close(kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None or issubclass(kind, Exception):
-            cluster.close()  # type: ignore[no-untyped-call]
+            cluster.close()
             return
+        cluster.loop.add_callback(cluster.loop.stop)  # else it starts others in their place
         for worker in multiprocessing.active_children():
             worker.kill()
+            worker.join(KILLED_SECONDS)
 
     return close
