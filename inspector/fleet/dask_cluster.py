@@ -240,7 +240,8 @@ def _closing(cluster: LocalCluster) -> Callable[[type[BaseException] | None, obj
         if kind is None or issubclass(kind, Exception):
             cluster.close()
             return
-        cluster.loop.add_callback(cluster.loop.stop)  # else it starts others in their place
+        if (loop := cluster.loop) is not None:
+            loop.add_callback(loop.stop)  # else it starts others in their place
         for worker in multiprocessing.active_children():
             worker.kill()
             worker.join(KILLED_SECONDS)
