@@ -194,6 +194,11 @@ RACE_NS = 1_000_000
 first.
 """
 
+LATEST_NS = 1 << 62
+"""The latest time that is kept, in February 2116: of two such times the sum still fits 64 bits. A stamp beyond it is
+damaged.
+"""
+
 LEG_NS = 10 * 1_000_000_000
 """Two ClientHellos of one random, to which no equal ServerHello is known, are a replay and not legs of one connection
 where they are further apart than this.

@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "extract": {"bounds", "capture", "errors", "facts", "logs", "secrets", "text", "tls", "tracking", "wire"},
     "findings": {"bounds", "document", "errors", "facts", "logs", "pool", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
-    "query": {"document", "errors", "extract", "facts", "findings", "tls", "tracking"},
+    "query": {"document", "errors", "extract", "facts", "findings", "text", "tls", "tracking"},
     "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"capture", "document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "fleet": {"bounds", "capture", "errors", "extract", "facts", "secrets", "text", "wire"},

@@ -151,7 +151,7 @@ def test_a_journal_by_a_relative_path_is_not_named(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for path in (tmp_path / "out").iterdir():
         assert SECRET.encode() not in path.read_bytes().lower(), path.name
-    assert "facts were kept, no packets" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "what was read are facts, which hold none" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "lost 1 times what was written to it" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
@@ -188,6 +188,7 @@ def test_a_notice_travels_as_it_is(kind: type[Notice]) -> None:
 TEXTS: dict[str, str] = {
     "CaptureFacts.path": "a name of the same kind",
     "CaptureFacts.host": "replaced",
+    "CaptureFacts.extracted_on": "left out",
     "CaptureFacts.damage": "of an earlier version's journal, left out",
     "Unopened.space": "of a table of ours",
     "Unopened.name": "of a table of IANA's",

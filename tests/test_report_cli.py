@@ -77,7 +77,7 @@ def test_a_journal_and_standard_input_have_no_packets(tmp_path: Path) -> None:
     done = run("report", str(journal), "-o", "of-journal", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert b"10 incidents" in done.stdout
-    assert b"facts were kept, no packets" in done.stderr
+    assert b"what was read are facts, which hold none" in done.stderr
     assert run("verify", "of-journal", folder=tmp_path).returncode == 0
     done = run("report", str(journal), "--redact", "-o", "of-journal-redacted", folder=tmp_path)
     assert done.returncode == 0, done.stderr

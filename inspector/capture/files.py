@@ -146,7 +146,7 @@ class Story:
                 path = file.info.path
                 unique.setdefault(identity(path) if sizes[file.size] > 1 else path, file)
             opened = list(unique.values())
-        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0))
+        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0, f.info.path))
         self.bytes = sum(file.size for file in self.captures)
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:

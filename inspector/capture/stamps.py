@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from inspector import bounds
 from inspector.capture.frames import I64, CaptureInfo, FrameBatch
+from inspector.errors.captures import StampsTooLate
 
 MS = 1_000_000
 STEP_NS = 100 * MS
@@ -78,12 +80,25 @@ class Stamps:
         self._info.is_restamped |= is_coarse or batch.time_ns is not raw
         self._raw = int(raw[-1])
         high = int(batch.time_ns.max())
+        if high > bounds.LATEST_NS:
+            high = self._cut(batch)
         self._high = high if self._high is None else max(high, self._high)
         if self._info.steps:
             self._first = int(batch.time_ns.min()) if self._first is None else self._first
             self._info.first_ns, self._info.last_ns = self._first, self._high
         elif self._first is None:
             self._first = int(batch.time_ns.min())
+
+    def _cut(self, batch: FrameBatch) -> int:
+        """Times that are later than any is kept become the latest, which is returned."""
+        info, latest = self._info, bounds.LATEST_NS
+        first = int(batch.number[np.argmax(batch.time_ns > latest)])
+        batch.time_ns = np.minimum(batch.time_ns, latest)
+        info.damage = info.damage or StampsTooLate(first)
+        info.is_restamped = True
+        info.first_ns = None if info.first_ns is None else min(info.first_ns, latest)
+        info.last_ns = None if info.last_ns is None else min(info.last_ns, latest)
+        return latest
 
     def _is_coarse(self, raw: I64, gaps: I64, ties: np.ndarray) -> bool:
         """Whether stamps are of whole milliseconds or more, or of many frames at once."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inspector.capture.files import Story
+    from inspector.cli.progress import Progress
     from inspector.facts import Facts
     from inspector.findings.case import Options
     from inspector.findings.jsse import Generation
@@ -151,7 +152,7 @@ def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = _extracted(arguments, progress.advance, opened, secrets)
+    facts = _extracted(arguments, progress, opened, secrets)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)
@@ -167,7 +168,7 @@ def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -
 
 def _extracted(
     arguments: CaptureArguments,
-    advance: Callable[[int], None],
+    progress: Progress,
     opened: Callable[[Story], None],
     secrets: SecretInputs | None,
 ) -> Facts:
@@ -175,7 +176,9 @@ def _extracted(
     if arguments.cluster or arguments.vantages:
         from inspector.fleet.reading import extract_by_cluster  # most analyses need none
 
-        return extract_by_cluster(arguments.files, arguments.cluster, arguments.vantages, secrets, opened)
+        return extract_by_cluster(
+            arguments.files, arguments.cluster, arguments.vantages, secrets, opened, advance=progress.files
+        )
     from inspector.extract.processes import extract
 
-    return extract(arguments.files, advance, opened, secrets=secrets)
+    return extract(arguments.files, progress.advance, opened, secrets=secrets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -57,8 +58,11 @@ def diff_command(
 
     if never := sorted(fail_on.rules & NOT_COMPARED):
         raise UsageError(f"--fail-on: {', '.join(never)} is not compared", "name another rule, or use analyze")
-    arguments = CaptureArguments((), vips, generation, logs=logs, key_logs=key_logs, cluster=cluster, vantages=vantages)
-    first, second = (_document(arguments._replace(files=(path,))) for path in (before, after))
+    arguments = CaptureArguments((), vips, generation, logs=logs, key_logs=key_logs, cluster=cluster)
+    first, second = (
+        _document(arguments._replace(files=(path,), vantages=of_side))
+        for path, of_side in zip((before, after), _by_side(vantages, (before, after)), strict=True)
+    )
     difference = before_after(first, second)
     if form == "json":
         sys.stdout.buffer.write(before_after_json(difference))
@@ -66,6 +70,27 @@ def diff_command(
         click.echo(before_after_text(difference, first, second), nl=False)
     if any(fail_on.has(problem.severity, problem.rule, problem.attributes) for problem in difference.left()):
         raise SystemExit(FINDINGS)
+
+
+def _by_side(vantages: Sequence[str], sides: Sequence[str]) -> list[tuple[str, ...]]:
+    """Of what --vantage says, what captures of each side match. Raises UsageError where none of either does."""
+    if not vantages:
+        return [() for _ in sides]
+    from inspector.capture.inputs import find, holds_facts
+    from inspector.errors import UnreadableError
+    from inspector.fleet.sequences import pattern, unmatched, vantage_of
+
+    patterns = {pattern(text): text for text in vantages}
+    matched = []
+    for path in sides:
+        try:
+            files = [] if holds_facts(path) else find([path])
+        except UnreadableError:
+            files = []  # named where it is read
+        matched.append({each for file in files if (each := vantage_of(file, patterns)) is not None})
+    if missing := sorted({*patterns}.difference(*matched)):
+        raise unmatched(missing[0])
+    return [tuple(text for each, text in patterns.items() if each in of_side) for of_side in matched]
 
 
 def _document(arguments: CaptureArguments) -> Document:

@@ -5,6 +5,7 @@ every ten seconds.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from inspector.text.terminal import TerminalText
@@ -32,16 +33,24 @@ class Progress:
     def advance(self, count: int) -> None:
         """So many more bytes were read."""
         self._read += count
+        self._draw(
+            lambda: (
+                f"{min(100, 100 * self._read // self._total)} % of {self._total / 1e6:,.0f} MB"
+                if self._total
+                else f"{self._read / 1e6:,.0f} MB"
+            )
+        )
+
+    def files(self, read: int, total: int) -> None:
+        """So many files of all were read by a fleet, whose bytes nobody here counts."""
+        self._draw(lambda: f"{read:,} of {total:,} files")
+
+    def _draw(self, share: Callable[[], str]) -> None:
         now = time.monotonic()
         if now - self._started < 1 or now - self._shown < (0.2 if self._terminal else 10):
             return
         self._shown = now
-        share = (
-            f"{min(100, 100 * self._read // self._total)} % of {self._total / 1e6:,.0f} MB"
-            if self._total
-            else f"{self._read / 1e6:,.0f} MB"
-        )
-        text = f"inspector: read {share}"
+        text = f"inspector: read {share()}"
         self._say(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
         self._out.flush()
         self._drawn = True

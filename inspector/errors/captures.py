@@ -38,6 +38,12 @@ class ReadingStopped(Notice, frozen=True, array_like=True):
     reason: ForeignText
 
 
+class StampsTooLate(Notice, frozen=True, array_like=True):
+    """From this frame on there are stamps that are later than any time that is kept (``bounds.LATEST_NS``)."""
+
+    frame: int
+
+
 class InputUnreadable(Notice, frozen=True, array_like=True):
     """An input that is no capture, or cannot be read. ``message``: the error's, which names the path."""
 
@@ -89,6 +95,6 @@ class PartOfOtherSchema(Notice, frozen=True, array_like=True):
     read: int
 
 
-CaptureDamage = FrameTooLong | BlockTooLong | EndsInFrame | EndsInBlock | ReadingStopped | Earlier
+CaptureDamage = FrameTooLong | BlockTooLong | EndsInFrame | EndsInBlock | ReadingStopped | Earlier | StampsTooLate
 InputProblem = InputUnreadable | NotExtracted | PartUnfinished | PartAltered | PartOfOtherSchema
 NoPackets = FactsWithoutPackets | PacketsNotRead

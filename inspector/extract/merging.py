@@ -23,14 +23,16 @@ PACKED_EVENT = np.dtype({"names": ["frame"], "formats": ["<i8"], "offsets": [8],
 
 
 def merge(parts: list[Facts]) -> Facts:
-    """Several extractions as one, their captures in the order of the first frame; frame references follow."""
+    """Several extractions as one, their captures in the order of the first frame; frame references follow. Where parts
+    of several vantage points meet, each says of which it is.
+    """
     order = sorted(
         (
             (part_index, index, capture)
             for part_index, part in enumerate(parts)
             for index, capture in enumerate(part.captures)
         ),
-        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0),
+        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0, item[2].host, item[2].path),
     )
     indexes = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
     spooled = next((part.connections for part in parts if isinstance(part.connections, SpooledConnections)), None)
@@ -38,6 +40,8 @@ def merge(parts: list[Facts]) -> Facts:
         captures=[_capture_moved(capture, indexes, part) for part, _, capture in order],
         connections=[] if spooled is None else SpooledConnections(spool=spooled.spool),
     )
+    if len({capture.host or capture.extracted_on for capture in whole.captures}) > 1:
+        whole.captures = [replace(capture, host=capture.host or capture.extracted_on) for capture in whole.captures]
     for part_index, part in enumerate(parts):
         moved = {index: indexes[part_index, index] for index in range(len(part.captures))}
         absorb(whole, part)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from inspector.extract.shard import ShardFacts, Watch
     from inspector.facts import ClockOffset, Facts
     from inspector.secrets.inputs import SecretInputs
-    from inspector.tracking.vantage import Vantage
 
 WORTHWHILE_HANDSHAKES = 30_000
 """Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are
@@ -70,7 +69,7 @@ def extract(
     facts, apart = _extracted(paths, {}, progress, opened, watch, secrets)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
-    late = _late(apart)
+    late = _late(apart, [capture.path for capture in facts.captures])
     # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
     if late:
         facts, _ = _extracted(
@@ -81,15 +80,21 @@ def extract(
     return facts
 
 
-def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]]) -> dict[int, ClockOffset]:
-    """The clocks that are late, by capture, from the differences of pairs."""
-    from inspector.tracking.offsets import agreed
+def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]], paths: Sequence[str]) -> dict[int, ClockOffset]:
+    """The clocks that are late, by capture, from the differences of pairs. ``paths``: of all captures."""
+    from inspector.facts import ClockOffset
+    from inspector.tracking.offsets import ClockDifference, agreed
 
-    weight: Counter[Vantage] = Counter()
-    for (one, other), difference in apart.items():
-        weight.update({(one, 0): difference[2], (other, 0): difference[2]})
-    clocks = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
-    return {capture: offset for (capture, _), offset in clocks.clock_offsets.items() if abs(offset.ns) < FARTHEST_NS}
+    weight: Counter[int] = Counter()
+    for pair, (_, _, shared) in apart.items():
+        weight.update(dict.fromkeys(pair, shared))
+    standing = {capture: (-weight[capture], paths[capture], capture) for capture in weight}
+    placed = agreed({pair: ClockDifference(*difference) for pair, difference in apart.items()}, standing)
+    return {
+        capture: ClockOffset(beside.late_ns, beside.doubt_ns, beside.handshakes, beside.root)
+        for capture, beside in placed.items()
+        if beside.is_noticed and abs(beside.late_ns) < FARTHEST_NS
+    }
 
 
 def _extracted(
@@ -169,7 +174,19 @@ def _with_kept(
     parts = [kept_facts(path) for path in kept]
     if captures:
         parts.append(extract(captures, progress, opened, watch, secrets))
-    return merge(parts) if len(parts) > 1 else parts[0]
+    whole = merge(parts) if len(parts) > 1 else parts[0]
+    require_any(whole, kept)
+    return whole
+
+
+def require_any(facts: Facts, kept: Sequence[str]) -> None:
+    """Raises UnreadableError where of what was kept nothing can be read, and there is nothing else. ``kept``: where."""
+    if facts.problems and not facts.captures:
+        from inspector.errors import UnreadableError
+
+        raise UnreadableError(
+            f"{kept[0]}: none of its parts can be read", f"inspector query {kept[0]} says what is wrong with each"
+        )
 
 
 def kept_facts(path: str) -> Facts:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from inspector.capture.rotation import sequence_name
 from inspector.errors.captures import CaptureDamage
 
 
@@ -43,7 +44,9 @@ class CaptureFacts(Struct):
     each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
     ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back,
     and by how much. ``clocks``: what was taken out of the times of its connections. ``has_secrets``: it brings
-    some of its own. ``host``: the name of where it was made, empty where nobody said.
+    some of its own. ``host``: the name of where it was made, empty where nobody said; ``extracted_on``: of the vantage
+    point of the part that holds it, which stands for it where captures of several are told apart. ``is_unaligned``: by
+    how much its host's clock differs from those of the others, nothing tells.
     """
 
     path: str
@@ -66,3 +69,10 @@ class CaptureFacts(Struct):
     clocks: tuple[ClockOffset, ...] = ()
     has_secrets: bool = False
     host: str = ""
+    extracted_on: str = ""
+    is_unaligned: bool = False
+
+    @property
+    def clock_name(self) -> tuple[str, ...]:
+        """Equal for captures that should go by one clock: those of one host, and files of one sequence."""
+        return (self.host,) if self.host else (self.extracted_on, *sequence_name(self.path))

@@ -5,6 +5,7 @@ several captures.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from inspector import document as doc
 from inspector.facts import FRAME_BITS, CaptureFacts, ClockOffset
@@ -45,11 +46,7 @@ def limits(case: Case) -> list[doc.Limit]:
                     [],
                 )
             )
-        found_limits += [
-            doc.Limit("clock_offset", f"{capture.path}: {_offset(captures, index, clock)}", index, [])
-            for clock in capture.clocks
-        ]
-    return found_limits + _duplicates(case)
+    return [*found_limits, *_offsets(captures), *_unaligned(captures), *_duplicates(case)]
 
 
 def _stamps(capture: CaptureFacts) -> str:
@@ -58,7 +55,31 @@ def _stamps(capture: CaptureFacts) -> str:
     return f"times are exact to {span(capture.tick_ns)} only"
 
 
-def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str:
+def _offsets(captures: Sequence[CaptureFacts]) -> list[doc.Limit]:
+    """One for all captures that go by one clock."""
+    late: dict[object, list[tuple[int, ClockOffset]]] = {}
+    for index, capture in enumerate(captures):
+        for clock in capture.clocks:
+            than = "" if clock.other == index else _called(captures, [clock.other])
+            late.setdefault((capture.clock_name, than, clock[:3]), []).append((index, clock))
+    found_limits: list[doc.Limit] = []
+    for alike in late.values():
+        index, clock = alike[0]
+        text = f"{_called(captures, [index for index, _ in alike])}: {_offset(captures, index, clock)}"
+        found_limits.append(doc.Limit("clock_offset", text, index, []))
+    return found_limits
+
+
+def _called(captures: Sequence[CaptureFacts], indexes: Sequence[int]) -> str:
+    """What some captures that go by one clock are called."""
+    if indexes[0] >= len(captures):
+        return "another capture"
+    first = captures[indexes[0]]
+    more = f" and {len(indexes) - 1} more" if len(indexes) > 1 else ""
+    return first.host or f"{first.path}{more}"
+
+
+def _offset(captures: Sequence[CaptureFacts], index: int, clock: ClockOffset) -> str:
     doubt = (
         f"give or take {span(clock.uncertainty_ns)}, by {clock.connections}"
         f" connection{'' if clock.connections == 1 else 's'}"
@@ -66,8 +87,19 @@ def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str
     amount = f"{span(abs(clock.ns))} {'later' if clock.ns > 0 else 'earlier'}"
     if clock.other == index:
         return f"frames of servers are stamped {amount} than frames of clients ({doubt}): taken out of their times"
-    other = captures[clock.other].path if clock.other < len(captures) else "another capture"
-    return f"its clock is {amount} than that of {other} ({doubt}): taken out of its times"
+    return f"its clock is {amount} than that of {_called(captures, [clock.other])} ({doubt}): taken out of its times"
+
+
+def _unaligned(captures: Sequence[CaptureFacts]) -> list[doc.Limit]:
+    hosts = sorted({capture.host for capture in captures if capture.is_unaligned})
+    if not hosts:
+        return []
+    listed = ", ".join(hosts[:NAMED]) + (f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else "")
+    text = (
+        f"{listed}: no handshake that was seen elsewhere too tells by how much the clock differs; what came first,"
+        " there or elsewhere, is not known"
+    )
+    return [doc.Limit("clock_unknown", text, None, [])]
 
 
 def _duplicates(case: Case) -> list[doc.Limit]:

@@ -29,8 +29,11 @@ WORDS: Mapping[type[Notice], str] = {
     captures.EndsInFrame: "the file ends inside frame {frame}",
     captures.EndsInBlock: "the file ends inside a block behind frame {frame}",
     captures.ReadingStopped: "reading stopped behind frame {frame}: {reason}",
+    captures.StampsTooLate: (
+        "the stamp of frame {frame}, and perhaps of others, is later than February 2116, where it was cut"
+    ),
     captures.InputUnreadable: "{message}",
-    captures.FactsWithoutPackets: "facts were kept, no packets",
+    captures.FactsWithoutPackets: "what was read are facts, which hold none",
     captures.NotExtracted: "{path}: not extracted, or not all of it, though that was tried {tries} times: {reason}",
     captures.PacketsNotRead: "{message}",
     captures.PartUnfinished: "{path}: part {part} was not written to its end, and is not read",

@@ -8,10 +8,14 @@ have its workers run anything: that is Dask's affair, and why only ``tls://`` ke
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,11 +25,14 @@ from inspector.text.safe import safe_text
 from inspector.text.version import VERSION
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 CONNECT_SECONDS = 10
 WORKERS_SECONDS = 60
 """So long a cluster may take until it has a worker."""
+
+KILLED_SECONDS = 0.3
+"""So long a process that was killed may take until it is gone."""
 
 LOCAL_SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
@@ -108,7 +115,7 @@ class DaskCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def _connected(self, stack: ExitStack) -> Client:
         import dask
@@ -118,17 +125,21 @@ class DaskCluster:
             if not self._local:
                 return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
             stack.enter_context(dask.config.set(LOCAL_SETTINGS))
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inspector-workers-"))
-            cluster = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=self._local,
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="inspector-workers-", ignore_cleanup_errors=True)
+            )
+            _begin_quiet_tracker()
+            with _signals_for_this_thread():
+                cluster = LocalCluster(  # type: ignore[no-untyped-call]
+                    n_workers=0,
                     threads_per_worker=1,
                     dashboard_address="127.0.0.1:0",
                     local_directory=folder,
                     security=True,
                     silence_logs=logging.CRITICAL,
                 )
-            )
+                stack.push(_closing(cluster))
+            cluster.scale(self._local)  # type: ignore[no-untyped-call]
             return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except TypeError:  # Dask has no certificates to speak TLS with
             raise UsageError(
@@ -192,3 +203,47 @@ class DaskCluster:
             self._refuse("", result)
             return FailedTask("")
         return result
+
+
+@contextmanager
+def _signals_for_this_thread() -> Iterator[None]:
+    """What threads begin here, and processes that they start, are not sent the signals of a terminal: who was started
+    by us is ended by us.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_quiet_tracker() -> None:
+    """Python's own process that tidies up behind processes which were killed: it says nothing of it. It is begun here,
+    for whoever begins it lets the signals of a terminal in again.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
+
+
+def _closing(cluster: LocalCluster) -> Callable[[type[BaseException] | None, object, object], None]:
+    """What ends workers of this machine. Where a signal ends the command they are not waited for."""
+
+    def close(kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            cluster.close()
+            return
+        if (loop := cluster.loop) is not None:
+            loop.add_callback(loop.stop)  # else it starts others in their place
+        for worker in multiprocessing.active_children():
+            worker.kill()
+            worker.join(KILLED_SECONDS)
+
+    return close

@@ -9,11 +9,13 @@ halved. What is not extracted in the end is a limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from inspector.capture.frames import CaptureInfo
 from inspector.capture.opening import file_size
 from inspector.errors.captures import NotExtracted
 from inspector.errors.notice import ForeignText, PathText
+from inspector.extract.engine import capture_facts
 from inspector.extract.merging import merge
 from inspector.extract.shard import clocks_apart, joined_facts
 from inspector.facts import Facts
@@ -23,6 +25,7 @@ from inspector.fleet.stretches import INFINITE, MOST_NS, CaptureStretch, Followe
 from inspector.fleet.tasks import FailedTask, RunBy, Task, TaskResult, WholeSequence, in_this_process
 from inspector.secrets.inputs import SecretInputs
 from inspector.text.safe import path_text
+from inspector.wire.losses import Losses
 
 TRIES = 3
 """How often a task is done before what it was to read is a limit."""
@@ -34,7 +37,7 @@ HALVINGS = 4
 class FleetRecord:
     """What it took. ``bytes_read``: of all files, by tasks that came to their end. ``bytes_handed_over``: what tasks
     kept for those before them. ``tasks``: how many were done, failures included. ``together``: files that were read
-    together, for they overlap.
+    together, for they overlap. ``files``: how many there are; ``advance``: as in ``extract_fleet``.
     """
 
     def __init__(self) -> None:
@@ -42,6 +45,15 @@ class FleetRecord:
         self.bytes_handed_over = 0
         self.tasks = 0
         self.together: list[tuple[str, ...]] = []
+        self.files = 0
+        self.advance: Callable[[int, int], None] | None = None
+        self._read: set[str] = set()
+
+    def read(self, paths: Iterable[str]) -> None:
+        """These files were read, or a part of them."""
+        self._read.update(paths)
+        if self.advance is not None:
+            self.advance(len(self._read), self.files)
 
 
 def extract_fleet(
@@ -49,12 +61,14 @@ def extract_fleet(
     run_by: RunBy = in_this_process,
     secrets: SecretInputs | None = None,
     record: FleetRecord | None = None,
+    advance: Callable[[int, int], None] | None = None,
 ) -> Facts:
     """All facts of some sequences. ``secrets``: to open encrypted records with: one process reads each sequence then,
-    this one where servers' keys are among them. ``record``: is told what it took. Raises InspectorError where
-    ``run_by`` does.
+    this one where servers' keys are among them. ``record``: is told what it took. ``advance``: is told how many files
+    were read, of how many. Raises InspectorError where ``run_by`` does.
     """
     record = record or FleetRecord()
+    record.advance, record.files = advance, sum(len(sequence.paths) for sequence in sequences)
     if secrets is not None:
         run_by = in_this_process if secrets.server_keys else run_by
         done = _done([WholeSequence(sequence.paths, secrets) for sequence in sequences], run_by, record)
@@ -77,8 +91,12 @@ def not_extracted(path: str, failure: FailedTask) -> NotExtracted:
 
 
 def _whole(paths: Sequence[str], part: TaskResult | FailedTask) -> Facts:
+    """What one process has found; of captures that it did not read their names alone."""
     if isinstance(part, FailedTask):
-        return Facts(problems=[not_extracted(path, part) for path in paths])
+        return Facts(
+            captures=[capture_facts(CaptureInfo(path), Losses()) for path in paths],
+            problems=[not_extracted(path, part) for path in paths],
+        )
     assert isinstance(part, Facts)
     return part
 
@@ -91,10 +109,15 @@ def _done(tasks: Sequence[Task], run_by: RunBy, record: FleetRecord) -> list[Tas
         for number, result in run_by([tasks[index] for index in left]):
             done[left[number]] = result
             record.tasks += 1
+            record.read(_paths(tasks[left[number]]))
         left = [index for index in left if isinstance(done[index], FailedTask)]
         if not left:
             break
     return [done[index] for index in range(len(tasks))]
+
+
+def _paths(task: Task) -> tuple[str, ...]:
+    return task.paths if isinstance(task, CaptureStretch | WholeSequence) else ()
 
 
 class _SequenceReading:
@@ -260,4 +283,5 @@ def _read(missing: Sequence[tuple[_SequenceReading, CaptureStretch]], run_by: Ru
         assert isinstance(result, StretchFacts | FailedTask)
         record.tasks += 1
         record.bytes_read += result.bytes_read if isinstance(result, StretchFacts) else 0
+        record.read(stretch.paths)
         reading.note(stretch, result)

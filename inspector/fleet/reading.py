@@ -8,7 +8,7 @@ from inspector.capture.files import Story
 from inspector.capture.inputs import holds_facts
 from inspector.errors import UsageError
 from inspector.extract.merging import merge
-from inspector.extract.processes import kept_facts
+from inspector.extract.processes import kept_facts, require_any
 from inspector.extract.shard import unreadable
 from inspector.facts import Facts
 from inspector.fleet.dask_cluster import DaskCluster, is_encrypted
@@ -25,9 +25,11 @@ def extract_by_cluster(
     secrets: SecretInputs | None = None,
     opened: Callable[[Story], None] | None = None,
     record: FleetRecord | None = None,
+    advance: Callable[[int, int], None] | None = None,
 ) -> Facts:
     """All facts of some captures, journals and directories of facts. ``cluster``: as in ``DaskCluster``; this process
-    alone where it is empty. ``vantages``: each ``NAME=GLOB``. Raises InspectorError.
+    alone where it is empty. ``vantages``: each ``NAME=GLOB``. ``advance``: as in ``extract_fleet``. Raises
+    InspectorError.
     """
     if "-" in paths:
         raise UsageError("standard input is one stream, read by one process: not with --cluster or --vantage")
@@ -36,7 +38,8 @@ def extract_by_cluster(
             f"--cluster {cluster}: secrets are not sent where others may read them", "use tls:// or local:N"
         )
     patterns = [pattern(text) for text in vantages]
-    parts = [kept_facts(path) for path in paths if holds_facts(path)]
+    kept = [path for path in paths if holds_facts(path)]
+    parts = [kept_facts(path) for path in kept]
     captures = [path for path in paths if not holds_facts(path)]
     if captures:
         story = Story(captures)
@@ -45,12 +48,15 @@ def extract_by_cluster(
         captured = sequences(story, patterns)
         if cluster:
             with DaskCluster(cluster) as dask:
-                facts = extract_fleet(captured, dask.run, secrets, record)
+                facts = extract_fleet(captured, dask.run, secrets, record, advance)
         else:
-            facts = extract_fleet(captured, in_this_process, secrets, record)
+            facts = extract_fleet(captured, in_this_process, secrets, record, advance)
         for capture in facts.captures:
             matching = vantage_of(capture.path, patterns)
             capture.host = matching.name if matching is not None else ""
         facts.problems = [*unreadable(story), *facts.problems]
         parts.append(facts)
-    return merge(parts) if len(parts) > 1 else parts[0]
+    whole = merge(parts) if len(parts) > 1 else parts[0]
+    if kept:
+        require_any(whole, kept)
+    return whole

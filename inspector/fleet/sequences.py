@@ -1,25 +1,19 @@
 """Captures as *sequences*: the files of one vantage point in the order of time, as a capture program writes them one
 after the other (a rotated set).
 
-Which files belong together is told by their names: rotation adds a counter or a time to a name (tcpdump ``-C``, ``-G``;
-dumpcap ``-b``), or somebody says it. The order is that of their first frames, whatever order they are given in.
+Which files belong together is told by their names (``capture/rotation.py``), or somebody says it. The order is that of
+their first frames, whatever order they are given in.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from inspector.capture.files import CaptureFile, Story
+from inspector.capture.rotation import sequence_name
 from inspector.errors import UsageError
-
-SUFFIX = re.compile(r"\.(?:pcap|pcapng|cap|dmp|trc|ntar)(\d*)(?:\.(?:gz|zst|xz|bz2))?$", re.IGNORECASE)
-"""What names of captures end in; tcpdump's counter stands behind it (pcap-savefile; tcpdump(8), ``-C``)."""
-
-ROTATION = re.compile(r"(?:(?:[-_.:T]\d+)+|\d+)Z?$")
-"""A counter or a time at the end of a name."""
 
 
 class VantagePattern(NamedTuple):
@@ -31,6 +25,11 @@ class VantagePattern(NamedTuple):
     def matches(self, path: str) -> bool:
         """A pattern without a folder is for files in any."""
         return fnmatch.fnmatch(path if "/" in self.glob else path.rpartition("/")[2], self.glob)
+
+
+def unmatched(vantage: VantagePattern) -> UsageError:
+    """The error that says that no capture matches a pattern."""
+    return UsageError(f"--vantage {vantage.name}={vantage.glob}: no capture matches", "quote it, so that no shell does")
 
 
 def vantage_of(path: str, patterns: Iterable[VantagePattern]) -> VantagePattern | None:
@@ -66,11 +65,10 @@ def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[Cap
         path = file.info.path
         matching = vantage_of(path, patterns)
         unused.discard(matching or VantagePattern("", ""))
-        key = ("", matching.name) if matching is not None else _by_name(path)
+        key = ("", matching.name) if matching is not None else sequence_name(path)
         files.setdefault(key, []).append(file)
     if unused:
-        first = min(unused)
-        raise UsageError(f"--vantage {first.name}={first.glob}: no capture matches", "quote it, so that no shell does")
+        raise unmatched(min(unused))
     names = [name for _, name in files]
     return [
         CaptureSequence(
@@ -80,10 +78,3 @@ def sequences(story: Story, patterns: Sequence[VantagePattern] = ()) -> list[Cap
         )
         for (folder, name), members in files.items()
     ]
-
-
-def _by_name(path: str) -> tuple[str, str]:
-    """The folder of a capture, and its name without what rotation added to it."""
-    folder, _, name = path.rpartition("/")
-    stem = SUFFIX.sub("", name)
-    return folder, ROTATION.sub("", stem) or folder.rpartition("/")[2] or stem

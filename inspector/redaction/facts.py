@@ -106,7 +106,7 @@ def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
     damage = _notice(capture.damage, disguise)
     host = disguise.name(capture.host) if capture.host else ""
     path = path_name(capture.path, disguise)
-    return msgspec.structs.replace(capture, path=path, damage=damage, unopened=unopened, host=host)
+    return msgspec.structs.replace(capture, path=path, damage=damage, unopened=unopened, host=host, extracted_on="")
 
 
 def _notice(notice: N | str | None, disguise: Disguise) -> N | Earlier | str | None:

@@ -20,6 +20,8 @@ from inspector.text.safe import safe_text
 WIDTH = 100
 
 STORIES = 3
+MOST_PLACES = 3
+"""Captures, or hosts, that the heading names."""
 
 
 def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: TextIO) -> None:
@@ -50,10 +52,22 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
 def heading(document: Document) -> str:
     """What was read."""
     packets = sum(c.packets for c in document.captures)
-    names = ", ".join(safe_text(f"{c.host}:{c.path}" if c.host else c.path) for c in document.captures[:3]) + (
-        f" and {len(document.captures) - 3} more" if len(document.captures) > 3 else ""
+    places = _places(document)
+    names = ", ".join(places[:MOST_PLACES]) + (
+        f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
     )
     return f"{names}   {packets:,} frames"
+
+
+def _places(document: Document) -> list[str]:
+    """The captures, by host where several are of one."""
+    paths: dict[str, list[str]] = {}
+    for capture in document.captures:
+        paths.setdefault(capture.host or "", []).append(safe_text(capture.path))
+    places = paths.pop("", [])
+    for host, of_host in paths.items():
+        places.append(f"{safe_text(host)}:{of_host[0]}" + (f" and {len(of_host) - 1} more" if of_host[1:] else ""))
+    return places
 
 
 def service_lines(document: Document, service: Service) -> list[str]:

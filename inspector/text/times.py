@@ -41,14 +41,14 @@ def rfc3339(ns: int) -> str:
 
 
 def rfc3339_signed(ns: int) -> str:
-    """The same for dates of certificates, which may lie before 1970."""
+    """The same for what may lie before 1970, as dates of certificates do."""
     if ns >= 0:
         return rfc3339(ns)
     try:
         moment = EPOCH + timedelta(seconds=ns // 1_000_000_000)
     except OverflowError:
         return "0001-01-01T00:00:00.000000000Z"
-    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.000000000Z"
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{ns % 1_000_000_000:09d}Z"
 
 
 def clock(ns: int) -> str:

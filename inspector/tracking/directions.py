@@ -114,7 +114,7 @@ def spread_of(values: list[int]) -> int:
 
 
 def middle(values: list[int]) -> int:
-    """The median."""
-    from statistics import median  # most clocks agree
-
-    return int(median(values))
+    """The median, rounded down, so that it moves with the values."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) // 2

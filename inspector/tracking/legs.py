@@ -51,7 +51,8 @@ class LegMatch(Struct, frozen=True, gc=False):
         return self.answer_ns - self.hello_ns if self.hello_ns and self.answer_ns else None
 
 
-def _leg(number: int, connection: ConnectionFacts) -> LegMatch:
+def leg_match(number: int, connection: ConnectionFacts) -> LegMatch:
+    """What is compared of a connection."""
     handshake = connection.handshake
     return LegMatch(
         number=number,
@@ -78,7 +79,7 @@ def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
     groups: dict[bytes, list[list[LegMatch]]] = {}
     numbers = _repeated(ordered)
     for number, connection in zip(numbers, facts.unpack_all(ordered[number] for number in numbers), strict=True):
-        leg = _leg(number, connection)
+        leg = leg_match(number, connection)
         same_hello = groups.setdefault(connection.handshake.client_random, [])
         group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg)), None)
         if group is None:
@@ -130,10 +131,14 @@ class Topology:
         self._votes: dict[tuple[PackedEndpoint, PackedEndpoint], list[int]] = {}
         self._partners: dict[PackedEndpoint, set[PackedEndpoint]] = {}
         for group in groups:
-            for one in group:
-                for other in group:
-                    if one is not other:
-                        self._vote(one, other)
+            self.add(group)
+
+    def add(self, group: Sequence[LegMatch]) -> None:
+        """The legs of one more handshake."""
+        for one in group:
+            for other in group:
+                if one is not other:
+                    self._vote(one, other)
 
     def _vote(self, one: LegMatch, other: LegMatch) -> None:
         self._partners.setdefault(one.server, set()).add(other.server)
@@ -148,11 +153,13 @@ class Topology:
         """The legs of one handshake, nearest to the client first."""
         return sorted(group, key=cmp_to_key(self._compare))
 
+    def nearer(self, one: PackedEndpoint, other: PackedEndpoint) -> int:
+        """1 where the first server endpoint is nearer to the clients than the second, -1 where it is the other way
+        round, 0 where nothing tells.
+        """
+        addresses, proxied, spoken = self._votes.get((one, other), (0, 0, 0))
+        spread = len(self._partners.get(one, ())) - len(self._partners.get(other, ()))
+        return next((1 if nearer > 0 else -1 for nearer in (addresses, proxied, spread, spoken) if nearer), 0)
+
     def _compare(self, one: LegMatch, other: LegMatch) -> int:
-        a, b = one.server, other.server
-        addresses, proxied, spoken = self._votes.get((a, b), (0, 0, 0))
-        spread = len(self._partners.get(a, ())) - len(self._partners.get(b, ()))
-        for nearer in (addresses, proxied, spread, spoken):
-            if nearer:
-                return -1 if nearer > 0 else 1
-        return one.number - other.number
+        return -self.nearer(one.server, other.server) or one.number - other.number

@@ -67,9 +67,10 @@ def merge_sightings(facts: Facts) -> Facts:
     ends = random_ends(facts.connections)
     is_repeated = np.isin(ends, repeated(ends))
     suspects = np.flatnonzero((ends == 0) | is_repeated)
+    agreed = offsets(_handshakes(facts, ends, np.flatnonzero(is_repeated)), vantages)
+    facts = _aligned(facts, agreed.compared)
     if not len(suspects):
         return facts
-    agreed = offsets(_handshakes(facts, ends, np.flatnonzero(is_repeated)), vantages)
     late = agreed.late
     if any(late.values()):
         moved = (
@@ -128,19 +129,41 @@ def _replaced(facts: Facts, moved: Iterable[tuple[int, ConnectionFacts]], offset
     return copy
 
 
+def _aligned(facts: Facts, compared: set[int]) -> Facts:
+    """The facts with it said of each capture whether its host's clock was compared with those of the others.
+    ``compared``: indices of captures.
+    """
+    hosts = {capture.host for capture in facts.captures if capture.host and capture.packets}
+    alone = hosts - {facts.captures[index].host for index in compared} if len(hosts) > 1 else set()
+    unaligned = [capture.host in alone for capture in facts.captures]
+    if unaligned == [capture.is_unaligned for capture in facts.captures]:
+        return facts
+    captures = [
+        msgspec.structs.replace(capture, is_unaligned=is_unaligned)
+        for capture, is_unaligned in zip(facts.captures, unaligned, strict=True)
+    ]
+    return msgspec.structs.replace(facts, captures=captures)
+
+
 def _handshakes(facts: Facts, ends: np.ndarray, again: np.ndarray) -> Iterator[list[ConnectionFacts]]:
-    """Those of one handshake: both randoms are equal. ``again``: indices of connections the end of whose client random
-    is there more than once.
+    """Those of one handshake: both randoms are equal, or only one server random is known. ``again``: indices of
+    connections the end of whose client random is there more than once.
     """
     by_end = again[np.argsort(ends[again], kind="stable")]
     edges = np.flatnonzero(np.diff(ends[by_end])) + 1
     for alike in np.split(by_end, edges):
-        groups: dict[tuple[bytes, bytes], list[ConnectionFacts]] = {}
+        groups: dict[bytes, dict[bytes, list[ConnectionFacts]]] = {}
         for connection in facts.unpack_all(facts.connections[index] for index in alike.tolist()):
             handshake = connection.handshake
             if handshake.client_random:
-                groups.setdefault((handshake.client_random, handshake.server_random), []).append(connection)
-        yield from (members for members in groups.values() if len(members) > 1)
+                by_server = groups.setdefault(handshake.client_random, {})
+                by_server.setdefault(handshake.server_random, []).append(connection)
+        for by_server in groups.values():
+            unanswered = by_server.pop(b"", [])
+            if len(by_server) < 2:
+                by_server = {b"": [connection for members in by_server.values() for connection in members]}
+                by_server[b""] += unanswered
+            yield from (members for members in by_server.values() if len(members) > 1)
 
 
 def _between_same_ends(facts: Facts, suspects: list[int]) -> list[list[int]]:

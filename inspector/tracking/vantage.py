@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from inspector import bounds
 from inspector.facts import (
     FRAME_BITS,
     CaptureFacts,
@@ -29,18 +30,33 @@ from inspector.facts import (
 )
 from inspector.tracking.rungs import in_order, out_of_order
 
-LATEST = (1 << 63) - 1
-"""The latest time that is kept: what damaged stamps claim beyond it is cut."""
-
 Vantage = tuple[int, int]
 """Index of the capture, and how many times its clock was set back before."""
 
 
 class Vantages:
-    """Which vantage point a frame belongs to."""
+    """Which vantage point a frame belongs to, and which vantage points should go by one clock."""
 
     def __init__(self, captures: Sequence[CaptureFacts]) -> None:
+        self._captures = captures
         self._steps = [[frame for frame, _ in capture.steps] for capture in captures]
+
+    def clocks(self) -> list[tuple[Vantage, ...]]:
+        """All vantage points, those of one host or sequence together, in the order of their names."""
+        groups: dict[tuple[str, ...], list[Vantage]] = {}
+        for index, capture in enumerate(self._captures):
+            group = groups.setdefault(capture.clock_name, [])
+            group += ((index, step) for step in range(len(self._steps[index]) + 1))
+        return [tuple(sorted(group, key=self.name)) for group in groups.values()]
+
+    def was_set_back(self, vantage: Vantage) -> bool:
+        """Whether the clock was set back in its capture."""
+        return bool(self._steps[vantage[0]])
+
+    def name(self, vantage: Vantage) -> tuple[str, str, int, int]:
+        """What orders vantage points, whatever their clocks say: names, as far as they differ."""
+        capture = self._captures[vantage[0]]
+        return capture.host, capture.path, *vantage
 
     def of(self, reference: int) -> Vantage:
         """By frame reference."""
@@ -66,8 +82,8 @@ class Vantages:
 
 
 def clamped(ns: int) -> int:
-    """A time that can be kept: damaged stamps, moved, may lie beyond 64 bits."""
-    return min(max(ns, -LATEST), LATEST)
+    """A time that can be kept: damaged stamps, moved, may lie beyond all others."""
+    return min(max(ns, -bounds.LATEST_NS), bounds.LATEST_NS)
 
 
 def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionFacts:

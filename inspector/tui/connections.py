@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from inspector.document import Connection
+from inspector.facts import FRAME_BITS
 from inspector.findings.judge import Analysis
 from inspector.query.language import FilterError
 from inspector.reports import overview
@@ -68,10 +69,11 @@ def _ems(c: Connection) -> Cell:
     return ("–" if negotiated is None else "yes" if negotiated else "no", "")
 
 
-def _hosts(analysis: Analysis, c: Connection) -> Cell:
-    """Where its frames were captured."""
+def _hosts(analysis: Analysis, observed: Observed) -> Cell:
+    """Where its frames were captured, those of its further legs too."""
     captures = analysis.document.captures
-    indexes = dict.fromkeys(span.first[0] for span in (c.frames, *c.sightings))
+    ranges = [r for leg in (observed.client_leg, *observed.legs) for r in (*leg.frame_ranges, *leg.sightings)]
+    indexes = dict.fromkeys(first >> FRAME_BITS for first, _ in ranges)
     return _text(", ".join(dict.fromkeys(captures[index].host or "" for index in indexes if index < len(captures))))
 
 
@@ -102,7 +104,7 @@ COLUMNS: dict[str, tuple[Column, Shown]] = {
         lambda a, s, c: (overview.title(a.document.services[s.service]), ""),
     ),
     "server": (Column("server", 22, 12, False, "server"), lambda a, s, c: (c.server_endpoint.ip, "")),
-    "host": (Column("host", 20, 7, False, "host"), lambda a, s, c: _hosts(a, c)),
+    "host": (Column("host", 20, 7, False, "host"), lambda a, s, c: _hosts(a, s)),
     "stack": (Column("stack", 8, 13, False, "stack"), lambda a, s, c: _text(a.case.clients[s.client].stack.name)),
     "sni": (Column("server name", 26, 14, False, "sni"), lambda a, s, c: _text(c.handshakes[0].server_name)),
     "cipher": (

@@ -19,7 +19,7 @@ Row = tuple[object, ...]
 """Values in the order of ``parquet.COLUMNS``, without the part's name that stands before them."""
 
 FRAME_NUMBER = (1 << FRAME_BITS) - 1
-FARTHEST_NS = (1 << 63) - 1
+MOST = (1 << 63) - 1
 MOST_DAYS = 1_000
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 
@@ -61,8 +61,8 @@ def _connection(
     has_answer = bool(handshake.hello_ns and handshake.answer_ns)
     return (
         number,
-        arrow_moment(observed.hello_ns),
-        connection.last_ns - connection.first_ns,
+        int64(observed.hello_ns),
+        int64(connection.last_ns - connection.first_ns),
         ip_text(connection.client.address),
         connection.client.port,
         ip_text(connection.server.address),
@@ -82,11 +82,11 @@ def _connection(
         None if alert is None else "client" if alert.from_client else "server",
         observed.closed_by,
         observed.closed_how,
-        handshake.answer_ns - handshake.hello_ns if has_answer else None,
+        int64(handshake.answer_ns - handshake.hello_ns if has_answer else None),
         connection.rtt,
-        ours.bytes + ours.gap,
-        theirs.bytes + theirs.gap,
-        ours.gap + theirs.gap,
+        int64(ours.bytes + ours.gap),
+        int64(theirs.bytes + theirs.gap),
+        int64(ours.gap + theirs.gap),
         observed.lost,
         observed.one_sided,
         paths[capture] if capture < len(paths) else None,
@@ -107,8 +107,8 @@ def certificate_rows(facts: Facts) -> Iterator[Row]:
             utf8(read.subject),
             utf8(read.issuer),
             read.serial,
-            arrow_moment(read.not_before),
-            arrow_moment(read.not_after),
+            int64(read.not_before),
+            int64(read.not_after),
             [utf8(name) for name in read.identity.dns_names],
             [utf8(name) for name in read.identity.ip_addresses],
             read.key,
@@ -140,8 +140,8 @@ def capture_rows(captures: Sequence[CaptureFacts], vantage: str) -> Iterator[Row
             utf8(capture.path),
             capture.packets,
             capture.bytes,
-            arrow_moment(capture.first_ns),
-            arrow_moment(capture.last_ns),
+            int64(capture.first_ns),
+            int64(capture.last_ns),
             capture.drops,
             capture.truncated,
             _encode(capture),
@@ -173,9 +173,9 @@ PART_ROWS: dict[str, Callable[[Facts, str], Iterator[Row]]] = {
 """Of all tables but that of the connections, which is parted."""
 
 
-def arrow_moment(ns: int | None) -> int | None:
-    """A time as Arrow takes it, None where it cannot."""
-    return ns if ns is not None and -FARTHEST_NS <= ns <= FARTHEST_NS else None
+def int64(number: int | None) -> int | None:
+    """A time or a sum as Arrow takes it, None where it cannot."""
+    return number if number is not None and -MOST <= number <= MOST else None
 
 
 def asked_name(offer: HelloShape | None) -> str | None:

@@ -132,6 +132,8 @@ def _facts(arrow: Any, root: Path, manifest: PartManifest, connections: MutableS
         raise ValueError("it has not one remainder")
     facts = values.remainder(remainder[0])
     facts.captures = values.captures(packed for (packed,) in rows("captures", "packed"))
+    for capture in facts.captures:
+        capture.extracted_on = manifest.vantage
     for side, packed in rows("shapes", "side", "packed"):
         values.named_shape(side == "client", packed, facts)
     for digest, der in rows("certificates", "sha256", "der"):
