@@ -114,8 +114,8 @@ def _frames(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterator
 
 
 class Story:
-    """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that
-    could not be read.
+    """Several captures read as one: ``captures`` in the order of their first frames, and of their names where these
+    came at once; ``problems`` names inputs that could not be read.
     """
 
     def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None, first_capture: int = 0) -> None:
@@ -146,7 +146,7 @@ class Story:
                 path = file.info.path
                 unique.setdefault(identity(path) if sizes[file.size] > 1 else path, file)
             opened = list(unique.values())
-        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0))
+        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0, f.info.path))
         self.bytes = sum(file.size for file in self.captures)
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:

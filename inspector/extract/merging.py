@@ -22,14 +22,16 @@ PACKED_EVENT = np.dtype({"names": ["frame"], "formats": ["<i8"], "offsets": [8],
 
 
 def merge(parts: list[Facts]) -> Facts:
-    """Several extractions as one, their captures in the order of the first frame; frame references follow."""
+    """Several extractions as one, their captures in the order of the first frame, of those at one time in that of
+    their names; frame references follow.
+    """
     order = sorted(
         (
             (part_index, index, capture)
             for part_index, part in enumerate(parts)
             for index, capture in enumerate(part.captures)
         ),
-        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0),
+        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0, item[2].path),
     )
     indexes = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
     whole = Facts(captures=[_capture_moved(capture, indexes, part) for part, _, capture in order])
