@@ -177,7 +177,9 @@ def run(path: Path) -> None:
     with Work() as work:
         try:
             story = Story([str(path)])
-            analysis = judge(joined([extract_shard(story, 0, float("inf"))], story))
+            facts = joined([extract_shard(story, 0, float("inf"))], story)
+            assert facts is not None
+            analysis = judge(facts)
             with Path("/dev/null").open("wb") as out:
                 write_json(analysis, None, out)
         except InspectorError as problem:

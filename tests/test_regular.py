@@ -169,13 +169,14 @@ def told(frames: list[tuple[int, bytes, int]], columns: int, size: int, from_mid
         engine.feed(batch)
     facts = engine.finish()
     begun = [
-        (began, first_ns, facts.connections[result] if isinstance(result, int) else result)
-        for began, first_ns, result in engine.begun_before
+        (began, first, last, facts.connections[result] if isinstance(result, int) else result)
+        for began, first, last, result in engine.begun_before
     ]
     for packed in (facts.connections[index] for index in engine.early):
-        head = facts.head(packed)
-        ends = sorted(FlowEnd(*astuple(end)) for end in (head.client, head.server))
-        begun.append((FlowKey((ends[0], ends[1]), head.initial_sequence), head.first_ns, packed))
+        early = facts.unpack(packed)
+        ends = sorted(FlowEnd(*astuple(end)) for end in (early.client, early.server))
+        first, last = (early.first_ns, early.first_frame), (early.last_ns, early.last_frame)
+        begun.append((FlowKey((ends[0], ends[1]), early.initial_sequence), first, last, packed))
     return (
         sorted(facts.connections),
         facts.offers,

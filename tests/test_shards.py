@@ -32,7 +32,9 @@ INFINITE = float("inf")
 
 def whole(path: Path) -> Facts:
     story = Story([str(path)])
-    return joined([extract_shard(story, 0, INFINITE)], story)
+    facts = joined([extract_shard(story, 0, INFINITE)], story)
+    assert facts is not None
+    return facts
 
 
 def in_parts(path: Path, places: list[float], *, is_passing: bool = True) -> Facts:
@@ -44,7 +46,9 @@ def in_parts(path: Path, places: list[float], *, is_passing: bool = True) -> Fac
         parts.append(extract_shard(story, begin, end))
     if is_passing and any(part.is_restamped for part in parts):
         return in_parts(path, places, is_passing=False)
-    return joined(parts, story)
+    facts = joined(parts, story)
+    assert facts is not None, "one process must read it"
+    return facts
 
 
 def document(facts: Facts) -> Document:

@@ -362,6 +362,7 @@ def test_any_stretches_of_two_directions_give_the_same(
         facts = joined([*parts, extract_shard(story, borders[-2], borders[-1])], story)
     finally:
         blocks.ByteSource.__init__.__defaults__ = defaults
+    assert facts is not None
     assert told(judge(facts).complete()) == recording.expected
 
 

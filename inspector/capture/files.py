@@ -114,8 +114,8 @@ def _frames(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterator
 
 
 class Story:
-    """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that
-    could not be read.
+    """Several captures read as one: ``captures`` in the order of their first frames, and of their names where these
+    came at once; ``problems`` names inputs that could not be read.
     """
 
     def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None, first_capture: int = 0) -> None:

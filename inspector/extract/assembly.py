@@ -21,16 +21,17 @@ from inspector.facts import (
 from inspector.tls.preamble import PROXY_HEADERS, preamble_name
 from inspector.tracking.rungs import out_of_order
 from inspector.wire.addresses import AddressTable
-from inspector.wire.flow import Ending, Flow, FlowKey
+from inspector.wire.flow import Ending, Flow, FlowKey, Moment
 
 
 class BegunBefore(NamedTuple):
-    """A flow that may be the rest of one from before the first frame. ``result``: the index of its connection in the
-    facts, or what it was without TLS.
+    """A flow that may be the rest of one from before the first frame. ``first``, ``last``: of its frames. ``result``:
+    the index of its connection in the facts, or what it was without TLS.
     """
 
     began: FlowKey
-    first_ns: int
+    first: Moment
+    last: Moment
     result: int | OtherFlow
 
 

@@ -1,30 +1,36 @@
 """The engine of one part of a story that is read in parts, maybe by machines that know nothing of each other.
 
-It keeps what may belong to flows from before its part, and can be put away at the end of it with the flows that are
-open, as bytes; whoever takes it up again follows these in what the engines of later parts have kept, so that hardly a
-frame is read twice.
+It hands over what may belong to flows from before its part, and can be put away at the end of it with the flows that
+are open, as bytes; whoever takes it up again follows these in what the engines of later parts have handed over, so that
+hardly a frame is read twice.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from inspector.capture.frames import FrameBatch
+from inspector.capture.frames import U64, FrameBatch
+from inspector.capture.references import frame_reference
 from inspector.extract.engine import FEWEST, Engine
 from inspector.extract.kept_values import KeptValues
 from inspector.wire.continued import Continued, ContinuedFlows
 from inspector.wire.continuing_flows import ContinuingFlowTable
-from inspector.wire.flow import FlowKey
+from inspector.wire.flow import Ends, FlowKey, Moment
 from inspector.wire.fragments import Key as DatagramKey
 from inspector.wire.interleaving import merged
 from inspector.wire.runs import Key, mixed
+from inspector.wire.segments import SegmentBatch
 
 T = TypeVar("T")
+
+
+def _rows(keys: Sequence[Key]) -> U64:
+    return np.array(keys, np.uint64).reshape(-1, 2)
 
 
 class ContinuingEngine(Engine):
@@ -37,6 +43,12 @@ class ContinuingEngine(Engine):
         if from_middle:
             self._continuing.continued = ContinuedFlows(self._decoder.addresses)
 
+    def feed(self, *window: FrameBatch) -> SegmentBatch:
+        """As ``Engine.feed``."""
+        if self._continuing.continued is not None:
+            self._continuing.continued.window += 1
+        return super().feed(*window)
+
     def read_tail(self, kept: ContinuedFlows, *window: FrameBatch) -> None:
         """Keep the last frames of the part, where the next one begins before their end: they are counted, and not
         followed before ``follow_tail``.
@@ -45,56 +57,90 @@ class ContinuingEngine(Engine):
         if len(segments):
             kept.note_all(segments, int(segments.time_ns.max()))
 
+    def take_continued(self) -> Continued | None:
+        """What is handed over to the engines of earlier parts; None where there are none. Nothing is from now on."""
+        kept, self._continuing.continued = self._continuing.continued, None
+        return kept.segments(self._continuing.noted_ns) if kept is not None else None
+
+    def open_part(self, continued: Continued) -> Continued:
+        """What is of flows that are open, taken out of what another engine handed over."""
+        flows = self._continuing
+        return continued.take(flows.open_ends(), flows.foreign_ends(), self._decoder.addresses)
+
     def follow_tail(self, tail: Continued) -> None:
-        """Follow them, maybe together with frames of the next part that belong to their flows."""
+        """Follow the last frames of a part, maybe together with frames of the next one that belong to their flows."""
         for segments in tail.all(self._decoder.addresses):
             self._flows.feed(segments)
 
-    def take_continued(self) -> Continued | None:
-        """What was kept for the engines of earlier parts; None where there are none. Nothing is kept any more."""
-        kept, self._continuing.continued = self._continuing.continued, None
-        return kept.segments() if kept is not None else None
-
-    def follow_continued(self, continued: Continued) -> None:
-        """Follow the open flows in what another engine kept."""
-        for now, segments in continued.of(self._continuing.open_ends(), self._decoder.addresses):
-            if segments is not None:
-                self._flows.feed(segments)
-            self._continuing.wait_until(now)
-
-    def follow_and_keep(self, kept: ContinuedFlows, flows: Sequence[Key] | None, *window: FrameBatch) -> bool:
-        """Follow the open flows in frames, and keep the segments of some of them, or of all; False once none of these
-        is open.
-        """
-        segments = merged([self._decoded(batch) for batch in window])
-        ends = np.array(flows, np.uint64).reshape(-1, 2) if flows is not None else self._continuing.open_ends()
-        some = segments.select(np.isin(mixed(*segments.ends()), mixed(ends[:, 0], ends[:, 1])))
-        if len(some):
-            kept.note_all(some, int(segments.time_ns.max()))
-        self._flows.feed(segments)
-        return self._continuing.has_any(flows) if flows is not None else not self.is_empty
-
-    def kept_flows(self) -> ContinuedFlows:
-        """For ``read_tail`` and ``follow_and_keep``."""
-        return ContinuedFlows(self._decoder.addresses)
-
-    def sent_again(self, continued: Continued, tail: Continued | None) -> list[Key]:
-        """The open flows, and those of a tail, whose SYN was captured again where the other engine did not keep all
-        that followed.
-        """
+    def withheld_from(self, continued: Continued, tail: Continued | None) -> list[Key]:
+        """Of which flows more may be needed than another engine handed over."""
         addresses = self._decoder.addresses
         ends = [self._continuing.open_ends()]
         if tail is not None:
             ends += [np.stack(segments.ends(), axis=1) for segments in tail.all(addresses)]
-        withheld = continued.withheld_from(np.concatenate(ends), addresses)
-        return [key for key, sequences in withheld.items() if self._continuing.may_begin_by(key, sequences)]
+        return continued.withheld_from(np.concatenate(ends), addresses)
+
+    def expect(self, continued: Continued, unread: Iterable[Key]) -> None:
+        """What comes next was handed over so. ``unread``: of which flows there is more."""
+        self._continuing.expect(unread, continued.noted_ns)
+
+    @property
+    def missed(self) -> frozenset[Ends]:
+        """The flows of which there was more, and of which it was needed."""
+        endpoint = self._decoder.addresses.endpoint
+        pairs = ((endpoint(low), endpoint(high)) for low, high in self._continuing.shared.missed)
+        return frozenset((min(ends), max(ends)) for ends in pairs)
+
+    def keys(self, flows: Iterable[Ends]) -> list[Key]:
+        """Flows as they are numbered here."""
+        number = self._decoder.addresses.number
+        numbered = ([number(end.address) << 16 | end.port for end in ends] for ends in flows)
+        return [(min(ends), max(ends)) for ends in numbered]
+
+    def references(self, continued: Continued, flows: Iterable[Ends]) -> frozenset[int]:
+        """Of the segments of some flows that were handed over, and not followed yet."""
+        return continued.references(_rows(self.keys(flows)), self._decoder.addresses)
+
+    def follow_continued(self, continued: Continued) -> None:
+        """Follow what another engine handed over, and the open flows in the copies beside it."""
+        for now, segments, copies, _ in continued.pieces:
+            if segments is not None:
+                self._flows.feed(continued.renumbered(segments, self._decoder.addresses))
+            if copies is not None:
+                self._continuing.feed_copies(continued.renumbered(copies, self._decoder.addresses))
+            self._continuing.wait_until(now)
+
+    def follow_and_keep(
+        self, kept: ContinuedFlows, flows: Iterable[Ends], handed: Collection[int], *window: FrameBatch
+    ) -> bool:
+        """Follow some flows in frames that another engine has read, and keep the segments that it has followed; False
+        once none of them is open. ``handed``: the references of those that it has not.
+        """
+        kept.window += 1
+        segments = merged([self._decoded(batch) for batch in window])
+        keys = self.keys(flows)
+        if len(segments):
+            ends = _rows(keys)
+            some = segments.select(np.isin(mixed(*segments.ends()), mixed(ends[:, 0], ends[:, 1])))
+            is_handed = np.isin(some.number + frame_reference(some.capture, 0), np.array([*handed], np.int64))
+            self._flows.feed(some.select(is_handed))
+            copies = some.select(~is_handed)
+            if len(copies):
+                kept.note_all(copies, int(segments.time_ns.max()))
+                self._continuing.feed_copies(copies)
+            self._continuing.wait_until(int(segments.time_ns.max()))
+        return self._continuing.has_any(keys)
+
+    def kept_flows(self) -> ContinuedFlows:
+        """For ``read_tail`` and ``follow_and_keep``."""
+        return ContinuedFlows(self._decoder.addresses)
 
     @property
     def is_empty(self) -> bool:
         """No flow is open."""
         return self._flows.is_empty
 
-    def forget(self, followed: Mapping[FlowKey, int]) -> None:
+    def forget(self, followed: Mapping[FlowKey, Moment]) -> None:
         """Do not follow the flows that another engine has followed (as its ``followed`` says): they are the same."""
         self._continuing.forget(followed)
 

@@ -9,6 +9,7 @@ no screen.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +32,9 @@ from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.message_cache import MessageCache
 from inspector.tls.types import TLS13
 from inspector.tls.x509.certificate import certificate_memory
-from inspector.wire.flow import Flow, FlowKey
+from inspector.wire.flow import Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader
-from inspector.wire.flows import FlowTable
+from inspector.wire.flows import LATE_NS, FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses
@@ -95,6 +96,9 @@ class Engine:
         self._decoder = SegmentDecoder()
         self.openings: Openings | None = None
         """Where several captures are compared."""
+        self._is_disordered = False
+        """Frames came long behind later ones: what is kept of flows until then depends on where reading began."""
+        self._latest_ns = 0
         self._is_following = False
         self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
         self._chains: MessageCache[tuple[bytes, bool], tuple[bytes, ...]] = MessageCache()
@@ -110,6 +114,7 @@ class Engine:
 
     def _read(self, *window: FrameBatch) -> SegmentBatch:
         """The segments of frames, which are counted."""
+        self._note_order(window)
         decoded = [self._decoded(batch) for batch in window]
         for segments in decoded:
             self.losses.setdefault(segments.capture, Losses()).add(segments)
@@ -119,6 +124,12 @@ class Engine:
             for segments in decoded:
                 self.openings.add(segments)
         return merged(decoded)
+
+    def _note_order(self, window: Sequence[FrameBatch]) -> None:
+        times = [batch.time_ns for batch in window if len(batch)]
+        if times:
+            self._is_disordered |= min(int(column.min()) for column in times) < self._latest_ns - LATE_NS
+            self._latest_ns = max(self._latest_ns, *(int(column.max()) for column in times))
 
     def _decoded(self, batch: FrameBatch) -> SegmentBatch:
         """The segments of a batch; without those of frames over which this program stumbles."""
@@ -139,12 +150,18 @@ class Engine:
         self._flows.drain()
 
     @property
-    def followed(self) -> dict[FlowKey, int]:
-        """Those flows, once they have ended, with the times of their last frames."""
-        return self._flows.followed
+    def followed(self) -> dict[FlowKey, Moment]:
+        """Those flows, once they have ended: from when on their ends were left to whoever reads on there."""
+        return self._flows.shared.followed
+
+    @property
+    def is_undecided(self) -> bool:
+        """What this and another engine found cannot be joined."""
+        return self._flows.shared.is_undecided or self._is_disordered
 
     def follow(self, *window: FrameBatch) -> bool:
         """Frames for the open flows alone; False once there is none."""
+        self._note_order(window)
         self._flows.feed(merged([self._decoded(batch) for batch in window]))
         return not self._flows.is_empty
 
@@ -262,11 +279,13 @@ class Engine:
         """A flow is over."""
         if not flow.consumer.is_recognised:
             assert isinstance(flow.consumer, ConnectionAssembly)
-            self._other(other_flow(flow, flow.consumer, self._decoder.addresses), flow.began, flow.first[0])
+            other = self._other(other_flow(flow, flow.consumer, self._decoder.addresses))
+            if flow.began is not None:
+                self.begun_before.append(BegunBefore(flow.began, flow.first, flow.last, other))
             return
         facts = self._connection_facts(flow)
         if flow.began is not None:
-            self.begun_before.append(BegunBefore(flow.began, facts.first_ns, len(self.facts.connections)))
+            self.begun_before.append(BegunBefore(flow.began, flow.first, flow.last, len(self.facts.connections)))
         self._connection(facts)
 
     def endpoint(self, end: int) -> PackedEndpoint:
@@ -306,7 +325,7 @@ class Engine:
         addresses = self._decoder.addresses
         for (server, client), count in zip(pairs.tolist(), counts.tolist(), strict=True):
             flow = OtherFlow(PackedEndpoint(*addresses.endpoint(server)), addresses.address(client))
-            self._other(flow, None, 0, count)
+            self._other(flow, count)
 
     def _connection_facts(self, flow: Flow) -> ConnectionFacts:
         assert isinstance(flow.consumer, ConnectionAssembly)
@@ -316,15 +335,16 @@ class Engine:
         """A finished connection."""
         self.facts.add(finished)
 
-    def _other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int, count: int = 1) -> None:
-        """Finished flows without TLS. Where there are too many clients they are not told apart any more."""
+    def _other(self, flow: OtherFlow, count: int = 1) -> OtherFlow:
+        """Finished flows without TLS, and as which they are counted: where there are too many clients they are not told
+        apart any more.
+        """
         flows = self.facts.other_flows
         if flow not in flows and len(flows) >= bounds.CACHE:
             flow = OtherFlow(flow.server, is_unseen=flow.is_unseen)
-        if began is not None:
-            self.begun_before.append(BegunBefore(began, first_ns, flow))
         if flow in flows or len(flows) < 2 * bounds.CACHE:
             flows[flow] = flows.get(flow, 0) + count
+        return flow
 
 
 def _counted(one: U64, other: U64) -> tuple[U64, I64]:

@@ -23,8 +23,9 @@ PACKED_EVENT = np.dtype({"names": ["frame"], "formats": ["<i8"], "offsets": [8],
 
 
 def merge(parts: list[Facts]) -> Facts:
-    """Several extractions as one, their captures in the order of the first frame; frame references follow. Where parts
-    of several vantage points meet, each says of which it is.
+    """Several extractions as one, their captures in the order of the first frame, of those at one time in that of
+    their hosts and names; frame references follow. Where parts of several vantage points meet, each says of which it
+    is.
     """
     order = sorted(
         (

@@ -106,12 +106,14 @@ def _extracted(
     secrets: SecretInputs | None,
     *,
     is_passing: bool = True,
+    is_shared: bool = True,
 ) -> tuple[Facts, Mapping[tuple[int, int], tuple[int, int, int]]]:
     """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``. ``is_passing``:
     each process passes over what comes before its shard, unless stamps turn out to be such that it must have been read.
+    ``is_shared``: by several processes, unless it turns out that their shards cannot be joined.
     """
     work = workload(paths)
-    count = 1 if secrets is not None and secrets.server_keys else _processes(work)
+    count = 1 if not is_shared or (secrets is not None and secrets.server_keys) else _processes(work)
     own_index = 0 if watch is not None else count - 1
     places = _places(work.bytes, count, own_index)
     workers: dict[int, _Worker | None] = {}
@@ -144,7 +146,10 @@ def _extracted(
                 worker.close()
     if is_passing and len(parts) > 1 and any(part.is_restamped for part in parts):
         return _extracted(paths, late, progress, opened, watch, secrets, is_passing=False)
-    return joined(parts, story), clocks_apart(parts)
+    facts = joined(parts, story)
+    if facts is None:
+        return _extracted(paths, late, progress, opened, watch, secrets, is_shared=False)
+    return facts, clocks_apart(parts)
 
 
 def add_logs(facts: Facts, paths: Sequence[str]) -> None:

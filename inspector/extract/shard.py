@@ -2,7 +2,7 @@
 
 A flow belongs to the shard in which it begins. Its process follows it beyond the shard, to its end; the process of
 the next shard takes it for a flow that was captured from the middle, and that piece is dropped when the parts are put
-together.
+together (``borders``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
-from msgspec.structs import astuple
 
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import CaptureInfo, FrameBatch
@@ -20,12 +19,12 @@ from inspector.capture.pcap import RECORD_BYTES
 from inspector.errors.captures import InputProblem, InputUnreadable
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.assembly import BegunBefore
+from inspector.extract.borders import drop_pieces
 from inspector.extract.engine import Engine, capture_facts
 from inspector.extract.openings import Opened, apart, together
 from inspector.facts import Facts, absorb
 from inspector.text.safe import path_text
-from inspector.wire.addresses import FlowEnd
-from inspector.wire.flow import FlowKey
+from inspector.wire.flow import FlowKey, Moment
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
 
@@ -40,11 +39,12 @@ class ShardFacts(Struct):
 
     facts: Facts
     losses: dict[int, Losses]
-    followed: dict[FlowKey, int] = field(default_factory=dict)
+    followed: dict[FlowKey, Moment] = field(default_factory=dict)
     begun_before: list[BegunBefore] = field(default_factory=list)
     early: list[int] = field(default_factory=list)
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     parted: frozenset[Key] = frozenset()
+    is_undecided: bool = False
     openings: dict[int, Opened] = field(default_factory=dict)
     """By capture, where several were compared."""
     counted: list[CaptureInfo] = field(default_factory=list)
@@ -106,12 +106,13 @@ def extract_shard(
 def finish(engine: Engine, part: ShardFacts) -> None:
     """No more frames: what the engine says of its shard beside the facts."""
     engine.finish()
-    part.followed, part.begun_before, part.early, part.waiting, part.parted = (
+    part.followed, part.begun_before, part.early, part.waiting, part.parted, part.is_undecided = (
         engine.followed,
         engine.begun_before,
         engine.early,
         engine.waiting,
         engine.parted,
+        engine.is_undecided,
     )
     if engine.openings is not None:
         part.openings = engine.openings.by_capture()
@@ -157,15 +158,18 @@ def frame_bytes(batch: FrameBatch) -> int:
     return int(batch.captured.sum()) + RECORD_BYTES * len(batch)
 
 
-def joined(parts: list[ShardFacts], story: Story) -> Facts:
-    """Parts in the order of their shards as one, the last read to the end of the story."""
+def joined(parts: list[ShardFacts], story: Story) -> Facts | None:
+    """Parts in the order of their shards as one, the last read to the end of the story; None where one process must
+    read it.
+    """
     captures = parts[-1].captures
     if captures[0].passed:
         for part in parts[:-1]:
             for info, counted in zip(captures, part.counted, strict=False):  # an empty shard counted nothing
                 info.add_passed(counted)
     whole = joined_facts(parts, captures)
-    whole.problems = unreadable(story)
+    if whole is not None:
+        whole.problems = unreadable(story)
     return whole
 
 
@@ -176,15 +180,19 @@ def unreadable(story: Story) -> list[InputProblem]:
     ]
 
 
-def joined_facts(parts: Sequence[ShardFacts], captures: Sequence[CaptureInfo]) -> Facts:
+def joined_facts(parts: Sequence[ShardFacts], captures: Sequence[CaptureInfo]) -> Facts | None:
     """As ``joined``. ``captures``: of each what is known of the whole."""
     whole = Facts()
     losses: dict[int, Losses] = {}
     parted: frozenset[Key] = frozenset()
-    followed: dict[FlowKey, int] = {}
+    followed: dict[FlowKey, Moment] = {}
     for part in parts:
-        _drop(part, followed)
-        followed.update(part.followed)
+        if part.is_undecided and len(parts) > 1:
+            return None
+        if not drop_pieces(part.facts, part.begun_before, part.early, followed):
+            return None
+        for began, moment in part.followed.items():
+            followed[began] = max(moment, followed.get(began, moment))
         absorb(whole, part.facts)
         for capture, lost in part.losses.items():
             losses.setdefault(capture, Losses()).absorb(lost)
@@ -192,29 +200,6 @@ def joined_facts(parts: Sequence[ShardFacts], captures: Sequence[CaptureInfo]) -
             if key not in parted:  # else the part before had the other fragments, too
                 losses.setdefault(fragments.capture, Losses()).fragments([fragments])
         parted = part.parted
+    whole.connections = sorted(whole.connections)  # whichever ended first
     whole.captures = [capture_facts(info, losses.get(index, Losses())) for index, info in enumerate(captures)]
     return whole
-
-
-def _drop(part: ShardFacts, followed: dict[FlowKey, int]) -> None:
-    """Remove the pieces of flows that an earlier part followed to their end."""
-    dropped: set[int] = set()
-    flows = part.facts.other_flows
-    for began, first_ns, flow in part.begun_before:
-        if (
-            began in followed and first_ns <= followed[began]
-        ):  # what comes later is another, or the same captured once more
-            if isinstance(flow, int):
-                dropped.add(flow)
-            elif flow in flows:
-                flows[flow] -= 1
-    sequences = {began.initial_sequence for began in followed}
-    for index in part.early:
-        head = Facts.head(part.facts.connections[index])
-        if head.initial_sequence in sequences:
-            client, server = FlowEnd(*astuple(head.client)), FlowEnd(*astuple(head.server))
-            began = FlowKey((min(client, server), max(client, server)), head.initial_sequence)
-            if head.first_ns <= followed.get(began, -1):
-                dropped.add(index)
-    if dropped:
-        part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]

@@ -37,7 +37,8 @@ HALVINGS = 4
 class FleetRecord:
     """What it took. ``bytes_read``: of all files, by tasks that came to their end. ``bytes_handed_over``: what tasks
     kept for those before them. ``tasks``: how many were done, failures included. ``together``: files that were read
-    together, for they overlap. ``files``: how many there are; ``advance``: as in ``extract_fleet``.
+    together, for they overlap. ``by_one``: sequences that one process read after all. ``files``: how many there are;
+    ``advance``: as in ``extract_fleet``.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class FleetRecord:
         self.bytes_handed_over = 0
         self.tasks = 0
         self.together: list[tuple[str, ...]] = []
+        self.by_one: list[tuple[str, ...]] = []
         self.files = 0
         self.advance: Callable[[int, int], None] | None = None
         self._read: set[str] = set()
@@ -149,15 +151,23 @@ class _SequenceReading:
     def note(self, stretch: CaptureStretch, result: StretchFacts | FailedTask) -> None:
         """What became of a task. One that fails is left to be done again, in halves where memory may be the reason."""
         if isinstance(result, StretchFacts):
-            self.results[stretch] = result
+            is_whole = result.continued is None or result.continued.is_whole
+            if is_whole or not self._halve(stretch, self._tries.get(stretch, 0)):
+                self.results[stretch] = result
             return
         tries = self._tries[stretch] = self._tries.get(stretch, 0) + 1
-        if (result.is_memory or (tries > 1 and not result.reason)) and (halves := self._halves(stretch)):
+        is_to_be_halved = result.is_memory or (tries > 1 and not result.reason)
+        if not (is_to_be_halved and self._halve(stretch, tries - 1)) and tries >= TRIES:
+            self.results[stretch] = result
+
+    def _halve(self, stretch: CaptureStretch, tries: int) -> bool:
+        """Have it read in halves, which were tried so often; False where it is not to be halved."""
+        halves = self._halves(stretch)
+        if halves:
             index = self.stretches.index(stretch)
             self.stretches[index : index + 1] = halves
-            self._tries.update(dict.fromkeys(halves, tries - 1))
-        elif tries >= TRIES:
-            self.results[stretch] = result
+            self._tries.update(dict.fromkeys(halves, tries))
+        return bool(halves)
 
     def _halves(self, stretch: CaptureStretch) -> list[CaptureStretch]:
         """Empty where it is not to be halved."""
@@ -202,14 +212,15 @@ class _SequenceReading:
 
     def _belong_together(self, before: Sequence[CaptureStretch], group: Sequence[CaptureStretch]) -> bool:
         """Whether frames of some stretches must be read with those of the next ones."""
-        if len(group) > 1 and before[-1].paths == group[0].paths:
-            return True
+        is_shared = before[-1].paths == group[0].paths
+        if is_shared and (len(group) > 1 or before[0].paths != group[0].paths):
+            return True  # whoever reads one half with other files reads the other, too
         one, other = self.results.get(before[-1]), self.results.get(group[0])
         if not isinstance(one, StretchFacts) or not isinstance(other, StretchFacts):
             return False
         if one.unfinished & other.unfinished:
             return True
-        if before[-1].paths == group[0].paths:
+        if is_shared:
             return False
         if one.is_mixed and one.tail is None:
             return True
@@ -223,7 +234,7 @@ class _SequenceReading:
         if reached is None or reached < begin:
             return False
         between = border_between(one, other)
-        is_in_turn = between is not None and not between.is_opening and not one.is_mixed
+        is_in_turn = between is not None and not between.is_mixed and not one.is_mixed
         return not is_in_turn or begin < before[-1].until_ns or reached > end
 
     def _read(self) -> list[tuple[CaptureStretch, StretchFacts]]:
@@ -234,7 +245,8 @@ class _SequenceReading:
         """All of the sequence."""
         results = [r if isinstance(r := self.results[s], StretchFacts) else None for s in self.stretches]
         read = [result for result in results if result is not None]
-        if any(info.has_secrets for result in read for info in result.captures):
+        is_whole = all(result.continued is None or result.continued.is_whole for result in read)
+        if not is_whole or any(info.has_secrets for result in read for info in result.captures):
             return self._by_one(run_by, record)
         record.bytes_handed_over += sum(result.continued.bytes for result in read if result.continued is not None)
 
@@ -254,12 +266,15 @@ class _SequenceReading:
         if has_lost_flows or (parts and clocks_apart(parts, infos)):
             return self._by_one(run_by, record)
         whole = joined_facts(parts, infos)
+        if whole is None:
+            return self._by_one(run_by, record)
         for stretch in self.stretches:
             if isinstance(failure := self.results[stretch], FailedTask):
                 whole.problems += [not_extracted(path, failure) for path in stretch.paths]
         return whole
 
     def _by_one(self, run_by: RunBy, record: FleetRecord) -> Facts:
+        record.by_one.append(self._paths)
         (part,) = _done([WholeSequence(self._paths)], run_by, record)
         return _whole(self._paths, part)
 

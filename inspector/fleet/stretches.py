@@ -1,5 +1,5 @@
 """A *stretch*: what one task reads, mostly one file of a sequence. It needs nothing of the others: what may belong to
-flows from before it is kept with what was found, and whoever joins the stretches follows open flows there.
+flows from before it is handed over with what was found, and whoever joins the stretches follows it.
 
 Tasks and their results are plain data, for any process.
 """
@@ -19,8 +19,8 @@ from inspector.errors import UnreadableError
 from inspector.extract.continuing_engine import ContinuingEngine, taken_up
 from inspector.extract.shard import frame_bytes
 from inspector.wire.continued import Continued
+from inspector.wire.flow import Ends
 from inspector.wire.fragments import Key as DatagramKey
-from inspector.wire.runs import Key
 
 INFINITE = float("inf")
 MOST_NS = (1 << 63) - 1
@@ -46,9 +46,9 @@ class CaptureStretch(NamedTuple):
 
 class StretchFacts(Struct):
     """What one task found. ``engine``: put away at the end of the stretch. ``continued``: what may belong to flows from
-    before it. ``tail``: its last frames, from ``until_ns`` on; ``is_mixed``: others stand behind them, or they are so
-    many that they were not kept. ``captures``, ``counted``: as in ``ShardFacts``, of its files alone. ``unfinished``:
-    datagrams of which fragments are missing. ``bytes_read``: of its files, as they lie there.
+    before it, and was not followed. ``tail``: its last frames, from ``until_ns`` on; ``is_mixed``: others stand behind
+    them, or they are so many that they were not kept. ``captures``, ``counted``: as in ``ShardFacts``, of its files
+    alone. ``unfinished``: datagrams of which fragments are missing. ``bytes_read``: of its files, as they lie there.
     """
 
     engine: bytes
@@ -62,13 +62,15 @@ class StretchFacts(Struct):
 
 
 class FollowTask(NamedTuple):
-    """A task: read of a stretch the segments of flows that are open before it, as far as these go. ``engine``: which
-    follows them, put away; ``flows``: which; None for all that are open.
+    """A task: read once more of a stretch what was followed there of some flows, as long as they are open in another
+    engine. ``engine``: that one, put away; ``handed``: the references of segments of these flows that were not followed
+    there.
     """
 
     engine: bytes
     stretch: CaptureStretch
-    flows: tuple[Key, ...] | None
+    flows: tuple[Ends, ...]
+    handed: frozenset[int]
 
 
 class Followed(Struct):
@@ -145,20 +147,22 @@ def read_stretch(stretch: CaptureStretch) -> StretchFacts:
 
 
 def follow(task: FollowTask) -> Followed:
-    """The segments of open flows in the stretch that comes next. Raises UnreadableError."""
+    """What was followed of some flows in the stretch that comes next. Raises UnreadableError."""
     engine, stretch = taken_up(task.engine), task.stretch
     story = _story(stretch)
     read = _ReadBytes()
     kept = engine.kept_flows()
+    last_handed = max(task.handed, default=0)
     behind = index = 0
     for window in story.windows(read):
         index = max(index, story.passed)
         if index >= stretch.end:
             break
         if index >= stretch.begin:
-            goes_on = engine.follow_and_keep(kept, task.flows, *window)
+            before_tail = (batch.select(batch.time_ns < stretch.until_ns) for batch in window)
+            goes_on = engine.follow_and_keep(kept, task.flows, task.handed, *before_tail)
             behind = max(frame_reference(batch.capture, int(batch.number.max())) for batch in window)
-            if not goes_on and len(story.captures) == 1:
+            if not goes_on and behind >= last_handed and len(story.captures) == 1:
                 break
         index += sum(map(frame_bytes, window))
     if len(story.captures) > 1:  # all of them were read

@@ -35,7 +35,7 @@ def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:
     """
     stream = flow.streams[lane]
     overlaps = stream.overlaps
-    if overlaps is None or flow.spread is not None or group.spread:
+    if overlaps is None or len(group.spread) > 2 or (flow.spread is not None and flow.spread.ranges()):
         return
     acknowledgements = group.acknowledgements(1 - lane)
     for conflict in overlaps.conflicts[known:]:

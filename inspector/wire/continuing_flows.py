@@ -1,55 +1,90 @@
-"""The open flows of one part of a story that is read in parts: what belongs to flows from before it is kept for whoever
-follows them, and its own are followed in what was kept of the parts behind it (``continued``).
+"""The open flows of one part of a story that is read in parts: what may belong to flows from before it is not followed
+but handed over, and its own are followed in what was handed over by the parts behind it (``continued``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from inspector.capture.frames import U64, Rows
 from inspector.wire import half_open
-from inspector.wire.continued import ContinuedFlows
-from inspector.wire.flow import FlowKey
+from inspector.wire.continued import ContinuedFlows, FlowStanding
+from inspector.wire.flow import FlowKey, Moment
 from inspector.wire.flows import FlowTable
 from inspector.wire.runs import Grouped, Key
+from inspector.wire.segments import SegmentBatch
 
 
 class ContinuingFlowTable(FlowTable):
     """As ``FlowTable``."""
 
     continued: ContinuedFlows | None = None
-    """Where what may belong to flows from before the first frame is kept, where somebody wants it."""
+    """Where what may belong to flows from before the first frame is handed over, where somebody wants it."""
+
+    _handed: Rows | None = None
+    """Which flows of the batch are."""
 
     def _feed(self, grouped: Grouped) -> None:
         if self.continued is not None:
-            self.continued.note(grouped, *self._standing(grouped))
+            self._handed = self.continued.note(grouped, self._standing(grouped))
         super()._feed(grouped)
+        self._handed = None
 
-    def _standing(self, grouped: Grouped) -> tuple[Rows, Rows]:
-        """Which flows of a batch are open and began with a SYN behind the first frame, and of which that SYN may have
-        come before it as well.
-        """
+    def _put_aside(self, grouped: Grouped) -> Rows:
+        followed = super()._put_aside(grouped)
+        return followed & ~self._handed if self._handed is not None else followed
+
+    def _standing(self, grouped: Grouped) -> FlowStanding:
         is_known = self._half_open.holds(half_open.keys(grouped.low, grouped.high))
-        is_early = grouped.time_ns[grouped.heads[:-1]] < self._early_ns()
+        standing = FlowStanding(
+            is_known,
+            is_known.copy(),
+            np.zeros(len(grouped), np.uint64),
+            grouped.time_ns[grouped.heads[:-1]] < self._early_ns(),
+        )
         for index, key in enumerate(zip(grouped.low.tolist(), grouped.high.tolist(), strict=True)):
             if (flow := self._flows.get(key)) is not None:
-                is_known[index], is_early[index] = flow.syn_ns is not None, flow.began is not None
+                is_known[index] = True
+                standing.is_early[index] = flow.began is not None
+                standing.is_opening[index] = None in flow.isns
+                standing.opener[index] = key[0 if flow.isns[0] is not None else 1]
             elif (early := self._completed.is_early(key)) is not None:
-                is_known[index], is_early[index] = True, early
-        return is_known, is_early
+                is_known[index] = standing.is_opening[index] = True
+                standing.is_early[index] = early
+        return standing
+
+    @property
+    def noted_ns(self) -> int:
+        """What begins before that is noted as what may have begun before the first frame."""
+        return self._early_ns()
+
+    def feed_copies(self, copies: SegmentBatch) -> None:
+        """Take segments that another table has followed as well: none begins a flow that is followed here."""
+        may_open, self._may_open = self._may_open, False
+        self.feed(copies)
+        self._may_open = may_open
+
+    def expect(self, unread: Iterable[Key], noted_ns: int) -> None:
+        """Of the copies that come next: of which flows there is more. ``noted_ns``: that of the other table."""
+        self.shared.unread, self.shared.noted_ns, self.shared.missed = frozenset(unread), noted_ns, frozenset()
 
     def wait_until(self, now: int) -> None:
         """Time goes on, and of the open flows nothing comes."""
         if now > self._now:
             self._now = now
-            self._sweep(now)
+            self._look_for_ends(now)
+            self._end_over(now)
 
     def open_ends(self) -> U64:
         """Of each flow that is followed, or may have late segments, its ends, the lower first."""
-        keys = [*self._flows, *self._completed.keys()]
+        keys = [*(key for key, flow in self._flows.items() if not flow.is_foreign), *self._completed.keys()]
         return np.concatenate([np.array(keys, np.uint64).reshape(-1, 2), self._half_open.ends()])
+
+    def foreign_ends(self) -> U64:
+        """The same of those that are kept beside one that another table follows."""
+        return np.array([key for key, flow in self._flows.items() if flow.is_foreign], np.uint64).reshape(-1, 2)
 
     def has_any(self, keys: Iterable[Key]) -> bool:
         """Whether any of some flows is among them."""
@@ -58,17 +93,10 @@ class ContinuingFlowTable(FlowTable):
         completed = self._completed.keys()
         return bool(is_held) or any(key in self._flows or key in completed for key in keys)
 
-    def may_begin_by(self, key: Key, sequences: Collection[int]) -> bool:
-        """Whether a flow, which is open, may have begun by a SYN with one of some sequence numbers."""
-        flow = self._flows.get(key)
-        if flow is None:
-            return bool(sequences)
-        older = flow.older.isns if flow.older is not None else ()
-        return any(isn in sequences for isn in (*flow.isns, *older) if isn is not None)
-
-    def forget(self, followed: Mapping[FlowKey, int]) -> None:
+    def forget(self, followed: Mapping[FlowKey, Moment]) -> None:
         """Do not follow flows that began before the first frame and were followed by somebody else."""
         for key, flow in list(self._flows.items()):
-            if flow.began is not None and flow.first[0] <= followed.get(flow.began, -1):
+            if flow.began is not None and flow.first < (until := followed.get(flow.began, (-1, 0))):
+                self.shared.is_undecided |= flow.last >= until or flow.older is not None
                 del self._flows[key]
                 flow.consumer.release()

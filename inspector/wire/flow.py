@@ -7,9 +7,10 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from inspector import bounds
+from inspector.capture.references import FRAME_BITS
 from inspector.wire.addresses import FlowEnd
 from inspector.wire.consumer import FlowConsumer
-from inspector.wire.segments import SYN
+from inspector.wire.segments import ACK, SYN
 from inspector.wire.spread import Spread
 from inspector.wire.streams import PLAUSIBLE_START, Stream
 
@@ -19,12 +20,18 @@ def distance(start: int, end: int) -> int:
     return (end - start + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-class FlowKey(NamedTuple):
-    """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it
-    did not begin with a SYN.
-    """
+Moment = tuple[int, int]
+"""A place in a story: the time of a frame, and its reference."""
 
-    ends: tuple[FlowEnd, FlowEnd]
+
+Ends = tuple[FlowEnd, FlowEnd]
+"""Both endpoints of a flow, the lower first."""
+
+
+class FlowKey(NamedTuple):
+    """``initial_sequence``: of the SYN that a flow began with; None where it did not begin with a SYN."""
+
+    ends: Ends
     initial_sequence: int | None
 
 
@@ -50,6 +57,9 @@ class Flow:
         "consumer",
         "fins",
         "first",
+        "is_answered",
+        "is_foreign",
+        "is_shared",
         "isns",
         "key",
         "last",
@@ -61,6 +71,7 @@ class Flow:
         "streams",
         "syn_ns",
         "tops",
+        "until",
         "was_established",
     )
 
@@ -96,6 +107,14 @@ class Flow:
         """
         self.spread: Spread | None = None
         """None where all frames are in one capture."""
+        self.is_answered = False
+        """Its last segment was a SYN with ACK."""
+        self.is_foreign = False
+        """It is another table's: it is followed here for the sake of the older one alone."""
+        self.is_shared = False
+        """Another table may have taken a piece of it for a flow that began there."""
+        self.until: Moment | None = None
+        """Where it was replaced: when what replaced it began."""
 
     def close(self) -> None:
         """Nothing is taken any more, whatever comes."""
@@ -128,12 +147,21 @@ class Flow:
 
     def is_over(self, ns: int) -> bool:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
-        return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS)
+        return self.closed and ns - self.last[0] > self.quiet_ns
+
+    @property
+    def quiet_ns(self) -> int:
+        """How long late segments of a flow that was closed are waited for."""
+        return bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS
 
     @property
     def is_decided(self) -> bool:
         """Whether what became of it can be told by now: one closed, one gave up, or both sides agreed."""
         return any(self.fins) or any(self.resets) or self.consumer.has_failed or self.consumer.is_established
+
+    def gives_way(self, control: int, lane: int, seq: int, ns: int) -> bool:
+        """Whether a segment is none of this connection: it begins a new one, or comes too late."""
+        return bool(control & SYN and self.restarts(lane, seq, ns)) or self.is_over(ns)
 
     def restarts(self, lane: int, seq: int, ns: int) -> bool:
         """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
@@ -149,17 +177,48 @@ class Flow:
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 
-    def is_opening(self, lane: int, ack: int) -> bool:
-        """Whether an empty segment is the client's answer to the server's SYN, and so ends a round trip (RFC 9293,
-        section 3.5).
+    def extend(self, moment: Moment) -> None:
+        """A frame came before the first one, or behind the last."""
+        is_first = moment[0] < self.first[0]
+        if is_first or self.spread is not None or (moment[1] ^ self.first[1]) >> FRAME_BITS:
+            self.spread = (self.spread or Spread(self.first[1], self.last[1])).widened((moment[1],))
+        if is_first:
+            self.first = moment
+        else:
+            self.last = moment
+
+    def synchronise(self, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:
+        """A SYN came."""
+        consumer = self.consumer
+        if self.isns[lane] is None:
+            self.isns[lane] = seq
+            consumer.opened(lane, frame, ns)
+        elif (frame ^ self.first[1]) >> FRAME_BITS:
+            self.spread = self.spread or Spread(self.first[1], self.last[1])
+            self.spread.again.add(frame >> FRAME_BITS)
+        self.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
+        self.is_answered = flags & ACK != 0
+        if not self.is_answered:
+            self.syn_ns = self.syn_ns or ns
+            if consumer.client_lane is None:
+                consumer.client_lane = lane
+
+    def note_round_trip(self, lane: int, ack: int, ns: int, *, is_empty: bool) -> None:
+        """A segment came right behind a SYN with ACK: where it is the client's empty answer, it ends a round trip (RFC
+        9293, section 3.5).
         """
+        self.is_answered = False
         isn = self.isns[1 - lane]
-        return (
-            lane == self.consumer.client_lane
+        if (
+            is_empty
+            and self.rtt is None
+            and self.syn_ns is not None
+            and lane == self.consumer.client_lane
             and isn is not None
             and ack == isn + 1 & 0xFFFFFFFF
             and not self.streams[lane].top
-        )
+        ):
+            self.rtt = ns - self.syn_ns
 
     def owner(self, lane: int, seq: int, control: int) -> Flow:
         """Which connection a segment belongs to: this one, or the one before it while this side's SYN has not come."""

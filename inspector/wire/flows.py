@@ -12,6 +12,10 @@ closed, and asks it what it needs to know of a flow: whether it is decided, and 
 Three ways lead through it. Files are fed batch by batch until ``finish``. An extraction of a shard of a story feeds its
 shard, then ``drain``: only open flows are followed to their end, in frames that the next shard reads as well. Live
 capture asks several times a second for what has ended and what is decided: that is ``live_flows``.
+
+Where another table reads the same segments from some frame on, nothing opens here any more: what begins is the other
+one's (``shared_flows``). Where the connection before it is still kept for late frames, the one that begins is followed
+here as well, as a *foreign* one, until the older one can get no more.
 """
 
 from __future__ import annotations
@@ -23,24 +27,29 @@ import numpy as np
 
 from inspector import bounds
 from inspector.capture.frames import I64, Rows
-from inspector.capture.references import FRAME_BITS
 from inspector.wire import half_open
 from inspector.wire.acknowledged import note_acknowledged, weigh_conflicts
 from inspector.wire.addresses import AddressTable, FlowEnd
 from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.completed import CompletedFlows
-from inspector.wire.flow import Ending, Flow, FlowKey
+from inspector.wire.flow import Ending, Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
+from inspector.wire.reach import reached, went_on
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
+from inspector.wire.shared_flows import SharedFlows
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
 SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
-"""How often flows that are over are looked for (packet time)."""
+"""How often flows that are over are looked for: whenever packet time passes a multiple of it, so that all tables that
+read parts of a story do it at the same frames.
+"""
+LATE_NS = 1_000_000_000
+"""Frames come in the order of time but for so much: only what is over for so long is given up."""
 
 
 class FlowTable:
@@ -74,10 +83,10 @@ class FlowTable:
         """Where somebody wants to know how far into each segment of a batch anybody looked: that of the last one."""
         self._start_ns: int | None = None
         self._now = 0
-        self.followed: dict[FlowKey, int] = {}
-        """Flows that were open when draining began, with the initial sequence number of each side that is known: the
-        time of the last frame.
-        """
+        self._may_open = True
+        """Else what begins is read by another table."""
+        self.shared = SharedFlows()
+        """What is told of those that another table has pieces of."""
         self._unsettled: list[tuple[Flow, int]] = []
         """Flows of the batch whose first bytes may be acknowledged by more than was seen, and which they are there."""
         self._swept = self._swept_half_open = 0
@@ -98,7 +107,7 @@ class FlowTable:
 
     def _grouped(self, batch: SegmentBatch) -> Grouped | None:
         """By flow what is followed of a batch; None where nothing is."""
-        if self._is_draining:
+        if not self._may_open:
             batch = batch.select(
                 mask_of_flows(batch, [*self._flows, *self._completed.keys()])
                 | self._half_open.holds(half_open.keys(*batch.ends()))
@@ -117,9 +126,13 @@ class FlowTable:
                 note_acknowledged(self._unsettled, grouped)
                 self._unsettled.clear()
         self._now = max(now, self._now)
-        is_late = not 0 <= now - self._swept <= SWEEP_NS  # stamps may go back
-        if is_late or len(self._flows) > self._most_flows or self._is_draining:
+        self._look_for_ends(now)
+
+    def _look_for_ends(self, now: int) -> None:
+        if now // SWEEP_NS != self._swept // SWEEP_NS or len(self._flows) > self._most_flows:
             self._sweep(now)
+        elif self._is_draining:
+            self._end_over(now)
 
     def _feed(self, grouped: Grouped) -> None:
         """Flow by flow: those that do no more than open are kept as they are, those that open here and go by the book
@@ -130,7 +143,7 @@ class FlowTable:
         regular = self._regular(grouped, is_followed)
         if regular is None:
             for group in grouped.spans(np.flatnonzero(is_followed)):
-                self._follow(group, may_open=not self._is_draining)
+                self._follow(group)
             return
         if self.extent is not None:
             self.extent.note(*regular.looked())
@@ -155,13 +168,15 @@ class FlowTable:
                         self._add(flow)
         if len(self._half_open):
             woken = self._half_open.take(half_open.keys(grouped.low, grouped.high))
+            may_open, self._may_open = self._may_open, True
             for index in range(len(woken)):
                 self._follow(half_open.segments(woken[index : index + 1]))
+            self._may_open = may_open
 
     def _put_aside(self, grouped: Grouped) -> Rows:
         """Keep the flows that do no more than open, as they are; gives which flows of the batch are to be followed."""
         followed = np.ones(len(grouped), np.bool_)
-        if not self._most_half_open or grouped.spread or self._is_draining:
+        if not self._most_half_open or grouped.spread or not self._may_open:
             return followed
         flow, rows = half_open.rows_of(grouped)
         if not len(flow):
@@ -182,7 +197,7 @@ class FlowTable:
 
     def _regular(self, grouped: Grouped, is_followed: Rows) -> BatchReader | None:
         """The flows that may be taken as a whole, if there are such."""
-        if self._is_draining or grouped.spread:
+        if not self._may_open or grouped.spread:
             return None
         opening = grouped.opening()
         opening = opening[is_followed[opening]]
@@ -220,9 +235,10 @@ class FlowTable:
         return (self._start_ns or 0) + SYN_AGAIN_NS if self._from_middle else 0
 
     def drain(self) -> None:
-        """From now on follow only the flows that are open."""
-        self._is_draining = True
-        self._sweep(self._now)
+        """From now on follow only the flows that are open; what begins is read by another table from this frame on."""
+        self._is_draining, self._may_open = True, False
+        self.shared.noted_ns = self._now + SYN_AGAIN_NS - LATE_NS
+        self._end_over(self._now)
 
     @property
     def open_flows(self) -> Iterator[Flow]:
@@ -244,42 +260,41 @@ class FlowTable:
         """No flow is open, or may have late segments."""
         return not self._flows and not len(self._half_open) and not self._completed
 
-    def _follow(self, group: FlowRuns, *, may_open: bool = True) -> None:
+    def _follow(self, group: FlowRuns) -> None:
         """As ``_follow_spans``; where that fails, the connection is lost, and no other."""
         is_followed = False
         with self._owner.border:
-            self._follow_spans(group, may_open=may_open)
+            self._follow_spans(group)
             is_followed = True
         if not is_followed:
             self._flows.pop(group.key, None)
 
-    def _follow_spans(self, group: FlowRuns, *, may_open: bool) -> None:
-        """The spans of one pair of endpoints, in the order of their first segments. ``may_open``: a connection may
-        begin among them; else what comes behind the open one is another's.
-        """
+    def _follow_spans(self, group: FlowRuns) -> None:
+        """The spans of one pair of endpoints, in the order of their first segments."""
         key, spans, run = group.key, group.spans, group.run
         newest = self._flows.get(key)
         frame_base = run.frame
-        begun = 0
+        is_alone = True
+        behind = spans[0][0] if spans else -1
         for first, end, lane, seq, control, flags, length, captured, ack in spans:
             ns = run.time_ns[first]
             older = None
-            if newest is not None and (
-                (control & SYN and newest.restarts(lane, seq, ns)) or (newest.closed and newest.is_over(ns))
-            ):
-                older = self._replaced(self._flows.pop(key), control, ns)
-                newest = None
+            if newest is not None and (control & SYN or newest.closed) and newest.gives_way(control, lane, seq, ns):
+                moment = ns, frame_base + run.number[first]
+                reached(newest, group, moment)
+                older = self._replaced(self._flows.pop(key), control, moment)
+                newest, behind, is_alone = None, first, False
             if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
-                if not may_open:
-                    if older is not None:
-                        self._end(older)
+                if not self._may_open and older is None:
                     return
                 newest = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
                 newest.older = older
-                begun += 1
+                newest.is_foreign = not self._may_open
             flow = newest if newest.older is None else newest.owner(lane, seq, control)
+            if not self._may_open:
+                self.shared.note(newest, flow, flags, ns, says_something=bool(length or control))
             if group.spread:
                 flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(
                     (run.number[first], run.number[end - 1])
@@ -289,27 +304,25 @@ class FlowTable:
             if flags & ACK:
                 flow.acks[lane] = ack
             if control & SYN:
-                self._syn(flow, lane, seq, flags, ns, frame_base + run.number[first])
+                flow.synchronise(lane, seq, flags, ns, frame_base + run.number[first])
                 if flow.older is not None and flow.isns[0] is not None and flow.isns[1] is not None:
                     self._end(flow.older)
                     flow.older = None
                 seq = seq + 1 & 0xFFFFFFFF
-            elif (
-                not length
-                and not control
-                and flow.rtt is None
-                and flow.syn_ns is not None
-                and flow.is_opening(lane, ack)
-            ):
-                flow.rtt = ns - flow.syn_ns
+            elif flow.is_answered:
+                flow.note_round_trip(lane, ack, ns, is_empty=not length and not control)
             if length:
                 if stream.is_next(seq):
                     stream.run(run, first, end, length, captured)
                 else:
                     if flow is newest and stream.begins_anew(seq, run, first, is_over=flow.closed):
-                        self._replaced(self._flows.pop(key), 0, ns)
+                        moment = ns, frame_base + run.number[first]
+                        reached(newest, group, moment)
+                        self._replaced(self._flows.pop(key), 0, moment)
+                        behind, is_alone = first, False
+                        if self._is_left(flow):
+                            return
                         newest = flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
-                        begun += 1
                         stream = flow.streams[lane]
                         flow.packets[lane] = stream.sequence_jump = True
                     known = stream.conflict_count
@@ -320,13 +333,26 @@ class FlowTable:
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
                 ending = Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
                 self._note_control(flow, lane, control, seq, length, ending)
-            if ns < flow.first[0]:
-                flow.first = (ns, frame_base + run.number[first])
-            if (flow.closed or flow is not newest) and ns > flow.last[0]:
-                flow.last = (ns, frame_base + run.number[first])
+            if ns < flow.first[0] or ((flow.closed or flow is not newest) and ns > flow.last[0]):
+                flow.extend((ns, frame_base + run.number[first]))
         if newest is not None:
-            self._went_on(newest, group, begun)
-            self._note_unsettled(newest, group.index)
+            self._leave_off(newest, group, behind, is_alone=is_alone)
+
+    def _is_left(self, flow: Flow) -> bool:
+        """Whether what begins anew behind a flow is not followed here: it is the other table's, or not all is there."""
+        if self._may_open or (self._is_draining and not flow.is_foreign):
+            return False
+        self.shared.is_undecided |= not flow.is_foreign
+        return True
+
+    def _leave_off(self, newest: Flow, group: FlowRuns, behind: int, *, is_alone: bool) -> None:
+        """A flow is open behind a batch. ``behind``, ``is_alone``: as in ``went_on``."""
+        if newest.is_foreign and newest.older is None:
+            del self._flows[newest.key]
+            newest.consumer.release()
+            return
+        went_on(newest, group, behind, is_alone=is_alone)
+        self._note_unsettled(newest, group.index)
 
     def _note_unsettled(self, flow: Flow, index: int) -> None:
         """Whether more may be acknowledged of its first bytes in this batch than was seen. ``index``: which of the
@@ -335,30 +361,18 @@ class FlowTable:
         if any(stream.keeps_beyond(flow.acknowledged[lane]) for lane, stream in enumerate(flow.streams)):
             self._unsettled.append((flow, index))
 
-    def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
+    def _replaced(self, flow: Flow, by_syn: int, until: Moment) -> Flow | None:
         """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still
-        come.
+        come. ``until``: where the other one begins.
         """
+        flow.until = until
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if by_syn and not self._is_one_clock and not (flow.closed and flow.is_over(ns)):
+        if by_syn and not self._is_one_clock and not (flow.closed and flow.is_over(until[0])):
             return flow
         self._end(flow)
         return None
-
-    @staticmethod
-    def _went_on(flow: Flow, group: FlowRuns, begun: int) -> None:
-        """Note how far a flow reaches with the frames of a batch. ``begun``: how many connections began among them."""
-        last_frame = group.run.frame + group.last_number
-        if group.spread:
-            if begun < 2:
-                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(group.spread)
-        elif flow.spread is not None or (last_frame ^ flow.first[1]) >> FRAME_BITS:
-            first_frame = group.run.frame + (group.run.number[group.spans[0][0]] if group.spans else group.last_number)
-            flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((first_frame, last_frame))
-        if group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
-            flow.last = (group.last_ns, last_frame)
 
     def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
         """A flow that begins."""
@@ -390,21 +404,6 @@ class FlowTable:
             stream.insert(stream.offset(seq), piece, run.length[row], frame, ns, headers)
             seq = seq + run.length[row] & 0xFFFFFFFF
 
-    @staticmethod
-    def _syn(flow: Flow, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:
-        consumer = flow.consumer
-        if flow.isns[lane] is None:
-            flow.isns[lane] = seq
-            consumer.opened(lane, frame, ns)
-        elif (frame ^ flow.first[1]) >> FRAME_BITS:
-            flow.spread = flow.spread or Spread(flow.first[1], flow.last[1])
-            flow.spread.again.add(frame >> FRAME_BITS)
-        flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
-        if not flags & ACK:
-            flow.syn_ns = flow.syn_ns or ns
-            if consumer.client_lane is None:
-                consumer.client_lane = lane
-
     def _note_control(self, flow: Flow, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
         """A FIN or RST, or urgent data. ``ending``: where it closes its side."""
         stream = flow.streams[lane]
@@ -424,27 +423,37 @@ class FlowTable:
         if (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets):
             flow.close()
 
+    def _end_over(self, now: int) -> None:
+        """End what is over."""
+        self._completed.end_over(now - LATE_NS)
+        for flow in [flow for flow in self._flows.values() if flow.is_over(now - LATE_NS)]:
+            del self._flows[flow.key]
+            self._end(flow)
+
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
-        self._swept = now
-        if now - self._swept_half_open > SWEEP_NS:
+        if now // SWEEP_NS != self._swept_half_open // SWEEP_NS:
             self._swept_half_open = now
-            self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
-        self._completed.end_over(now)
+            self._end_half_open(self._half_open.take_over(now, bounds.APART_NS + LATE_NS, bounds.IDLE_NS))
+        self._swept = now
+        self._end_over(now)
         for flow in list(self._flows.values()):
             for stream in flow.streams:
                 stream.forget(now)
-            quiet = now - flow.last[0]
-            if quiet > bounds.IDLE_NS or flow.is_over(now):
-                del self._flows[flow.key]
-                self._end(flow)
+            if now - flow.last[0] > bounds.IDLE_NS:
+                self._end_idle(flow)
         surplus = len(self._flows) - self._most_flows
         if surplus > 0:
             longest_idle = sorted(self._flows.values(), key=lambda f: f.last)[: surplus + self._most_flows // 10]
             self.closed_early[self._most_flows] += len(longest_idle)
             for flow in longest_idle:
-                del self._flows[flow.key]
-                self._end(flow)
+                self._end_idle(flow)
+
+    def _end_idle(self, flow: Flow) -> None:
+        """Nothing is waited for any more."""
+        del self._flows[flow.key]
+        flow.until = (flow.last[0] + 1, 0)
+        self._end(flow)
 
     def finish(self) -> None:
         """End all flows."""
@@ -458,10 +467,11 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if self._is_draining:
-            for isn in (*flow.isns, None):
-                began = FlowKey(self._ends(flow), isn)
-                self.followed[began] = max(flow.last[0], self.followed.get(began, 0))
+        if flow.is_foreign:
+            flow.consumer.release()
+            return
+        if self._is_draining or flow.is_shared:
+            self.shared.note_ended(flow, self._ends(flow))
         with self._owner.border:
             flow.settle_ends()
             for stream in flow.streams:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from inspector.capture.frames import I64, READABLE, U8
 from inspector.capture.references import frame_reference
+from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.segments import SegmentBatch
 
 COLUMNS = tuple(
@@ -29,7 +30,7 @@ def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
     starts: list[I64] = []
     size = 0
     for part in parts:
-        low = int(part.start.min())  # only what these segments hold is copied, not the whole buffer
+        low = max(int(part.start.min()) - HEADERS_BYTES, 0)  # only what these segments hold, not the whole buffer
         piece = part.data[low : int((part.start + part.captured).max())]
         pieces.append(piece)
         starts.append(part.start - low + size)

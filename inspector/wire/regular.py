@@ -36,7 +36,8 @@ T = TypeVar("T", int, I64)
 
 class FlowState(NamedTuple, Generic[T]):
     """Where a flow stands. ``low``, ``high``: its ends; ``opener``: the lane whose SYN came first. ``first_frame``,
-    ``last_frame``: references. ``rtt``: -1 where it is not known; ``closed``: 0 or 1.
+    ``last_frame``: references. ``rtt``: -1 where it is not known; ``closed``, ``answered`` (its last segment is a SYN
+    with ACK): 0 or 1.
     """
 
     low: T
@@ -48,6 +49,7 @@ class FlowState(NamedTuple, Generic[T]):
     last_frame: T
     rtt: T
     closed: T
+    answered: T
 
 
 class DirectionState(NamedTuple, Generic[T]):
@@ -92,6 +94,7 @@ def state_of(flow: FlowState[int], directions: Sequence[DirectionState[int]], co
         state.streams[lane].stand(direction.isn + 1 & 0xFFFFFFFF, direction.length)
     state.syn_ns, state.rtt = flow.first_ns, _known(flow.rtt)
     state.last = flow.last_ns, flow.last_frame
+    state.is_answered = flow.answered > 0
     if flow.closed:
         state.close()
     return state
@@ -277,6 +280,7 @@ class RegularFlows:
     def _flow_states(self, grouped: Grouped) -> FlowState[I64]:
         """Where each flow stands."""
         heads = self._heads
+        lasts = np.append(heads[1:], len(self.lane)) - 1
         is_still = self._last_ns <= self.ns[heads]
         return FlowState(
             low=grouped.low[self.chosen].astype(np.int64),
@@ -288,6 +292,7 @@ class RegularFlows:
             last_frame=np.where(is_still, self.frame[heads], self._last_frame),
             rtt=self._rtt,
             closed=self._closed.astype(np.int64),
+            answered=(self._flags[lasts] & (SYN | ACK) == SYN | ACK).astype(np.int64),
         )
 
     def flow(self, index: int, consumer: FlowConsumer) -> Flow:

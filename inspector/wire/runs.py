@@ -117,7 +117,8 @@ class ParsedExtent:
 
 class FlowRuns(Struct, frozen=True, gc=False):
     """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements
-    included. ``spread``: where the batch is of several captures, the lowest and highest frame references in each.
+    included. ``spread``: where the batch is of several captures, the lowest and highest frame references in each;
+    ``is_mixed``: where not, its frames stand in the file in another order than that of time.
     """
 
     key: Key
@@ -126,8 +127,13 @@ class FlowRuns(Struct, frozen=True, gc=False):
     last_ns: int
     last_number: int
     spread: Sequence[int] = ()
+    is_mixed: bool = False
     grouped: Grouped | None = None
     index: int = 0
+
+    def moments(self) -> Iterator[tuple[int, int]]:
+        """Times and references of all its frames in this batch, those that carry nothing among them."""
+        return self.grouped.moments(self.index) if self.grouped is not None else iter(())
 
     def acknowledgements(self, lane: int) -> Acknowledgements:
         """All that one side acknowledged."""
@@ -197,7 +203,10 @@ class Grouped:
         lasts = order[np.append(firsts[1:], len(order)) - 1]
         self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
         self.total: I64 = np.diff(np.append(firsts, len(order)))
-        self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> FRAME_BITS else []
+        number = batch.number[order]
+        falls = np.flatnonzero((number[1:] < number[:-1]) & (group[1:] == group[:-1]))
+        self.mixed = frozenset(group[falls].tolist())
+        self.spread = _spread(group, number) if int(batch.number.max()) >> FRAME_BITS else []
 
     def _keep(self, batch: SegmentBatch, kept: I64, low: U64) -> None:
         """The columns of the segments that are not left out."""
@@ -221,6 +230,20 @@ class Grouped:
         flow[self._order] = np.repeat(np.arange(len(self)), self.total)
         return self._batch, flow
 
+    def before_answers(self) -> Rows:
+        """Which segments, as they came, are none behind the first SYN with ACK of their flow."""
+        order = self._order
+        answers = self._batch.flags[order] & (SYN | ACK) == SYN | ACK
+        before = np.cumsum(answers) - answers
+        rows: Rows = np.empty(len(order), np.bool_)
+        rows[order] = before == np.repeat(before[self._firsts], self.total)
+        return rows
+
+    def firsts(self) -> U64:
+        """Of each flow which end its first segment is from."""
+        ends: U64 = self._batch.source[self._order[self._firsts]]
+        return ends
+
     def _begins(self, opens: Opens) -> Rows:
         """Which segments begin a span: those that do not simply go on where the one before them ended."""
         group, lane, seq, length = self.group, self.lane, self.seq, self.length
@@ -233,9 +256,10 @@ class Grouped:
         return begins | opens(self.data, self.start, self.captured)
 
     def opening(self) -> I64:
-        """The flows that begin with a SYN of a client, busy ones aside."""
+        """The flows that begin with a SYN of a client, busy and ``mixed`` ones aside."""
         heads, ends = self.heads[:-1], self.heads[1:]
-        return np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & (ends - heads <= MOST_SEGMENTS))
+        opening = np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & (ends - heads <= MOST_SEGMENTS))
+        return opening[~np.isin(opening, [*self.mixed])] if self.mixed else opening
 
     def spans(self, wanted: I64) -> Iterator[FlowRuns]:
         """Some flows as spans: of each its spans in the order of time. ``wanted``: which, ascending."""
@@ -256,6 +280,7 @@ class Grouped:
                 last_ns,
                 last_number,
                 spread=self.spread[index] if self.spread else (),
+                is_mixed=index in self.mixed,
                 grouped=self,
                 index=index,
             )
@@ -273,6 +298,13 @@ class Grouped:
         last = np.full(2 * len(wanted), -1, np.int64)
         last[lane] = number[has]  # of several the last stays
         return [(low, high) for low, high in last.reshape(-1, 2).tolist()]
+
+    def moments(self, index: int) -> Iterator[tuple[int, int]]:
+        """Times and references of all frames of a flow."""
+        first = int(self._firsts[index])
+        rows = self._order[first : first + int(self.total[index])]
+        frames = self._batch.number[rows] + self.frame
+        return zip(self._batch.time_ns[rows].tolist(), frames.tolist(), strict=True)
 
     def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
         """All that one side of a flow acknowledged, segments that carry nothing else among them."""
