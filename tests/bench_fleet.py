@@ -197,6 +197,8 @@ def measured(folder: Path, vantages: int, days: int, connections: int, before: A
     cost.tables = sum(part.seconds for part in parts)
     asked = query_cost(directory)
     count = cost.connections
+    if count != connections // (vantages * days) * vantages * days:  # a part for which there was no memory is left out
+        raise MemoryError(f"{count:,} connections were read")
     growth = _each(cost) / _each(before) if before else 0
     print(
         f"{vantages:>8}{count:>12,}{made:>8.0f}{cost.tables / count * 1e6:>8.1f}"
