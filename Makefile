@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo quick test coverage fuzz wheel bundle lab golden pictures bench bench-app bench-live clean
+.PHONY: demo quick test coverage fuzz wheel bundle lab golden pictures bench bench-app bench-live bench-fleet clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -53,6 +53,10 @@ bench-app: $(VENV)/.tested  ## measure the app with a hundred thousand connectio
 
 bench-live: $(VENV)/.tested  ## measure live capture under load, beside dumpcap (root; needs ip, ethtool, tcpreplay, dumpcap; BENCH="usual fast" for less)
 	$(BIN)/python -m tests.bench_live $(BENCH)
+
+bench-fleet: $(VENV)/.tested  ## measure 5 GB of captures by a cluster, and an estate of 5 million connections as facts (14 GB of memory)
+	$(BIN)/python -m tests.bench_cluster
+	$(BIN)/python -m tests.bench_fleet --connections 5000000
 
 bundle: $(VENV)/.tested  ## one archive for hosts without a network, into dist/
 	@sh docs/locked-down/make.sh $(BIN)/python dist

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NewType
+from typing import Annotated, Any, Literal, NamedTuple, NewType
 
 import msgspec
 import pytest
 from msgspec import Struct
 
 from inspector.extract.bounded_types import Bounds, bounded, bounded_decoder
+from inspector.extract.journal import values
+from inspector.extract.journal.database import DamagedError
 from inspector.extract.journal.values import BOUNDS, PackedConnection
 from inspector.extract.processes import extract
 from inspector.facts import PREFIX_BYTES, CaptureFacts
 from inspector.tls.extensions import AnswerShape, HelloShape
+from tests.conftest import find
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 SMALL = Bounds(number=100, length=4, items=3)
@@ -82,6 +87,8 @@ FAILS: list[tuple[Any, Any]] = [
     (Outer, Outer(1, many=[Inner(1, "12345")])),
     (float, 101.0),
     (dict[Inner, int], {Inner(101): 1}),
+    (Inner, (1, "", 3)),
+    (Outer, Outer(1, inner=(1, "", 3))),  # type: ignore[arg-type]
     (dict[int, int], {1: 101}),
     (dict[int, int], {1: 1, 2: 2, 3: 3, 4: 4}),
     (One | Other, One(101)),
@@ -100,6 +107,26 @@ def test_beyond(kind: Any, value: Any) -> None:
         bounded_decoder(kind, SMALL).decode(msgspec.msgpack.encode(value))
 
 
+def test_a_field_may_be_narrower() -> None:
+    decoder = msgspec.msgpack.Decoder(bounded(Outer, SMALL, {(Outer, "number"): Annotated[int, msgspec.Meta(ge=1)]}))
+    assert decoder.decode(msgspec.msgpack.encode(Outer(1000))).number == 1000
+    with pytest.raises(msgspec.MsgspecError):
+        decoder.decode(msgspec.msgpack.encode(Outer(0)))
+
+
+@pytest.mark.parametrize("name", ["jdk17-abort", "puppet-tls13", "mutual-tls"])
+def test_whatever_is_let_in_can_be_unpacked(name: str) -> None:
+    """A connection is decoded once, within bounds: nothing that its own type refuses may pass."""
+    facts, dice, passed = extract([str(find(name))]), random.Random(1), 0
+    for packed in [*facts.connections] * 300:
+        octets = bytearray(packed)
+        octets[dice.randrange(PREFIX_BYTES, len(octets))] = dice.randrange(256)
+        with contextlib.suppress(DamagedError):
+            facts.unpack(values.connection("x", bytes(octets), facts, 1))
+            passed += 1
+    assert passed
+
+
 def test_a_type_without_bounds_is_refused() -> None:
     """So that no field of the facts can be of a kind that is not looked at."""
     with pytest.raises(TypeError, match="no bounds"):
@@ -114,10 +141,10 @@ def test_what_is_extracted_is_within(path: Path) -> None:
     decode = bounded_decoder(PackedConnection, BOUNDS).decode
     for packed in facts.connections:
         decode(packed[PREFIX_BYTES:])
-    for kind, values in (
+    for kind, written in (
         (CaptureFacts, facts.captures),
         (HelloShape, facts.offers.values()),
         (AnswerShape, facts.answers.values()),
     ):
-        for value in values:
+        for value in written:
             bounded_decoder(kind, BOUNDS).decode(msgspec.msgpack.encode(value))

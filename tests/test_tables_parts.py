@@ -16,6 +16,7 @@ from click.testing import Result
 from inspector.errors import UnreadableError, UsageError
 from inspector.extract.journal import Journal
 from inspector.extract.tables import read_tables, whole_parts
+from inspector.extract.tables.unfinished import UnfinishedFile, left_parts, remove_left
 from inspector.live.update import Keeping
 from tests.build import Pool, capture, written
 from tests.live import listened
@@ -223,7 +224,7 @@ def test_what_a_killed_run_left_goes(host: Host) -> None:
     host.capture("a.pcap")
     host.extract()
     [file] = host.facts.rglob("connections/*/*/*.parquet")
-    left = file.with_name(f".{'1' * 32}.parquet.1234")
+    left = host.facts / "parts" / f".{'1' * 32}.{'2' * 16}.1234.unfinished"
     shutil.copy(file, left)
     with left.open("rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
@@ -234,6 +235,51 @@ def test_what_a_killed_run_left_goes(host: Host) -> None:
     host.extract()
     assert not left.exists()
     assert host.connections() == 2
+
+
+def test_a_part_whose_manifest_is_not_yet_there(host: Host) -> None:
+    host.capture("a.pcap")
+    host.extract()
+    [file] = host.facts.rglob("connections/*/*/*.parquet")
+    settled = Path(shutil.copy(file, file.with_name(f"{'1' * 32}.parquet")))
+    with settled.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        assert not whole_parts(str(host.facts)).problems, "somebody writes it just now"
+    [problem] = whole_parts(str(host.facts)).problems
+    assert "1" * 32 in str(problem)
+
+
+def test_what_is_removed_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another host takes a file for left that was made, and not locked yet."""
+    lock = fcntl.flock
+    removed: list[Path] = []
+
+    def late(file: int, how: int) -> None:
+        if not removed:
+            removed.extend((tmp_path / "parts").iterdir())
+            remove_left(tmp_path)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    path = f"remainder/{'1' * 32}.parquet"
+    with UnfinishedFile(tmp_path, path) as unfinished:
+        unfinished.file.write(b"whole")
+        unfinished.settle()
+    assert len(removed) == 1
+    assert (tmp_path / path).read_bytes() == b"whole"
+    assert not list((tmp_path / "parts").iterdir())
+
+
+def test_what_is_written_now_is_not_removed(tmp_path: Path) -> None:
+    with UnfinishedFile(tmp_path, f"remainder/{'1' * 32}.parquet"):
+        remove_left(tmp_path)
+        assert not list(left_parts(tmp_path))
+        [own] = (tmp_path / "parts").iterdir()
+        left = Path(shutil.copy(own, own.with_suffix("").with_suffix(".1.unfinished")))
+        assert list(left_parts(tmp_path)) == ["1" * 32]
+        remove_left(tmp_path)
+        assert own.exists()
+        assert not left.exists()
 
 
 def test_facts_are_not_extracted(host: Host) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Mapping, MutableSequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,13 +28,17 @@ class Bounds(Struct, frozen=True):
     items: int
 
 
-def bounded(kind: Any, bounds: Bounds) -> Any:
-    """The same type within bounds. Raises TypeError for one that is not known here."""
-    return _Bounding(bounds).of(kind)
+def bounded(kind: Any, bounds: Bounds, fields: Mapping[tuple[type, str], Any] = MappingProxyType({})) -> Any:
+    """The same type within bounds: what is decoded by it can be decoded by the type itself, and has fields of the same
+    names and values. ``fields``: the types of some fields, by the structure that they are in, where theirs are
+    narrower. Raises TypeError for a type that is not known here.
+    """
+    return _Bounding(bounds, fields).of(kind)
 
 
 class _Bounding:
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, fields: Mapping[tuple[type, str], Any]) -> None:
+        self._fields = fields
         self._number = Meta(ge=-bounds.number, le=bounds.number)
         self._length = Meta(max_length=bounds.length)
         self._items = Meta(max_length=bounds.items)
@@ -82,24 +87,32 @@ class _Bounding:
             for field in msgspec.structs.fields(kind)
             if not field.required
         }
-        return self._made(kind, defaults, array_like=config.array_like, tag=config.tag)
-
-    def _named(self, kind: Any) -> Any:
-        """A named tuple is written as a structure is that is like an array."""
-        return self._made(kind, kind._field_defaults, array_like=True, tag=None)
-
-    def _made(self, kind: type[Any], defaults: Mapping[str, object], *, array_like: bool, tag: str | int | None) -> Any:
         if kind not in self._known:
-            hints = get_type_hints(kind, include_extras=True)
-            names = kind.__struct_fields__ if issubclass(kind, Struct) else kind._fields
-            fields = [
-                (name, self.of(hints[name]), defaults[name]) if name in defaults else (name, self.of(hints[name]))
-                for name in names
-            ]
             self._known[kind] = msgspec.defstruct(
-                f"Bounded{kind.__name__}", fields, array_like=array_like, tag=tag, frozen=True, gc=False
+                f"Bounded{kind.__name__}",
+                [
+                    (name, of, defaults[name]) if name in defaults else (name, of)
+                    for name, of in self._hints(kind, kind.__struct_fields__)
+                ],
+                array_like=config.array_like,
+                tag=config.tag,
+                frozen=True,
+                gc=False,
             )
         return self._known[kind]
+
+    def _named(self, kind: Any) -> Any:
+        if kind not in self._known:
+            made: Any = NamedTuple(f"Bounded{kind.__name__}", self._hints(kind, kind._fields))  # type: ignore[misc]
+            made._field_defaults = dict(kind._field_defaults)
+            made.__new__.__defaults__ = tuple(kind._field_defaults.values())
+            self._known[kind] = made
+        return self._known[kind]
+
+    def _hints(self, kind: type, names: Sequence[str]) -> list[tuple[str, Any]]:
+        hints = get_type_hints(kind, include_extras=True)
+        narrower = self._fields
+        return [(name, narrower[kind, name] if (kind, name) in narrower else self.of(hints[name])) for name in names]
 
 
 @cache

@@ -21,11 +21,14 @@ from inspector.facts.spool import SpooledConnections
 PACKED_EVENT = np.dtype({"names": ["frame"], "formats": ["<i8"], "offsets": [8], "itemsize": EVENT_BYTES})
 """Where the frame of an event stands (``facts.events``)."""
 
+AT_ONCE = 1_024
+"""So many connections are unpacked at a time."""
+
 
 def merge(parts: list[Facts]) -> Facts:
     """Several extractions as one, their captures in the order of the first frame, of those at one time in that of
-    their hosts and names; frame references follow. Where parts of several vantage points meet, each says of which it
-    is.
+    their hosts and names; frame references follow, also in the parts, for there is no memory for both. Where parts of
+    several vantage points meet, each says of which it is.
     """
     order = sorted(
         (
@@ -45,12 +48,13 @@ def merge(parts: list[Facts]) -> Facts:
         whole.captures = [replace(capture, host=capture.host or capture.extracted_on) for capture in whole.captures]
     for part_index, part in enumerate(parts):
         moved = {index: indexes[part_index, index] for index in range(len(part.captures))}
-        absorb(whole, part)
         if any(a != b for a, b in moved.items()):
-            first = len(whole.connections) - len(part.connections)
-            moving = _Moving(moved)
-            unpacked = whole.unpack_all(part.connections)
-            whole.connections[first:] = (whole.pack(moving.moved(connection)) for connection in unpacked)
+            moving, packed = _Moving(moved), part.connections
+            for first in range(0, len(packed), AT_ONCE):
+                some = [*part.unpack_all(packed[first : first + AT_ONCE])]
+                moving.move(some)
+                packed[first : first + AT_ONCE] = map(part.pack, some)
+        absorb(whole, part)
     return whole
 
 
@@ -69,26 +73,36 @@ class _Moving:
         self._added = np.array([new - old << FRAME_BITS for old, new in sorted(captures.items())], np.int64)
         self._by_capture: list[int] = self._added.tolist()
 
-    def moved(self, connection: ConnectionFacts) -> ConnectionFacts:
-        """The same connection, which is changed."""
-        frame = self._frame
-        connection.spread, connection.sightings = self._ranges(connection.spread), self._ranges(connection.sightings)
-        connection.first_frame, connection.last_frame = frame(connection.first_frame), frame(connection.last_frame)
-        for handshake in connection.handshakes:
-            self._move_handshake(handshake)
-        for lane in (connection.from_client, connection.from_server):
-            self._move_lane(lane)
-        if connection.alerts:
-            connection.alerts = tuple(replace(a, frame=frame(a.frame)) for a in connection.alerts)
-        if connection.anomalies:
-            connection.anomalies = tuple(
-                replace(a, frame=frame(a.frame), other_frame=frame(a.other_frame)) for a in connection.anomalies
-            )
-        events = bytearray(connection.events)
+    def move(self, connections: list[ConnectionFacts]) -> None:
+        """The same connections, which are changed. Their events are moved at once: these are most of their frames."""
+        events = bytearray().join([connection.events for connection in connections])
         frames = np.frombuffer(events, PACKED_EVENT)["frame"]
         frames += np.where(frames, self._added[frames >> FRAME_BITS], 0)
-        connection.events = bytes(events)
-        return connection
+        end = 0
+        for connection in connections:
+            begin, end = end, end + len(connection.events)
+            connection.events = bytes(events[begin:end])
+            self._move(connection)
+
+    def _move(self, connection: ConnectionFacts) -> None:
+        """All but its events."""
+        frame = self._frame
+        if connection.spread:
+            connection.spread = self._ranges(connection.spread)
+        if connection.sightings:
+            connection.sightings = self._ranges(connection.sightings)
+        connection.first_frame, connection.last_frame = frame(connection.first_frame), frame(connection.last_frame)
+        self._move_handshake(connection.handshake)
+        for handshake in connection.renegotiations:
+            self._move_handshake(handshake)
+        self._move_lane(connection.from_client)
+        self._move_lane(connection.from_server)
+        if connection.alerts:
+            connection.alerts = tuple([replace(a, frame=frame(a.frame)) for a in connection.alerts])
+        if connection.anomalies:
+            connection.anomalies = tuple(
+                [replace(a, frame=frame(a.frame), other_frame=frame(a.other_frame)) for a in connection.anomalies]
+            )
 
     def _frame(self, reference: int) -> int:
         return reference and reference + self._by_capture[reference >> FRAME_BITS]

@@ -10,22 +10,29 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
+from msgspec import Meta
 
 from inspector.bounds import MESSAGE_BYTES
-from inspector.extract.bounded_types import Bounds, bounded_decoder
+from inspector.extract.bounded_types import Bounds, bounded, bounded_decoder
 from inspector.extract.journal.database import DamagedError
 from inspector.facts import (
     EVENT_BYTES,
     FRAME_BITS,
     PREFIX_BYTES,
     SIDE_AT,
+    AlertFact,
+    AnomalyFact,
     CaptureFacts,
+    Close,
     ConnectionFacts,
     Facts,
     HandshakeFacts,
+    PackedEndpoint,
+    Tail,
     unpack_events,
 )
 from inspector.tls.extensions import AnswerShape, HelloShape
@@ -39,6 +46,16 @@ REMAINDER_BOUNDS = Bounds(MOST, MESSAGE_BYTES, 1 << 24)
 
 MOST_CAPTURES = 100_000
 DIGEST_BYTES, RANDOM_BYTES = 32, 32
+
+FRAMES: dict[type, tuple[str, ...]] = {
+    ConnectionFacts: ("first_frame", "last_frame"),
+    HandshakeFacts: ("hello_frame", "answer_frame", "certificate_frame", "key_exchange_frame"),
+    AlertFact: ("frame",),
+    AnomalyFact: ("frame", "other_frame"),
+    Close: ("frame",),
+    Tail: ("frame", "previous_frame"),
+}
+"""Fields that are references of frames."""
 
 T = TypeVar("T")
 PackedConnection = tuple[bytes, bytes, ConnectionFacts]
@@ -152,8 +169,7 @@ def connection(name: object, packed: object, facts: Facts, runs: int) -> bytes:
     if not isinstance(name, str) or not isinstance(packed, bytes):
         raise DamagedError("damaged: a connection is not written as bytes")
     try:
-        bounded_decoder(PackedConnection, BOUNDS).decode(memoryview(packed)[PREFIX_BYTES:])
-        stored = facts.unpack(packed)
+        _, _, stored = _connections_of(max(runs, 1)).decode(memoryview(packed)[PREFIX_BYTES:])
         _check(stored, runs)
         if Facts.prefix(stored) != packed[:PREFIX_BYTES]:
             raise ValueError("it is of another time than it says")
@@ -162,51 +178,41 @@ def connection(name: object, packed: object, facts: Facts, runs: int) -> bytes:
     return packed
 
 
+@lru_cache(maxsize=16)
+def _connections_of(runs: int) -> msgspec.msgpack.Decoder[PackedConnection]:
+    """Decodes connections whose frames are of one of so many captures. What it makes has the fields of
+    ``ConnectionFacts``, of types within bounds.
+    """
+    frame = Annotated[int, Meta(ge=0, lt=runs << FRAME_BITS)]
+    ranges = Annotated[tuple[tuple[frame, frame], ...], Meta(max_length=BOUNDS.items)]
+    digests = Annotated[
+        tuple[Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)], ...],
+        Meta(max_length=BOUNDS.items),
+    ]
+    number_of_alert = Annotated[int, Meta(ge=0, le=0xFF)] | None
+    fields: dict[tuple[type, str], Any] = {
+        (PackedEndpoint, "port"): Annotated[int, Meta(ge=0, le=0xFFFF)],
+        (ConnectionFacts, "initial_sequence"): Annotated[int, Meta(ge=0, lt=1 << 32)],
+        (AlertFact, "level"): number_of_alert,
+        (AlertFact, "code"): number_of_alert,
+    }
+    fields |= {(kind, name): frame for kind, names in FRAMES.items() for name in names}
+    fields |= {(ConnectionFacts, name): ranges for name in ("spread", "sightings")}
+    fields |= {(HandshakeFacts, name): digests for name in ("chain", "client_chain", "offered_psks", "issued_tickets")}
+    return msgspec.msgpack.Decoder(bounded(PackedConnection, BOUNDS, fields))
+
+
 def _check(stored: ConnectionFacts, runs: int) -> None:
-    """Raises ValueError where it cannot be a connection of one of so many runs."""
-    if len(stored.client.address) != len(stored.server.address):
+    """What no type says. Raises ValueError where it cannot be a connection of one of so many runs."""
+    client, server = stored.client.address, stored.server.address
+    if len(client) != len(server):
         raise ValueError("its addresses are of two kinds")
-    for end in (stored.client, stored.server):
-        if len(end.address) not in (4, 16) or not 0 <= end.port <= 0xFFFF:
-            raise ValueError("an address is none")
-    if not 0 <= stored.initial_sequence < 1 << 32:
-        raise ValueError("its sequence number is none")
+    if len(client) not in (4, 16):
+        raise ValueError("an address is none")
     _check_events(stored.events, runs)
-    frames = [
-        stored.first_frame,
-        stored.last_frame,
-        *(a.frame for a in stored.alerts),
-        *(frame for a in stored.anomalies for frame in (a.frame, a.other_frame)),
-    ]
-    frames += [
-        close.frame
-        for lane in (stored.from_client, stored.from_server)
-        for close in (lane.fin, lane.rst)
-        if close is not None
-    ]
-    frames += [
-        frame
-        for lane in (stored.from_client, stored.from_server)
-        if lane.tail is not None
-        for frame in (lane.tail.frame, lane.tail.previous_frame)
-    ]
-    frames += [frame for span in (*stored.spread, *stored.sightings) for frame in span]
-    for handshake in stored.handshakes:
-        frames += [
-            handshake.hello_frame,
-            handshake.answer_frame,
-            handshake.certificate_frame,
-            handshake.key_exchange_frame,
-        ]
+    _check_handshake(stored.handshake)
+    for handshake in stored.renegotiations:
         _check_handshake(handshake)
-    if min(frames) < 0 or max(frames) >> FRAME_BITS >= max(runs, 1):
-        raise ValueError("it is of a capture that is not there")
-    if any(
-        number is not None and not 0 <= number <= 0xFF
-        for alert in stored.alerts
-        for number in (alert.level, alert.code)
-    ):
-        raise ValueError("an alert is none")
 
 
 def _check_events(events: bytes, runs: int) -> None:
@@ -230,9 +236,9 @@ def _check_events(events: bytes, runs: int) -> None:
 
 
 def _check_handshake(handshake: HandshakeFacts) -> None:
-    digests = (*handshake.chain, *handshake.client_chain, *handshake.offered_psks, *handshake.issued_tickets)
-    digests += tuple(d for d in (handshake.offered_ticket, handshake.issued_ticket, handshake.authorities) if d)
-    if any(len(digest) != DIGEST_BYTES for digest in digests):
-        raise ValueError("a digest is none")
-    if any(len(random) not in (0, RANDOM_BYTES) for random in (handshake.client_random, handshake.server_random)):
-        raise ValueError("a random is none")
+    for digest in (handshake.offered_ticket, handshake.issued_ticket, handshake.authorities):
+        if digest and len(digest) != DIGEST_BYTES:
+            raise ValueError("a digest is none")
+    for random in (handshake.client_random, handshake.server_random):
+        if random and len(random) != RANDOM_BYTES:
+            raise ValueError("a random is none")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
 
+from inspector import bounds
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Facts
-from inspector.text.times import day
+from inspector.text.times import DAY_NS, day
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.certificates import parse
@@ -24,20 +26,24 @@ MOST_DAYS = 1_000
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 
 _encode = msgspec.msgpack.Encoder().encode
+_address = lru_cache(bounds.CACHE)(ip_text)
 
 
 def numbers_by_day(facts: Facts) -> dict[str, list[int]]:
     """The numbers of the connections by the day of their ClientHello, days in order. Stamps may claim any day: beyond
     so many, those with the fewest connections are one without a name, as Hive calls it.
     """
-    numbers: dict[str, list[int]] = {}
+    since_epoch: dict[int, list[int]] = {}
     for number, packed in enumerate(facts.connections):
-        numbers.setdefault(day(Facts.hello_ns(packed)), []).append(number)
+        since_epoch.setdefault(Facts.hello_ns(packed) // DAY_NS, []).append(number)
+    numbers: dict[str, list[int]] = {}
+    for days, some in sorted(since_epoch.items()):
+        numbers.setdefault(day(days * DAY_NS), []).extend(some)
     if len(numbers) > MOST_DAYS:
         by_size = sorted(numbers, key=lambda of_day: (-len(numbers[of_day]), of_day))
         others = sorted(number for of_day in by_size[MOST_DAYS:] for number in numbers.pop(of_day))
         numbers[NO_DAY] = others
-    return dict(sorted(numbers.items()))
+    return {name: sorted(some) for name, some in sorted(numbers.items())}
 
 
 def connection_rows(facts: Facts, numbers: Sequence[int], of_day: tuple[str, str]) -> Iterator[Row]:
@@ -63,9 +69,9 @@ def _connection(
         number,
         int64(observed.hello_ns),
         int64(connection.last_ns - connection.first_ns),
-        ip_text(connection.client.address),
+        _address(connection.client.address),
         connection.client.port,
-        ip_text(connection.server.address),
+        _address(connection.server.address),
         connection.server.port,
         asked_name(offer),
         None if answer is None else version_name(answer.version),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -17,13 +16,13 @@ from msgspec import Struct
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered, PartOfOtherSchema, PartUnfinished
 from inspector.errors.notice import ForeignText, PathText
-from inspector.text.plain_file import open_plain, read_whole
+from inspector.extract.tables.unfinished import PARTS, is_written_now, left_parts
+from inspector.text.plain_file import read_whole
 from inspector.text.safe import path_text
 
 SCHEMA = 1
 """The form of the tables."""
 
-PARTS = "parts"
 TABLES = ("connections", "certificates", "shapes", "captures", "clock_offsets", "remainder")
 NAME = re.compile(r"[0-9a-f]{32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -109,7 +108,7 @@ def parts_of(directory: str) -> PartsFound:
         if problem is not None:
             listed.problems.append(problem)
         known.add(stem)
-    for stem in sorted(set(_written(root)) - known):
+    for stem in sorted({*_unlisted(root, known)}):
         listed.problems.append(PartUnfinished(PathText(path_text(directory)), ForeignText(stem)))
     return listed
 
@@ -153,28 +152,12 @@ class _Version(Struct):
     schema: int
 
 
-def _written(root: Path) -> Iterator[str]:
-    """The names of parts of which files are there, but for those that somebody writes just now."""
+def _unlisted(root: Path, listed: set[str]) -> Iterator[str]:
+    """The names of parts of which files are there and no manifest, but for those that somebody writes just now."""
     for table in TABLES:
         for path in (root / table).rglob("*.parquet"):
-            if NAME.fullmatch(path.stem):
-                yield path.stem
-    yield from (path.name[1:].partition(".")[0] for path in leftovers(root))
-
-
-def leftovers(root: Path) -> Iterator[Path]:
-    """Files that were not written to their end, and are not written any more: whoever does has them locked."""
-    for path in root.rglob(".*.[0-9]*"):
-        with contextlib.suppress(OSError):
-            if NAME.fullmatch(path.name[1:].partition(".")[0]) and not is_locked(path):
-                yield path
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody writes a file. Raises OSError."""
-    with open_plain(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+            if NAME.fullmatch(path.stem) and path.stem not in listed:
+                with contextlib.suppress(FileNotFoundError):
+                    if not is_written_now(path):
+                        yield path.stem
+    yield from (name for name in left_parts(root) if name not in listed)

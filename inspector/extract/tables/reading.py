@@ -19,8 +19,9 @@ from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import DamagedError
 from inspector.extract.merging import merge
-from inspector.extract.tables.manifest import PARTS, SUFFIX, PartManifest, PartProblem, TableFile, parts_of
+from inspector.extract.tables.manifest import SUFFIX, PartManifest, PartProblem, TableFile, parts_of
 from inspector.extract.tables.parquet import GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
+from inspector.extract.tables.unfinished import PARTS
 from inspector.facts import Facts
 from inspector.facts.spool import ConnectionSpool, SpooledConnections, selected
 from inspector.text.plain_file import open_plain, sha256_of

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -17,21 +15,17 @@ from inspector.errors import OutputError, UnwritableError
 from inspector.extract.tables.columns import PART_ROWS, Row, connection_rows, numbers_by_day, utf8
 from inspector.extract.tables.inputs import Origin, PartPlan, part_name
 from inspector.extract.tables.manifest import (
-    PARTS,
     SCHEMA,
     SUFFIX,
     PartManifest,
     TableFile,
     directory_of,
-    leftovers,
 )
 from inspector.extract.tables.parquet import COLUMNS, COMPRESSION, GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
+from inspector.extract.tables.unfinished import FILE_MODE, PARTS, UnfinishedFile, remove_left
 from inspector.facts import Facts
 from inspector.text.plain_file import make_own_folder, sha256_of
 from inspector.text.version import VERSION
-
-FILE_MODE = 0o600
-"""Who connects where is nobody else's business."""
 
 
 class PartWriter:
@@ -67,22 +61,20 @@ class PartWriter:
                     table = self._table(name, each)
                     tables.append(opened.enter_context(table))
                     table.write(rows_of(facts, vantage))
-                files = tuple(table.named() for table in tables)
-            manifest = PartManifest(
-                schema=SCHEMA,
-                engine=VERSION,
-                name=name,
-                vantage=vantage,
-                inputs=inputs,
-                files=files,
-                is_named=origin.is_named,
-                redaction=origin.redaction,
-            )
-            self._write_whole(f"{PARTS}/{name}{SUFFIX}", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+                manifest = PartManifest(
+                    schema=SCHEMA,
+                    engine=VERSION,
+                    name=name,
+                    vantage=vantage,
+                    inputs=inputs,
+                    files=tuple(table.named() for table in tables),
+                    is_named=origin.is_named,
+                    redaction=origin.redaction,
+                )
+                self._write_manifest(manifest)
             for older in plan.replaced:
                 self._remove(older)
-            for path in leftovers(self._root):
-                path.unlink(missing_ok=True)
+            remove_left(self._root)
         except OSError as error:
             raise UnwritableError(f"{self._root}: {error.strerror or error}") from None
         return manifest
@@ -95,41 +87,13 @@ class PartWriter:
 
     def _table(self, name: str, table: str, vantage: str = "", of_day: str = "") -> _TableFile:
         folder = directory_of(table, vantage, of_day)
-        make_own_folder(self._root / folder)
         return _TableFile(self._arrow, self._root, f"{folder}/{name}.parquet", table, name)
 
-    def _write_whole(self, path: str, octets: bytes) -> None:
+    def _write_manifest(self, manifest: PartManifest) -> None:
         """Raises OSError."""
-        target = self._root / path
-        make_own_folder(target.parent)
-        unfinished = _unfinished(target)
-        with _opened(unfinished) as file:
-            file.write(octets)
-            _settle(file, unfinished, target)
-
-
-def _unfinished(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}")
-
-
-def _opened(path: Path) -> BinaryIO:
-    """A new file; one that a process of the same number left goes. Raises OSError."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return open(descriptor, "w+b")
-
-
-def _settle(file: BinaryIO, unfinished: Path, target: Path) -> None:
-    """On the disk first, then by its own name. Raises OSError."""
-    file.flush()
-    os.fsync(file.fileno())
-    os.replace(unfinished, target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with UnfinishedFile(self._root, f"{PARTS}/{manifest.name}{SUFFIX}") as unfinished:
+            unfinished.file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+            unfinished.settle()
 
 
 class _TableFile:
@@ -139,14 +103,13 @@ class _TableFile:
         """Raises OSError."""
         self._arrow = arrow
         self._path = path
-        self._target = root / path
         self._names = list(COLUMNS[table])
         self._schema = schema(table)
         self._part = part
         self._count = 0
-        self._file = _opened(_unfinished(self._target))
+        self._unfinished = UnfinishedFile(root, path)
         self._writer = arrow.parquet.ParquetWriter(
-            self._file,
+            self._unfinished.file,
             self._schema,
             compression=COMPRESSION,
             use_dictionary=[name for name in self._names if name not in PACKED],
@@ -156,39 +119,40 @@ class _TableFile:
         return self
 
     def __exit__(self, *of: object) -> None:
-        self._file.close()
-        _unfinished(self._target).unlink(missing_ok=True)
+        self._unfinished.__exit__(*of)
 
     def write(self, rows: Iterable[Row]) -> None:
         """All its rows. Raises OSError."""
+        part, *others = self._names
         rest = iter(rows)
         while some := list(islice(rest, GROUP_ROWS)):
-            for group in _groups(some):
-                self._write_group(group)
+            columns = {part: (self._part,) * len(some)} | dict(zip(others, zip(*some, strict=True), strict=True))
+            for group in _groups([columns[name] for name in PACKED if name in columns], len(some)):
+                self._write_group({name: values[group] for name, values in columns.items()})
+            self._count += len(some)
         self._writer.close()
 
     def named(self) -> TableFile:
         """It gets its name. Raises OSError."""
-        self._file.seek(0)
-        digest = sha256_of(self._file).hexdigest()
-        _settle(self._file, _unfinished(self._target), self._target)
+        file = self._unfinished.file
+        file.seek(0)
+        digest = sha256_of(file).hexdigest()
+        self._unfinished.settle()
         return TableFile(self._path, self._count, digest)
 
-    def _write_group(self, rows: list[Row]) -> None:
-        part, *others = self._names
-        columns = {part: [self._part] * len(rows)}
-        columns |= {name: list(values) for name, values in zip(others, zip(*rows, strict=True), strict=True)}
+    def _write_group(self, columns: dict[str, tuple[object, ...]]) -> None:
         self._writer.write_table(self._arrow.Table.from_pydict(columns, schema=self._schema), GROUP_ROWS)
-        self._count += len(rows)
 
 
-def _groups(rows: list[Row]) -> Iterable[list[Row]]:
-    """Rows that are read at once, so that no group takes much more memory than others."""
+def _groups(packed: Sequence[Sequence[Any]], count: int) -> Iterator[slice]:
+    """Of so many rows those that are read at once, so that no group takes much more memory than others. ``packed``: the
+    columns that hold bytes.
+    """
     first = size = 0
-    for at, row in enumerate(rows):
-        size += sum(len(value) for value in row if isinstance(value, bytes))
+    for at, values in enumerate(zip(*packed, strict=True)):
+        length = sum(map(len, values))
+        size += length
         if size > GROUP_BYTES // 2 and at > first:
-            yield rows[first:at]
-            first = at
-            size = sum(len(value) for value in row if isinstance(value, bytes))
-    yield rows[first:]
+            yield slice(first, at)
+            first, size = at, length
+    yield slice(first, count)

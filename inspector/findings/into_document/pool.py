@@ -5,7 +5,6 @@ resumed where.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from inspector import document as doc, facts
 from inspector.findings.case import Case
@@ -22,7 +21,7 @@ from inspector.tracking.sessions import LedgerSession
 
 def captures(case: Case) -> list[doc.Capture]:
     """What was read."""
-    described = []
+    described, at_balancers = [], _at_balancers(case)
     for index, c in enumerate(case.facts.captures):
         first = rfc3339(c.first_ns) if c.first_ns is not None else None
         last = rfc3339(c.last_ns) if c.last_ns is not None else None
@@ -38,7 +37,7 @@ def captures(case: Case) -> list[doc.Capture]:
                 truncated=c.truncated,
                 undecoded=c.undecoded,
                 drops=c.drops,
-                vantage=vantage(case, index),
+                vantage="balancer" if index in at_balancers else None,
                 tick=tick,
                 clocks=clocks(c),
                 host=c.host or None,
@@ -47,14 +46,17 @@ def captures(case: Case) -> list[doc.Capture]:
     return described
 
 
-def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
-    """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at
-    once.
-    """
-    joined = [s for s in case.observed if s.packed_legs]
-    if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.client_leg, *s.legs)) for s in joined):
-        return "balancer"
-    return None
+def _at_balancers(case: Case) -> set[int]:
+    """The captures that were taken at a balancer: both legs of a handshake show there."""
+    captured: set[int] = set()
+    for observed in case.observed:
+        if len(captured) == len(case.facts.captures):
+            break
+        if observed.packed_legs:
+            of_legs = {leg.first_frame >> facts.FRAME_BITS for leg in (observed.client_leg, *observed.legs)}
+            if len(of_legs) == 1:
+                captured |= of_legs
+    return captured
 
 
 def certificates(case: Case) -> list[doc.Certificate]:
