@@ -367,6 +367,8 @@ def test_the_text_says_whose_clock_is_late(tmp_path: Path, hosts: TwoHosts) -> N
     assert said.startswith(f"front:{paths[0]} and 2 more, behind:{paths[3]} and 2 more   ")
     text = " ".join(said.split())
     assert "behind: its clock is 15.0 s later than that of front (give or take 0.2 ms, by 9 connections)" in text
+    seconds = (max(frame.ns for frame in hosts[0]) - START_NS) / SECOND
+    assert f"9 connections · {seconds:.1f} s from 2023-11-14 22:13:20" in text, "by one clock"
 
 
 @pytest.mark.parametrize("late", OFFSETS)

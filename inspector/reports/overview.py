@@ -11,7 +11,7 @@ from inspector.document import Backend, Certificate, Document, MatrixCell, Servi
 from inspector.reports.lines import Cell, Line, columns, plain
 from inspector.text.cells import cell_count
 from inspector.text.safe import safe_cell, safe_text
-from inspector.text.times import DAY_NS, span
+from inspector.text.times import DAY_NS, rfc3339, span
 
 MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
 WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
@@ -40,22 +40,33 @@ def title(service: Service) -> str:
     return f"[{name}]:{service.port}" if ":" in service.name else f"{name}:{service.port}"
 
 
+def extent(document: Document) -> tuple[int, int]:
+    """When the captures begin and end, by one clock where theirs differ: nanoseconds; 0 where they hold nothing."""
+    times = [
+        nanoseconds(time) - sum(clock.ns for clock in capture.clocks if clock.than != index)
+        for index, capture in enumerate(document.captures)
+        for time in (capture.first, capture.last)
+        if time
+    ]
+    return min(times, default=0), max(times, default=0)
+
+
 def end(document: Document) -> int:
     """When the captures end: nanoseconds, 0 where they hold nothing. Days left are counted from there."""
-    return max((nanoseconds(c.last) for c in document.captures if c.last), default=0)
+    return extent(document)[1]
 
 
 def length(document: Document) -> str:
     """How long the captures last."""
-    firsts = [c.first for c in document.captures if c.first]
-    lasts = [c.last for c in document.captures if c.last]
-    return span(nanoseconds(max(lasts)) - nanoseconds(min(firsts))) if firsts and lasts else ""
+    first, last = extent(document)
+    return span(last - first) if last else ""
 
 
 def lasted(document: Document) -> str:
     """How long the captures last, and since when: ``28.1 s from 2026-11-23 17:28:17``."""
-    first = min((c.first for c in document.captures if c.first), default="")
-    return f"{length(document)} from {first[:10]} {first[11:19]}" if first else ""
+    first, last = extent(document)
+    begin = rfc3339(first)
+    return f"{span(last - first)} from {begin[:10]} {begin[11:19]}" if last else ""
 
 
 def counted(count: int, noun: str) -> str:
