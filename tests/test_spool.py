@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, MutableSequence
@@ -137,6 +140,30 @@ def test_captures_and_facts_out_of_core_are_one_story(facts: Path, monkeypatch: 
     in_memory = analysed(*words)
     monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
     assert analysed(*words) == in_memory
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
+def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    known = _open_files()
+    spooled = SpooledConnections([bytes(100)])
+    assert spooled[0] == bytes(100)
+    (descriptor,) = _open_files() - known
+    state = os.fstat(descriptor)
+    assert (state.st_nlink, state.st_size, state.st_dev) == (0, 100, tmp_path.stat().st_dev)
+    assert not list(tmp_path.iterdir())
+    del spooled
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def _open_files() -> set[int]:
+    descriptors = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the listing is closed
+            if stat.S_ISREG(os.fstat(int(name)).st_mode):
+                descriptors.add(int(name))
+    return descriptors
 
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
