@@ -13,14 +13,19 @@ from collections.abc import Callable, MutableSequence
 from io import FileIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from inspector import bounds
 from inspector.cli.commands import cli
 from inspector.errors import UnwritableError
+from inspector.extract.cache import FactsCache
 from inspector.facts import spool
 from inspector.facts.spool import ConnectionSpool, SpooledConnections, selected
+from inspector.findings.judge import judge
+from inspector.fleet.extraction import extract_fleet
+from inspector.fleet.sequences import CaptureSequence
 from inspector.tracking.prefixes import random_ends, times
 from tests.conftest import find
 
@@ -140,6 +145,21 @@ def test_captures_and_facts_out_of_core_are_one_story(facts: Path, monkeypatch: 
     in_memory = analysed(*words)
     monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
     assert analysed(*words) == in_memory
+
+
+def test_what_several_hosts_captured_is_joined_out_of_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a cache, which keeps what stays in memory, takes it so."""
+    paths = [str(path) for path in sorted(find("jdk17-abort").parent.glob("*.pcap*"))[:6]]
+    one_each = [CaptureSequence(path, (path,), (None,)) for path in paths]
+    in_memory = extract_fleet(one_each)
+    monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
+    cache = FactsCache(tmp_path / "cache", from_bytes=0)
+    spooled = cache.facts(paths, lambda: extract_fleet(one_each))
+    assert isinstance(in_memory.connections, list)
+    assert isinstance(spooled.connections, SpooledConnections)
+    assert list(spooled.connections) == in_memory.connections
+    assert msgspec.json.encode(judge(spooled).complete()) == msgspec.json.encode(judge(in_memory).complete())
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")

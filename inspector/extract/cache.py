@@ -24,6 +24,7 @@ from inspector import bounds
 from inspector.capture.inputs import find, holds_facts
 from inspector.errors import InspectorError
 from inspector.facts import Facts
+from inspector.facts.spool import SpooledConnections
 from inspector.text.plain_file import make_own_folder
 from inspector.text.version import VERSION
 
@@ -62,8 +63,10 @@ class FactsCache:
             return facts
         facts = extraction()
         has_secrets = facts.secrets or any(capture.has_secrets for capture in facts.captures)
-        if not facts.problems and not has_secrets and entry == self._entry(paths):  # else it changed while it was read
-            self._write(entry, facts)
+        is_large = isinstance(facts.connections, SpooledConnections)
+        if facts.problems or has_secrets or is_large or entry != self._entry(paths):  # it changed while it was read
+            return facts
+        self._write(entry, facts)
         return facts
 
     def _entry(self, paths: Sequence[str]) -> Path | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence, Sequence
+
 import numpy as np
 from msgspec.structs import replace
 
+from inspector import bounds
 from inspector.facts import (
     FRAME_BITS,
     CaptureFacts,
@@ -27,8 +30,9 @@ AT_ONCE = 1_024
 
 def merge(parts: list[Facts]) -> Facts:
     """Several extractions as one, their captures in the order of the first frame, of those at one time in that of
-    their hosts and names; frame references follow, also in the parts, for there is no memory for both. Where parts of
-    several vantage points meet, each says of which it is.
+    their hosts and names; frame references follow, also in the parts, for there is no memory for both. Many
+    connections go out of core, and leave the parts. Where parts of several vantage points meet, each says of which it
+    is.
     """
     order = sorted(
         (
@@ -39,10 +43,9 @@ def merge(parts: list[Facts]) -> Facts:
         key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0, item[2].host, item[2].path),
     )
     indexes = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
-    spooled = next((part.connections for part in parts if isinstance(part.connections, SpooledConnections)), None)
     whole = Facts(
         captures=[_capture_moved(capture, indexes, part) for part, _, capture in order],
-        connections=[] if spooled is None else SpooledConnections(spool=spooled.spool),
+        connections=_room_for(parts),
     )
     if len({capture.host or capture.extracted_on for capture in whole.captures}) > 1:
         whole.captures = [replace(capture, host=capture.host or capture.extracted_on) for capture in whole.captures]
@@ -55,7 +58,17 @@ def merge(parts: list[Facts]) -> Facts:
                 moving.move(some)
                 packed[first : first + AT_ONCE] = map(part.pack, some)
         absorb(whole, part)
+        if isinstance(whole.connections, SpooledConnections):
+            part.connections = []
     return whole
+
+
+def _room_for(parts: Sequence[Facts]) -> MutableSequence[bytes]:
+    """For the connections of some parts: out of core where they are many, or where those of a part are."""
+    for part in parts:
+        if isinstance(part.connections, SpooledConnections):
+            return SpooledConnections(spool=part.connections.spool)
+    return SpooledConnections() if sum(len(part.connections) for part in parts) > bounds.CORE_CONNECTIONS else []
 
 
 def _capture_moved(capture: CaptureFacts, indexes: dict[tuple[int, int], int], part: int) -> CaptureFacts:

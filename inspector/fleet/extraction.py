@@ -80,7 +80,10 @@ def extract_fleet(
         _read(missing, run_by, record)
         for reading in readings:
             reading.settle(record)
-    return _merged([reading.facts(run_by, record) for reading in readings])
+    parts: list[Facts] = []
+    while readings:  # what the tasks of a sequence have handed over goes with it
+        parts.append(readings.pop(0).facts(run_by, record))
+    return _merged(parts)
 
 
 def _merged(parts: list[Facts]) -> Facts:
