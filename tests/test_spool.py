@@ -9,6 +9,7 @@ import random
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, MutableSequence
 from io import FileIO
 from pathlib import Path
@@ -187,7 +188,7 @@ def _open_files() -> set[int]:
 
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
     full = SpooledConnections([bytes(100)])
     with pytest.raises(UnwritableError, match="no room for connections that do not fit into memory: No space left"):
         _ = full[0]
@@ -197,9 +198,9 @@ def test_a_full_disk_ends_the_command(facts: Path) -> None:
     lines = [
         "import sys",
         "from inspector import bounds, cli",
-        "from inspector.facts import spool",
+        "import tempfile",
         "bounds.CORE_CONNECTIONS = 10",
-        "spool.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)",
+        "tempfile.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)",
         f"sys.argv = ['inspector', 'analyze', {str(facts)!r}]",
         "cli.run()",
     ]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from tempfile import TemporaryFile
 from typing import overload
 
 from inspector.errors import UnwritableError
@@ -35,6 +34,8 @@ class ConnectionSpool:
     """The file. Raises UnwritableError where there is no room for it."""
 
     def __init__(self) -> None:
+        from tempfile import TemporaryFile  # which most analyses do not need
+
         folder = os.environ.get("TMPDIR") or "/var/tmp"
         try:
             self._file = TemporaryFile(dir=folder if os.path.isdir(folder) else None, buffering=0)  # noqa: SIM115
