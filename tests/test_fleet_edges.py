@@ -71,6 +71,9 @@ def test_a_long_name_takes_no_time() -> None:
     began = time.monotonic()
     for name in ("1" * 250 + "x", "a" + "1" * 250 + "x", "-1" * 125 + "x", "T1" * 125 + "x", "20261129" * 31 + "x"):
         sequence_name(f"{name}/{name}")
+    for name in ("-1" * 50_000 + "x", "1" * 100_000 + "x", "20261129" * 12_000 + "x"):  # as facts may claim
+        assert sequence_name(f"/captures/{name}") == ("/captures", name)
+        sequence_name(f"{name}/lb.pcap")
     assert time.monotonic() - began < 5
 
 

@@ -28,11 +28,15 @@ PART_FOLDER = re.compile(r"\d\d$")
 """Below such a folder, or one of a year: a month, a day, an hour."""
 
 YEAR_FOLDER = re.compile(r"(?:19|20)\d\d$")
+NAME_MAX = 255
+"""No file has a longer name, nor did rotation write it; whoever made facts may claim one."""
 
 
 def sequence_name(path: str) -> tuple[str, str]:
     """The folder of a capture, and its name, without what rotation added to either."""
     folder, _, name = path.rpartition("/")
+    if max(map(len, path.split("/"))) > NAME_MAX:
+        return folder, name
     root = _without_times(folder)
     stem = COMPRESSED.sub("", name)
     without = COMPRESSED.sub("", BEHIND.sub("", stem))

@@ -64,10 +64,12 @@ def read_tables(directory: str) -> Facts:
     holds no part at all, UsageError without PyArrow.
     """
     arrow = pyarrow()
-    spools: list[ConnectionSpool] = []
+    rows = sum(file.rows for manifest in parts_of(directory).manifests for file in manifest.of("connections"))
+    spool = ConnectionSpool() if rows > bounds.CORE_CONNECTIONS else None
 
     def part(manifest: PartManifest) -> Facts:
-        return _facts(arrow, Path(directory), manifest, _connections(directory, spools))
+        connections = [] if spool is None else SpooledConnections(spool=spool)
+        return _facts(arrow, Path(directory), manifest, connections)
 
     parts, problems = _each_part(arrow, directory, part)
     if not parts and not problems:
@@ -102,16 +104,6 @@ def _each_part(
 def _altered(directory: str, manifest: PartManifest, error: BaseException) -> PartAltered:
     what = str(error) or type(error).__name__
     return PartAltered(PathText(path_text(directory)), ForeignText(manifest.name), ForeignText(what[:300]))
-
-
-def _connections(directory: str, spools: list[ConnectionSpool]) -> MutableSequence[bytes]:
-    """Where those of a part go: all parts of a directory that holds many into one spool, which ``spools`` keeps."""
-    if not spools:
-        rows = sum(file.rows for manifest in parts_of(directory).manifests for file in manifest.of("connections"))
-        if rows <= bounds.CORE_CONNECTIONS:
-            return []
-        spools.append(ConnectionSpool())
-    return SpooledConnections(spool=spools[0])
 
 
 def _facts(arrow: Any, root: Path, manifest: PartManifest, connections: MutableSequence[bytes]) -> Facts:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class UnfinishedFile:
         """``path``: below the directory, that of the part. Raises OSError."""
         self._target = root / path
         digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
-        self._path = root / PARTS / f".{self._target.stem}.{digest}.{os.getpid()}.unfinished"
+        self._path = root / PARTS / f".{self._target.stem}.{digest}.{secrets.randbelow(1 << 63)}.unfinished"
         make_own_folder(self._path.parent)
         self.file = os.fdopen(_locked(self._path), "w+b")
 
@@ -58,9 +59,8 @@ class UnfinishedFile:
 
 
 def _locked(path: Path) -> int:
-    """A new file that nobody takes for left; one that a process of the same number left goes. Raises OSError."""
+    """A new file that nobody takes for left. Raises OSError."""
     while True:
-        path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
