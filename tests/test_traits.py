@@ -143,7 +143,7 @@ def changed(rng: random.Random, leg: ConnectionFacts) -> ConnectionFacts:
     return twisted
 
 
-OF_OTHERS = {"packed", "client_leg", "legs", "entry"}
+OF_OTHERS = {"frame_ranges", "packed", "client_leg", "legs", "entry"}
 """What hangs on the story."""
 
 

@@ -27,6 +27,12 @@ from inspector.wire.flow import FlowKey, Moment
 NEVER: Moment = (-1, 0)
 
 
+def add_followed(followed: dict[FlowKey, Moment], more: Mapping[FlowKey, Moment]) -> None:
+    """Add what one more engine has followed: of each flow the latest moment."""
+    for began, moment in more.items():
+        followed[began] = max(moment, followed.get(began, moment))
+
+
 def drop_pieces(
     facts: Facts, begun_before: Sequence[BegunBefore], early: Sequence[int], followed: Mapping[FlowKey, Moment]
 ) -> bool:

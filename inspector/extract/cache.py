@@ -64,9 +64,9 @@ class FactsCache:
         facts = extraction()
         has_secrets = facts.secrets or any(capture.has_secrets for capture in facts.captures)
         is_large = isinstance(facts.connections, SpooledConnections)
-        if facts.problems or has_secrets or is_large or entry != self._entry(paths):  # it changed while it was read
-            return facts
-        self._write(entry, facts)
+        is_kept = not (facts.problems or has_secrets or is_large)
+        if is_kept and entry == self._entry(paths):  # else it changed while it was read
+            self._write(entry, facts)
         return facts
 
     def _entry(self, paths: Sequence[str]) -> Path | None:

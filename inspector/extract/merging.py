@@ -34,6 +34,8 @@ def merge(parts: list[Facts]) -> Facts:
     connections go out of core, and leave the parts. Where parts of several vantage points meet, each says of which it
     is.
     """
+    if len(parts) == 1:
+        return parts[0]
     order = sorted(
         (
             (part_index, index, capture)

@@ -179,7 +179,7 @@ def _with_kept(
     parts = [kept_facts(path) for path in kept]
     if captures:
         parts.append(extract(captures, progress, opened, watch, secrets))
-    whole = merge(parts) if len(parts) > 1 else parts[0]
+    whole = merge(parts)
     require_any(whole, kept)
     return whole
 

@@ -19,7 +19,7 @@ from inspector.capture.pcap import RECORD_BYTES
 from inspector.errors.captures import InputProblem, InputUnreadable
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.assembly import BegunBefore
-from inspector.extract.borders import drop_pieces
+from inspector.extract.borders import add_followed, drop_pieces
 from inspector.extract.engine import Engine, capture_facts
 from inspector.extract.openings import Opened, apart, together
 from inspector.facts import Facts, absorb
@@ -191,8 +191,7 @@ def joined_facts(parts: Sequence[ShardFacts], captures: Sequence[CaptureInfo]) -
             return None
         if not drop_pieces(part.facts, part.begun_before, part.early, followed):
             return None
-        for began, moment in part.followed.items():
-            followed[began] = max(moment, followed.get(began, moment))
+        add_followed(followed, part.followed)
         absorb(whole, part.facts)
         for capture, lost in part.losses.items():
             losses.setdefault(capture, Losses()).absorb(lost)

@@ -119,12 +119,11 @@ class SpooledConnections(MutableSequence[bytes]):
     def __setitem__(self, index: slice, value: Iterable[bytes]) -> None: ...
 
     def __setitem__(self, index: int | slice, value: bytes | Iterable[bytes]) -> None:
-        is_one = isinstance(value, bytes)
         new = SpooledConnections((value,) if isinstance(value, bytes) else value, self.spool)
         for mine, theirs in zip(self.columns, new.columns, strict=True):
             if isinstance(index, slice):
                 mine[index] = theirs
-            elif is_one:
+            else:
                 mine[index] = theirs[0]
 
     def __delitem__(self, index: int | slice) -> None:

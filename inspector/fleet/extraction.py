@@ -74,7 +74,7 @@ def extract_fleet(
     if secrets is not None:
         run_by = in_this_process if secrets.server_keys else run_by
         done = _done([WholeSequence(sequence.paths, secrets) for sequence in sequences], run_by, record)
-        return _merged([_whole(sequence.paths, part) for sequence, part in zip(sequences, done, strict=True)])
+        return merge([_whole(sequence.paths, part) for sequence, part in zip(sequences, done, strict=True)])
     readings = [_SequenceReading(sequence) for sequence in sequences]
     while missing := [(reading, stretch) for reading in readings for stretch in reading.missing()]:
         _read(missing, run_by, record)
@@ -83,11 +83,7 @@ def extract_fleet(
     parts: list[Facts] = []
     while readings:  # what the tasks of a sequence have handed over goes with it
         parts.append(readings.pop(0).facts(run_by, record))
-    return _merged(parts)
-
-
-def _merged(parts: list[Facts]) -> Facts:
-    return merge(parts) if len(parts) > 1 else parts[0]
+    return merge(parts)
 
 
 def not_extracted(path: str, failure: FailedTask) -> NotExtracted:

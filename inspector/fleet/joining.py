@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from inspector.capture.frames import CaptureInfo
+from inspector.extract.borders import add_followed
 from inspector.extract.continuing_engine import ContinuingEngine, taken_up
 from inspector.extract.shard import ShardFacts, finish
 from inspector.fleet.stretches import INFINITE, CaptureStretch, Followed, FollowTask, StretchFacts
@@ -55,8 +56,7 @@ def shards(
         part.counted, part.captures = result.counted, result.captures
         part.is_restamped = any(info.is_restamped for info in result.captures)
         parts.append(part)
-        for began, moment in part.followed.items():
-            followed[began] = max(moment, followed.get(began, moment))
+        add_followed(followed, part.followed)
     return parts
 
 

@@ -56,7 +56,7 @@ def extract_by_cluster(
             capture.host = matching.name if matching is not None else ""
         facts.problems = [*unreadable(story), *facts.problems]
         parts.append(facts)
-    whole = merge(parts) if len(parts) > 1 else parts[0]
+    whole = merge(parts)
     if kept:
         require_any(whole, kept)
     return whole

@@ -120,8 +120,7 @@ def _hosts(names: FieldLookup, observed: Observed, client_leg: ConnectionFacts) 
     """None where nobody said."""
     if not names.has_hosts:
         return (None,)
-    ranges = [r for leg in (client_leg, *observed.legs) for r in (*leg.frame_ranges, *leg.sightings)]
-    return tuple(dict.fromkeys(names.hosts[first >> FRAME_BITS] for first, _ in ranges)) or (None,)
+    return tuple(dict.fromkeys(names.hosts[first >> FRAME_BITS] for first, _ in observed.frame_ranges)) or (None,)
 
 
 YES_NO = ("yes", "no")

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.errors.decryption import NotDecrypted
-from inspector.facts import AlertFact, ConnectionFacts, PackedEndpoint
+from inspector.facts import AlertFact, ConnectionFacts, FrameRange, PackedEndpoint
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack
@@ -260,6 +260,11 @@ class Observed(Struct, gc=False, kw_only=True):
     def legs(self) -> tuple[ConnectionFacts, ...]:
         """Further legs of the same handshake, nearest to the client first."""
         return tuple(map(self.traits.columns.leg, self.particulars.further))
+
+    @property
+    def frame_ranges(self) -> list[FrameRange]:
+        """Where its frames are, those of all legs, and what else was captured of them."""
+        return [r for leg in (self.client_leg, *self.legs) for r in (*leg.frame_ranges, *leg.sightings)]
 
     @property
     def is_offer_known(self) -> bool:

@@ -118,7 +118,7 @@ def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
 
 def _replaced(facts: Facts, moved: Iterable[tuple[int, ConnectionFacts]], offsets: dict[int, ClockOffset]) -> Facts:
     """The facts with some connections, by their indices, replaced, and with what is known of clocks by capture."""
-    connections = selected(facts.connections, range(len(facts.connections)))
+    connections = facts.connections[:]
     copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=connections)
     for index, connection in moved:
         copy.connections[index] = copy.pack(connection)
@@ -201,7 +201,7 @@ _END = struct.Struct(">HB")
 
 def _with_merged_groups(facts: Facts, groups: Iterable[list[int]]) -> Facts:
     """The facts with one connection for all sightings of it. ``groups``: as ``_between_same_ends`` says."""
-    connections = selected(facts.connections, range(len(facts.connections)))
+    connections = facts.connections[:]
     dropped: set[int] = set()
     for indices in groups:
         sightings = _SightingGroups()

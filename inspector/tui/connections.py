@@ -72,8 +72,7 @@ def _ems(c: Connection) -> Cell:
 def _hosts(analysis: Analysis, observed: Observed) -> Cell:
     """Where its frames were captured, those of its further legs too."""
     captures = analysis.document.captures
-    ranges = [r for leg in (observed.client_leg, *observed.legs) for r in (*leg.frame_ranges, *leg.sightings)]
-    indexes = dict.fromkeys(first >> FRAME_BITS for first, _ in ranges)
+    indexes = dict.fromkeys(first >> FRAME_BITS for first, _ in observed.frame_ranges)
     return _text(", ".join(dict.fromkeys(captures[index].host or "" for index in indexes if index < len(captures))))
 
 

@@ -5,7 +5,7 @@ out.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -56,7 +56,7 @@ def whole_parts(directory: str) -> WholeParts:
                 pass
         return manifest
 
-    return WholeParts(*_each_part(arrow, directory, checked))
+    return WholeParts(*_each_part(arrow, directory, lambda _: checked))
 
 
 def read_tables(directory: str) -> Facts:
@@ -64,31 +64,36 @@ def read_tables(directory: str) -> Facts:
     holds no part at all, UsageError without PyArrow.
     """
     arrow = pyarrow()
-    rows = sum(file.rows for manifest in parts_of(directory).manifests for file in manifest.of("connections"))
-    spool = ConnectionSpool() if rows > bounds.CORE_CONNECTIONS else None
 
-    def part(manifest: PartManifest) -> Facts:
-        connections = [] if spool is None else SpooledConnections(spool=spool)
-        return _facts(arrow, Path(directory), manifest, connections)
+    def reader(manifests: Sequence[PartManifest]) -> Callable[[PartManifest], Facts]:
+        rows = sum(file.rows for manifest in manifests for file in manifest.of("connections"))
+        spool = ConnectionSpool() if rows > bounds.CORE_CONNECTIONS else None
 
-    parts, problems = _each_part(arrow, directory, part)
+        def part(manifest: PartManifest) -> Facts:
+            connections = [] if spool is None else SpooledConnections(spool=spool)
+            return _facts(arrow, Path(directory), manifest, connections)
+
+        return part
+
+    parts, problems = _each_part(arrow, directory, reader)
     if not parts and not problems:
         raise UnreadableError(f"{directory}: holds no facts yet", "inspector extract FILE… -o DIRECTORY writes some")
-    facts = merge(parts) if len(parts) != 1 else parts[0]
+    facts = merge(parts)
     facts.problems += problems
     return facts
 
 
 def _each_part(
-    arrow: Any, directory: str, read: Callable[[PartManifest], Read]
+    arrow: Any, directory: str, reader: Callable[[Sequence[PartManifest]], Callable[[PartManifest], Read]]
 ) -> tuple[list[Read], list[PartProblem]]:
-    """What ``read`` makes of each part, and what is wrong with those of which it makes nothing. A part that goes
-    meanwhile was replaced by another: the directory is looked at once more.
+    """What is made of each part, and what is wrong with those of which nothing is. ``reader``: of all that are there.
+    A part that goes meanwhile was replaced by another: the directory is looked at once more, by another reader.
     """
     for _ in range(LOOKS):
         listed = parts_of(directory)
         made, problems = list[Read](), list(listed.problems)
         has_gone = False
+        read = reader(listed.manifests)
         for manifest in listed.manifests:
             try:
                 made.append(read(manifest))
