@@ -190,7 +190,11 @@ def starter_of(run: Run) -> int:
 
 
 def parent_of(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    """0 of one that has ended meanwhile, as the commands of ``run`` do."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):  # before it is opened, and between that and reading
+        return 0
 
 
 def test_a_watch_whose_starter_is_killed_says_so_and_ends(run: Run) -> None:
