@@ -7,7 +7,8 @@ from __future__ import annotations
 import pickle
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,12 +26,12 @@ from inspector.errors.captures import NotExtracted
 from inspector.extract.processes import extract
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.fleet import extraction
+from inspector.fleet import extraction, sequence_facts
 from inspector.fleet.extraction import TRIES, FleetRecord, extract_fleet
 from inspector.fleet.reading import extract_by_cluster
 from inspector.fleet.sequences import CaptureSequence, VantagePattern, pattern, sequences
-from inspector.fleet.stretches import CaptureStretch, FollowTask, read_stretch
-from inspector.fleet.tasks import FailedTask, Task, TaskResult, WholeSequence, in_this_process
+from inspector.fleet.stretches import CaptureStretch, Followed, FollowTask, read_stretch
+from inspector.fleet.tasks import FailedTask, JoinTask, Task, WholeSequence, in_this_process
 from inspector.secrets.inputs import SecretInputs, content_of
 from tests.build import MS, START_NS, Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
@@ -88,12 +89,13 @@ def test_whoever_dies_in_the_midst(
 ) -> None:
     """Workers that die, that have too little memory, that cannot read at the moment."""
     paths = cut(tmp_path_factory.mktemp("died"), STORY, at)
-    failures: dict[Task, int] = {}
+    failures: Counter[object] = Counter()
 
     def fails(task: Task, number: int) -> FailedTask | None:
-        if chance.random() < 0.6 or failures.get(task, 0) >= 2:
+        which = (JoinTask, task.paths) if isinstance(task, JoinTask) else task
+        if chance.random() < 0.6 or failures[which] >= 2:
             return None
-        failures[task] = failures.get(task, 0) + 1
+        failures[which] += 1
         return chance.choice([FailedTask(""), FailedTask("", is_memory=True), FailedTask("Stale file handle")])
 
     with batches_of(size):
@@ -121,7 +123,7 @@ def test_files_say_what_the_uncut_capture_says(tmp_path: Path, name: str) -> Non
     assert [(c.id, c.outcome, c.first_seen, c.last_seen) for c in fleet.connections] == [
         (c.id, c.outcome, c.first_seen, c.last_seen) for c in whole.connections
     ]
-    assert record.tasks == 3
+    assert record.tasks == 3 + 1  # and one to join what was found
     assert record.bytes_read == sum(Path(path).stat().st_size for path in paths)
 
 
@@ -373,16 +375,18 @@ def test_secrets_of_a_capture_stay_where_it_is_read(tmp_path: Path) -> None:
     assert b"TRAFFIC_SECRET" not in pickle.dumps(result)
 
 
-def test_flows_that_nobody_could_follow_are_read_by_one(tmp_path: Path) -> None:
-    """Whatever cut: a task that follows flows into the next file and fails must not lose them without a word."""
+def test_flows_that_nobody_could_follow_are_read_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cut: who cannot follow flows into the next file must not lose them without a word."""
 
-    def run(tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
-        for number, (task, (_, result)) in enumerate(zip(tasks, in_this_process(tasks), strict=True)):
-            yield number, FailedTask("died") if isinstance(task, FollowTask) else result
+    def gone(task: FollowTask) -> Followed:
+        raise UnreadableError("Stale file handle")
 
+    monkeypatch.setattr(sequence_facts, "follow", gone)
+    record = FleetRecord()
     for at in range(60, len(STORY), 60):
         paths = cut(tmp_path, STORY, [at])
-        assert fleet_document(paths, run) == document(extract(paths))
+        assert fleet_document(paths, record=record) == document(extract(paths))
+    assert record.by_one
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.errors import UsageError
-from inspector.fleet.tasks import FailedTask, Task, TaskResult, perform
+from inspector.fleet.stretches import CaptureStretch
+from inspector.fleet.tasks import FailedTask, JoinTask, KeptStretch, Task, TaskResult, perform
 from inspector.text.safe import safe_text
 from inspector.text.version import VERSION
 
@@ -61,10 +62,23 @@ def version_here() -> ProgramVersion:
     return ProgramVersion(VERSION, (sys.version_info[0], sys.version_info[1]))
 
 
-def perform_as(version: ProgramVersion, task: Task) -> TaskResult | FailedTask | ProgramVersion:
+Done = TaskResult | FailedTask | ProgramVersion
+
+
+def perform_as(version: ProgramVersion, task: Task) -> Done:
     """Do one task, or say which version this is, where it is another one."""
     here = version_here()
     return perform(task) if here == version else here
+
+
+def join_as(version: ProgramVersion, task: JoinTask, kept: Sequence[KeptStretch | None]) -> Done:
+    """Join a sequence. ``kept``: what stands in the task as futures."""
+    return perform_as(version, task._replace(kept=tuple(kept)))
+
+
+def without_facts(done: Done) -> Done:
+    """That a stretch was read, without what was found in it."""
+    return done._replace(facts=None) if isinstance(done, KeptStretch) else done
 
 
 def is_encrypted(address: str) -> bool:
@@ -169,20 +183,32 @@ class DaskCluster:
         )
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
-        """Have tasks done. Raises UsageError where the cluster is gone, or a worker of another version."""
+        """Have tasks done. What was found in a stretch stays with the worker that read it, as long as anybody has the
+        future that stands for it. Raises UsageError where the cluster is gone, or a worker of another version.
+        """
         from distributed import as_completed
 
-        version = version_here()
-        futures = {
-            self.client.submit(perform_as, version, task, pure=False): number for number, task in enumerate(tasks)
-        }
+        futures = {future: (number, facts) for number, (future, facts) in enumerate(map(self._submitted, tasks))}
         try:
             for future in as_completed(futures, loop=self.client.loop):  # type: ignore[no-untyped-call]
-                yield futures.pop(future), self._result(future)
+                number, facts = futures.pop(future)
+                result = self._result(future)
+                yield number, result._replace(facts=facts) if isinstance(result, KeptStretch) else result
         finally:
             self.client.cancel(list(futures))  # type: ignore[no-untyped-call]
 
-    def _result(self, future: Future[TaskResult | FailedTask | ProgramVersion]) -> TaskResult | FailedTask:
+    def _submitted(self, task: Task) -> tuple[Future[Done], Future[Done] | None]:
+        """What becomes of a task and, of a stretch, what was found in it."""
+        version, submit = version_here(), self.client.submit
+        if isinstance(task, JoinTask):
+            kept = [one.facts if one is not None else None for one in task.kept]
+            return submit(join_as, version, task._replace(kept=()), kept, pure=False), None
+        done = submit(perform_as, version, task, pure=False)
+        if isinstance(task, CaptureStretch):
+            return submit(without_facts, done, pure=False), done
+        return done, None
+
+    def _result(self, future: Future[Done]) -> TaskResult | FailedTask:
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker

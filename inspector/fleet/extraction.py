@@ -1,10 +1,11 @@
 """``extract_fleet(sequences) → facts``: the facts of any number of captures, read by whoever runs the tasks, as if one
 process had read each sequence.
 
-Every file is a task. What only its neighbours can tell is put right afterwards: files that overlap in time, or hold the
-fragments of one datagram, are read together; where captures bring secrets of their own, or hold copies of each other by
-clocks that are apart, one process reads the sequence. A task that fails is tried again; one that runs out of memory is
-halved. What is not extracted in the end is a limit.
+Every file is a task, and what was found in it stays where it was read. A second task for each sequence joins that
+(``sequence_facts``). What only neighbours can tell is put right then: files that overlap in time, or hold the fragments
+of one datagram, are read together; where captures bring secrets of their own, or hold copies of each other by clocks
+that are apart, one process reads the sequence. A task that fails is tried again; one that runs out of memory is halved.
+What is not extracted in the end is a limit.
 """
 
 from __future__ import annotations
@@ -17,12 +18,20 @@ from inspector.errors.captures import NotExtracted
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.engine import capture_facts
 from inspector.extract.merging import merge
-from inspector.extract.shard import clocks_apart, joined_facts
 from inspector.facts import Facts
-from inspector.fleet.joining import border_between, captures, shards
+from inspector.fleet.sequence_facts import ReadOtherwise, SequenceFacts
 from inspector.fleet.sequences import CaptureSequence
-from inspector.fleet.stretches import INFINITE, MOST_NS, CaptureStretch, Followed, FollowTask, StretchFacts
-from inspector.fleet.tasks import FailedTask, RunBy, Task, TaskResult, WholeSequence, in_this_process
+from inspector.fleet.stretches import INFINITE, MOST_NS, CaptureStretch
+from inspector.fleet.tasks import (
+    FailedTask,
+    JoinTask,
+    KeptStretch,
+    RunBy,
+    Task,
+    TaskResult,
+    WholeSequence,
+    in_this_process,
+)
 from inspector.secrets.inputs import SecretInputs
 from inspector.text.safe import path_text
 from inspector.wire.losses import Losses
@@ -76,14 +85,17 @@ def extract_fleet(
         done = _done([WholeSequence(sequence.paths, secrets) for sequence in sequences], run_by, record)
         return merge([_whole(sequence.paths, part) for sequence, part in zip(sequences, done, strict=True)])
     readings = [_SequenceReading(sequence) for sequence in sequences]
-    while missing := [(reading, stretch) for reading in readings for stretch in reading.missing()]:
-        _read(missing, run_by, record)
-        for reading in readings:
-            reading.settle(record)
-    parts: list[Facts] = []
-    while readings:  # what the tasks of a sequence have handed over goes with it
-        parts.append(readings.pop(0).facts(run_by, record))
-    return merge(parts)
+    while unjoined := [reading for reading in readings if reading.facts is None]:
+        while missing := [(reading, stretch) for reading in unjoined for stretch in reading.missing()]:
+            _read(missing, run_by, record)
+        joined = _done([reading.join_task() for reading in unjoined], run_by, record)
+        for reading, result in zip(unjoined, joined, strict=True):
+            reading.take(result, record)
+        by_one = [reading for reading in unjoined if reading.is_for_one]
+        done = _done([WholeSequence(reading.paths) for reading in by_one], run_by, record)
+        for reading, result in zip(by_one, done, strict=True):
+            reading.facts = _whole(reading.paths, result)
+    return merge([reading.facts for reading in readings if reading.facts is not None])
 
 
 def not_extracted(path: str, failure: FailedTask) -> NotExtracted:
@@ -98,8 +110,8 @@ def _whole(paths: Sequence[str], part: TaskResult | FailedTask) -> Facts:
             captures=[capture_facts(CaptureInfo(path), Losses()) for path in paths],
             problems=[not_extracted(path, part) for path in paths],
         )
-    assert isinstance(part, Facts)
-    return part
+    assert isinstance(part, SequenceFacts)
+    return part.facts
 
 
 def _done(tasks: Sequence[Task], run_by: RunBy, record: FleetRecord) -> list[TaskResult | FailedTask]:
@@ -110,25 +122,26 @@ def _done(tasks: Sequence[Task], run_by: RunBy, record: FleetRecord) -> list[Tas
         for number, result in run_by([tasks[index] for index in left]):
             done[left[number]] = result
             record.tasks += 1
-            record.read(_paths(tasks[left[number]]))
+            task = tasks[left[number]]
+            record.read(task.paths if isinstance(task, WholeSequence) else ())
         left = [index for index in left if isinstance(done[index], FailedTask)]
         if not left:
             break
     return [done[index] for index in range(len(tasks))]
 
 
-def _paths(task: Task) -> tuple[str, ...]:
-    return task.paths if isinstance(task, CaptureStretch | WholeSequence) else ()
-
-
 class _SequenceReading:
-    """What is known of one sequence while its stretches are read. ``stretches``: in the order of time."""
+    """What is known of one sequence while it is read. ``facts``: once all of it is. ``is_for_one``: one process must
+    read it.
+    """
 
     def __init__(self, sequence: CaptureSequence) -> None:
-        self._paths = sequence.paths
-        compares = len(self._paths) > 1
+        self.paths = sequence.paths
+        self.facts: Facts | None = None
+        self.is_for_one = False
+        compares = len(self.paths) > 1
         behind = [*sequence.first_ns[1:], None]
-        self.stretches = [
+        self._stretches = [
             CaptureStretch(
                 (path,),
                 index,
@@ -136,41 +149,38 @@ class _SequenceReading:
                 until_ns=until if until is not None else MOST_NS,
                 compares=compares,
             )
-            for index, (path, until) in enumerate(zip(self._paths, behind, strict=True))
+            for index, (path, until) in enumerate(zip(self.paths, behind, strict=True))
         ]
-        self.results: dict[CaptureStretch, StretchFacts | FailedTask] = {}
+        self._results: dict[CaptureStretch, KeptStretch | FailedTask] = {}
         self._tries: dict[CaptureStretch, int] = {}
-        self._reached: dict[CaptureStretch, int | None] = {}
-        """Of each when the last frame of all before it was captured."""
 
     def missing(self) -> Iterable[CaptureStretch]:
         """What is to be read."""
-        return [stretch for stretch in self.stretches if stretch not in self.results]
+        return [stretch for stretch in self._stretches if stretch not in self._results]
 
-    def note(self, stretch: CaptureStretch, result: StretchFacts | FailedTask) -> None:
+    def note(self, stretch: CaptureStretch, result: KeptStretch | FailedTask) -> None:
         """What became of a task. One that fails is left to be done again, in halves where memory may be the reason."""
-        if isinstance(result, StretchFacts):
-            is_whole = result.continued is None or result.continued.is_whole
-            if is_whole or not self._halve(stretch, self._tries.get(stretch, 0)):
-                self.results[stretch] = result
+        if isinstance(result, KeptStretch):
+            if result.is_whole or not self._halve(stretch, self._tries.get(stretch, 0)):
+                self._results[stretch] = result
             return
         tries = self._tries[stretch] = self._tries.get(stretch, 0) + 1
         is_to_be_halved = result.is_memory or (tries > 1 and not result.reason)
         if not (is_to_be_halved and self._halve(stretch, tries - 1)) and tries >= TRIES:
-            self.results[stretch] = result
+            self._results[stretch] = result
 
     def _halve(self, stretch: CaptureStretch, tries: int) -> bool:
         """Have it read in halves, which were tried so often; False where it is not to be halved."""
         halves = self._halves(stretch)
         if halves:
-            index = self.stretches.index(stretch)
-            self.stretches[index : index + 1] = halves
+            index = self._stretches.index(stretch)
+            self._stretches[index : index + 1] = halves
             self._tries.update(dict.fromkeys(halves, tries))
         return bool(halves)
 
     def _halves(self, stretch: CaptureStretch) -> list[CaptureStretch]:
         """Empty where it is not to be halved."""
-        if len(stretch.paths) > 1 or sum(s.paths == stretch.paths for s in self.stretches) >= 1 << HALVINGS:
+        if len(stretch.paths) > 1 or sum(s.paths == stretch.paths for s in self._stretches) >= 1 << HALVINGS:
             return []
         end = stretch.end if stretch.end < INFINITE else max(file_size(stretch.paths[0]), 2 * stretch.begin)
         middle = (stretch.begin + end) // 2
@@ -178,124 +188,36 @@ class _SequenceReading:
             return []
         return [stretch._replace(end=middle, until_ns=MOST_NS), stretch._replace(begin=middle, is_first=False)]
 
-    def settle(self, record: FleetRecord) -> None:
-        """Where neighbours show that they must be read otherwise, put that in their place."""
-        if self.missing():
+    def join_task(self) -> JoinTask:
+        """Once nothing is missing."""
+        results = (self._results[stretch] for stretch in self._stretches)
+        kept = tuple(result if isinstance(result, KeptStretch) else None for result in results)
+        return JoinTask(self.paths, tuple(self._stretches), kept)
+
+    def take(self, joined: TaskResult | FailedTask, record: FleetRecord) -> None:
+        """What became of the task that joins it. What was found in stretches goes where nobody wants it any more."""
+        if isinstance(joined, ReadOtherwise) and joined.stretches:
+            self._stretches = [*joined.stretches]
+            self._results = {each: self._results[each] for each in joined.stretches if each in self._results}
+            record.together += [stretch.paths for stretch in self.missing() if len(stretch.paths) > 1]
             return
-        restamped = {
-            stretch.paths
-            for stretch, result in self._read()
-            if any(info.is_restamped for info in result.captures) and stretch.is_passing
-        }
-        self.stretches = [
-            stretch._replace(is_passing=False)
-            if stretch.paths in restamped and (stretch.begin > 0 or stretch.end < INFINITE)
-            else stretch
-            for stretch in self.stretches
-        ]
-        if self.missing():
-            return
-        groups: list[list[CaptureStretch]] = []
-        last_ns: int | None = None
-        for stretch in self.stretches:
-            self._reached[stretch] = last_ns
-            result = self.results[stretch]
-            end = _times(result)[1] if isinstance(result, StretchFacts) else None
-            last_ns = end if last_ns is None else max(last_ns, end or last_ns)
-            group = [stretch]
-            while groups and self._belong_together(groups[-1], group):
-                group = groups.pop() + group
-            groups.append(group)
-        self.stretches = [_as_one(group) if len(group) > 1 else group[0] for group in groups]
-        record.together += [stretch.paths for stretch in self.missing()]
-
-    def _belong_together(self, before: Sequence[CaptureStretch], group: Sequence[CaptureStretch]) -> bool:
-        """Whether frames of some stretches must be read with those of the next ones."""
-        is_shared = before[-1].paths == group[0].paths
-        if is_shared and (len(group) > 1 or before[0].paths != group[0].paths):
-            return True  # whoever reads one half with other files reads the other, too
-        one, other = self.results.get(before[-1]), self.results.get(group[0])
-        if not isinstance(one, StretchFacts) or not isinstance(other, StretchFacts):
-            return False
-        if one.unfinished & other.unfinished:
-            return True
-        if is_shared:
-            return False
-        if one.is_mixed and one.tail is None:
-            return True
-        begin, end = _times(other)
-        if begin is None or end is None:
-            return False
-        earlier = self._reached[before[-1]]
-        if earlier is not None and earlier >= begin:
-            return True
-        _, reached = _times(one)
-        if reached is None or reached < begin:
-            return False
-        between = border_between(one, other)
-        is_in_turn = between is not None and not between.is_mixed and not one.is_mixed
-        return not is_in_turn or begin < before[-1].until_ns or reached > end
-
-    def _read(self) -> list[tuple[CaptureStretch, StretchFacts]]:
-        all_results = ((stretch, self.results[stretch]) for stretch in self.stretches)
-        return [(stretch, result) for stretch, result in all_results if isinstance(result, StretchFacts)]
-
-    def facts(self, run_by: RunBy, record: FleetRecord) -> Facts:
-        """All of the sequence."""
-        results = [r if isinstance(r := self.results[s], StretchFacts) else None for s in self.stretches]
-        read = [result for result in results if result is not None]
-        is_whole = all(result.continued is None or result.continued.is_whole for result in read)
-        if not is_whole or any(info.has_secrets for result in read for info in result.captures):
-            return self._by_one(run_by, record)
-        record.bytes_handed_over += sum(result.continued.bytes for result in read if result.continued is not None)
-
-        has_lost_flows = False
-
-        def follow_by(task: FollowTask) -> Followed | None:
-            nonlocal has_lost_flows
-            (followed,) = _done([task], run_by, record)
-            if not isinstance(followed, Followed):
-                has_lost_flows = True
-                return None
-            record.bytes_read += followed.bytes_read
-            return followed
-
-        infos = captures(self._paths, self.stretches, results)
-        parts = shards(self.stretches, results, follow_by)
-        if has_lost_flows or (parts and clocks_apart(parts, infos)):
-            return self._by_one(run_by, record)
-        whole = joined_facts(parts, infos)
-        if whole is None:
-            return self._by_one(run_by, record)
-        for stretch in self.stretches:
-            if isinstance(failure := self.results[stretch], FailedTask):
-                whole.problems += [not_extracted(path, failure) for path in stretch.paths]
-        return whole
-
-    def _by_one(self, run_by: RunBy, record: FleetRecord) -> Facts:
-        record.by_one.append(self._paths)
-        (part,) = _done([WholeSequence(self._paths)], run_by, record)
-        return _whole(self._paths, part)
-
-
-def _times(result: StretchFacts) -> tuple[int | None, int | None]:
-    """Of the first and of the last frame."""
-    firsts = [info.first_ns for info in result.captures if info.first_ns is not None]
-    lasts = [info.last_ns for info in result.captures if info.last_ns is not None]
-    return min(firsts, default=None), max(lasts, default=None)
-
-
-def _as_one(group: Sequence[CaptureStretch]) -> CaptureStretch:
-    paths = tuple(dict.fromkeys(path for stretch in group for path in stretch.paths))
-    last = group[-1]
-    return group[0]._replace(paths=paths, end=last.end if len(paths) == 1 else INFINITE, until_ns=last.until_ns)
+        if isinstance(joined, SequenceFacts):
+            self.facts = joined.facts
+            record.bytes_read += joined.bytes_read
+            record.bytes_handed_over += joined.bytes_handed_over
+            failures = ((s, r) for s in self._stretches if isinstance(r := self._results[s], FailedTask))
+            self.facts.problems += [not_extracted(path, failure) for s, failure in failures for path in s.paths]
+        else:
+            self.is_for_one = True
+            record.by_one.append(self.paths)
+        self._results = {}
 
 
 def _read(missing: Sequence[tuple[_SequenceReading, CaptureStretch]], run_by: RunBy, record: FleetRecord) -> None:
     for number, result in run_by([stretch for _, stretch in missing]):
         reading, stretch = missing[number]
-        assert isinstance(result, StretchFacts | FailedTask)
+        assert isinstance(result, KeptStretch | FailedTask)
         record.tasks += 1
-        record.bytes_read += result.bytes_read if isinstance(result, StretchFacts) else 0
+        record.bytes_read += result.bytes_read if isinstance(result, KeptStretch) else 0
         record.read(stretch.paths)
         reading.note(stretch, result)

@@ -9,6 +9,7 @@ of its stretch where its flow began there with a SYN, else by one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 
 from msgspec import Struct
 
@@ -141,13 +142,16 @@ def border_between(result: StretchFacts, later: StretchFacts | None) -> Continue
 def captures(
     paths: Sequence[str], stretches: Sequence[CaptureStretch], results: Sequence[StretchFacts | None]
 ) -> list[CaptureInfo]:
-    """What is known of each file of a sequence; of one that was not extracted its name alone."""
+    """What is known of each file of a sequence; of one that was not extracted its name alone. None of what the results
+    hold.
+    """
     infos: dict[int, CaptureInfo] = {}
     for stretch, result in zip(stretches, results, strict=True):
         if result is None:
             continue
         ends_early = bool(result.counted) and stretch.end < INFINITE
-        for index, info in enumerate(result.counted if ends_early else result.captures, stretch.first_capture):
+        counted = deepcopy(result.counted if ends_early else result.captures)
+        for index, info in enumerate(counted, stretch.first_capture):
             if info.passed and index in infos:
                 info.add_passed(infos[index])
             infos[index] = info

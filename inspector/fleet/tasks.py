@@ -1,6 +1,8 @@
 """What can be done elsewhere, as plain data: tasks, their results, and what becomes of one that fails.
 
 Whoever runs them takes some and hands each result over as it comes (``RunBy``). ``perform`` does one, in any process.
+What was found in a stretch is wanted by one later task alone, which joins its sequence: it need not leave the process
+that read it, and whoever asked is told that it is there.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from typing import NamedTuple
 
 from inspector.errors import InspectorError
 from inspector.errors.internal import Border
-from inspector.facts import Facts
-from inspector.fleet.stretches import CaptureStretch, Followed, FollowTask, StretchFacts, follow, read_stretch
+from inspector.fleet.sequence_facts import ReadOtherwise, SequenceFacts, join
+from inspector.fleet.stretches import CaptureStretch, StretchFacts, read_stretch
+from inspector.fleet.together import ReadStretch
 from inspector.secrets.inputs import SecretInputs
 
 
@@ -24,6 +27,26 @@ class WholeSequence(NamedTuple):
     secrets: SecretInputs | None = None
 
 
+class KeptStretch(NamedTuple):
+    """That a stretch was read. ``facts``: what was found in it or, in a process where that is not, what stands for it.
+    ``is_whole``: all that it had to hand over was kept; ``bytes_read``: of its files.
+    """
+
+    facts: object
+    is_whole: bool
+    bytes_read: int
+
+
+class JoinTask(NamedTuple):
+    """A task: what was found in the stretches of a sequence as one. ``stretches``: in the order of time; ``kept``: of
+    each what was found, None where nobody could read it.
+    """
+
+    paths: tuple[str, ...]
+    stretches: tuple[CaptureStretch, ...]
+    kept: tuple[KeptStretch | None, ...]
+
+
 class FailedTask(NamedTuple):
     """``reason``: the error's words; empty where whoever did it died. ``is_memory``: it needed more than there was."""
 
@@ -31,8 +54,8 @@ class FailedTask(NamedTuple):
     is_memory: bool = False
 
 
-Task = CaptureStretch | FollowTask | WholeSequence
-TaskResult = StretchFacts | Followed | Facts
+Task = CaptureStretch | WholeSequence | JoinTask
+TaskResult = KeptStretch | SequenceFacts | ReadOtherwise
 RunBy = Callable[[Sequence[Task]], Iterator[tuple[int, TaskResult | FailedTask]]]
 """Does tasks, each once: which one it was, and its result, in any order. Raises InspectorError where none can be done.
 """
@@ -52,12 +75,21 @@ def perform(task: Task) -> TaskResult | FailedTask:
 
 def _performed(task: Task) -> TaskResult:
     if isinstance(task, CaptureStretch):
-        return read_stretch(task)
-    if isinstance(task, FollowTask):
-        return follow(task)
+        facts = read_stretch(task)
+        return KeptStretch(facts, facts.continued is None or facts.continued.is_whole, facts.bytes_read)
+    if isinstance(task, JoinTask):
+        read = zip(task.stretches, map(_facts_of, task.kept), strict=True)
+        return join(task.paths, [ReadStretch(*one) for one in read])
     from inspector.extract.processes import extract  # few tasks need it
 
-    return extract(task.paths, secrets=task.secrets)
+    return SequenceFacts(extract(task.paths, secrets=task.secrets))
+
+
+def _facts_of(kept: KeptStretch | None) -> StretchFacts | None:
+    if kept is None:
+        return None
+    assert isinstance(kept.facts, StretchFacts)
+    return kept.facts
 
 
 def in_this_process(tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
