@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ import msgspec
 from tests.bench_captures import BYTES, VIP, address, header, in_order, replayed, starts
 from tests.bench_story import Replay, filled, story
 from tests.build import START_NS
-from tests.cluster_costs import ClusterCosts, alone, by_cluster
+from tests.cluster_costs import ClusterCosts, TaskCost, alone, by_cluster
 
 FILE_BYTES = 32_000_000
 CLIENT_BYTES = 2_085_000
@@ -80,23 +81,32 @@ def _in_a_process(folder: Path, workers: int) -> ClusterCosts:
 
 def told(costs: ClusterCosts, by_one: ClusterCosts) -> None:
     """Print what was measured."""
-    tasks, size = costs.tasks, costs.bytes
-    seconds = sorted(task.seconds for task in tasks)
-    middle = seconds[len(seconds) // 2]
-    read, results = sum(task.read for task in tasks), sum(task.result for task in tasks)
+    size = costs.bytes
+    reading, joining = ([task for task in costs.tasks if task.kind == kind] for kind in ("CaptureStretch", "JoinTask"))
+    read, results = sum(task.read for task in costs.tasks), sum(task.result for task in reading)
     for name, value in (
         ("captures", f"{costs.files} files, {size / 1e9:.2f} GB, {costs.connections:,} connections"),
-        ("a task, s of CPU", f"{middle:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f}); {len(tasks)}: {sum(seconds):.1f}"),
-        ("peak of a worker", f"{max(task.peak for task in tasks) / 1e6:.0f} MB"),
+        ("reads a file", _of_tasks(reading)),
+        ("joins a sequence", _of_tasks(joining)),
         ("bytes read", f"{costs.read / size:.4f} of the files'; as the system counts {read / size:.4f}"),
-        ("results", f"{results / size:.4f} of the files'; {costs.handed_over / size:.4f} of flows that go on"),
+        ("kept by workers", f"{results / size:.4f} of the files'; {costs.handed_over / size:.4f} of flows that go on"),
+        ("handed over", f"{sum(task.result for task in joining) / size:.4f} of the files'"),
         ("this process", _second_half(costs)),
-        ("  before, s of CPU", f"starts {costs.started:.1f}, takes {costs.taking:.1f}, joins {costs.joining:.1f}"),
+        ("  before, s of CPU", f"starts {costs.started:.1f}, takes {costs.taking:.1f}, merges {costs.joining:.1f}"),
         ("one process alone", _second_half(by_one)),
         ("  before, s of CPU", f"extracts {by_one.joining:.1f}; read {by_one.read / size:.4f}"),
         ("documents", "the same" if costs.document == by_one.document else "NOT THE SAME"),
     ):
         print(f"{name:<20}{value}")
+
+
+def _of_tasks(tasks: Sequence[TaskCost]) -> str:
+    seconds = sorted(task.seconds for task in tasks)
+    middle, peak = seconds[len(seconds) // 2], max(task.peak for task in tasks)
+    return (
+        f"{middle:.2f} s of CPU ({seconds[0]:.2f} to {seconds[-1]:.2f}); {len(tasks)} in {sum(seconds):.1f} s; "
+        f"at most {peak / 1e6:.0f} MB in a worker"
+    )
 
 
 def _second_half(costs: ClusterCosts) -> str:

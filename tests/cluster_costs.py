@@ -17,6 +17,7 @@ from inspector.capture.files import Story
 from inspector.extract.processes import extract
 from inspector.facts import Facts
 from inspector.findings.judge import judge
+from inspector.fleet import dask_cluster
 from inspector.fleet.dask_cluster import DaskCluster
 from inspector.fleet.extraction import FleetRecord, extract_fleet
 from inspector.fleet.sequences import sequences
@@ -25,11 +26,12 @@ from inspector.reports.formats import write
 
 
 class TaskCost(msgspec.Struct):
-    """One task. ``seconds``: of processor time of its thread; ``wall``: on the clock. ``peak``: of the resident memory
-    of its worker while it ran. ``read``: bytes that the worker read meanwhile; ``result``: bytes of what it handed
-    over.
+    """One task, by the name of its class. ``seconds``: of processor time of its thread; ``wall``: on the clock.
+    ``peak``: of the resident memory of its worker while it ran. ``read``: bytes that the worker read meanwhile;
+    ``result``: bytes of what it found.
     """
 
+    kind: str
     seconds: float
     wall: float
     peak: int
@@ -70,14 +72,29 @@ def bytes_read() -> int:
     return int(Path("/proc/self/io").read_text().split()[1])
 
 
-def costed(task: Task) -> tuple[TaskResult | FailedTask, TaskCost]:
-    """Do a task in this process, and what it took."""
+COSTS: list[TaskCost] = []
+"""What the tasks of this process took, where it is a worker."""
+
+
+def costed(task: Task) -> TaskResult | FailedTask:
+    """Do a task in this process, and note what it took."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this task (proc_pid_clear_refs(5))
     read, wall, began = bytes_read(), time.monotonic(), time.thread_time()
     result = perform(task)
-    cost = TaskCost(time.thread_time() - began, time.monotonic() - wall, resident(), bytes_read() - read, 0)
-    cost.result = len(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
-    return result, cost
+    seconds, wall, peak, read = time.thread_time() - began, time.monotonic() - wall, resident(), bytes_read() - read
+    found = len(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
+    COSTS.append(TaskCost(type(task).__name__, seconds, wall, peak, read, found))
+    return result
+
+
+def note_costs() -> None:
+    """From now on, in this process."""
+    vars(dask_cluster)["perform"] = costed
+
+
+def noted_costs() -> list[TaskCost]:
+    """Those of this process."""
+    return COSTS
 
 
 class CostedCluster(DaskCluster):
@@ -85,20 +102,17 @@ class CostedCluster(DaskCluster):
     there.
     """
 
-    def __init__(self, address: str) -> None:
-        super().__init__(address)
-        self.tasks: list[TaskCost] = []
-        self.taken = 0.0
+    taken = 0.0
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
-        from distributed import as_completed
-
-        futures = {self.client.submit(costed, task, pure=False): number for number, task in enumerate(tasks)}
-        for future in as_completed(futures, loop=self.client.loop):  # type: ignore[no-untyped-call]
-            result, cost = future.result()
-            self.tasks.append(cost)
+        self.client.run(note_costs)
+        for done in super().run(tasks):
             self.taken = time.process_time()
-            yield futures.pop(future), result
+            yield done
+
+    def costs(self) -> list[TaskCost]:
+        """Of all tasks that were done."""
+        return [cost for worker in self.client.run(noted_costs).values() for cost in worker]
 
 
 def by_cluster(paths: Sequence[str], workers: int) -> ClusterCosts:
@@ -110,9 +124,10 @@ def by_cluster(paths: Sequence[str], workers: int) -> ClusterCosts:
         started = time.process_time()
         facts = extract_fleet(captured, cluster.run, record=record)
         joined = time.process_time()
+        tasks = cluster.costs()
     costs = _judged(paths, facts, wall)
     costs.started, costs.taking, costs.joining = started - began, cluster.taken - started, joined - cluster.taken
-    costs.tasks, costs.read, costs.handed_over = cluster.tasks, record.bytes_read, record.bytes_handed_over
+    costs.tasks, costs.read, costs.handed_over = tasks, record.bytes_read, record.bytes_handed_over
     return costs
 
 

@@ -19,11 +19,12 @@ from inspector.fleet.extraction import FleetRecord, extract_fleet
 from inspector.fleet.reading import extract_by_cluster
 from inspector.fleet.sequences import sequences
 from inspector.fleet.stretches import CaptureStretch
-from inspector.fleet.tasks import FailedTask, Task, TaskResult
+from inspector.fleet.tasks import FailedTask, JoinTask, KeptStretch, Task, TaskResult
 from tests.conftest import find
+from tests.ended import until
 from tests.fleet import crossing_story, cut, document
 
-pytest.importorskip("distributed")
+Future = pytest.importorskip("distributed").Future
 pytestmark = pytest.mark.xdist_group("dask")
 
 
@@ -71,6 +72,41 @@ def test_a_worker_that_is_killed_in_the_midst(cluster: DaskCluster, paths: list[
     assert document(facts) == document(extract(paths))
     assert failures
     assert {*failures} == {FailedTask("")}
+
+
+def test_workers_that_die_with_what_they_found(cluster: DaskCluster, paths: list[str]) -> None:
+    """All of them, before it is joined: it is read again by those that come in their place."""
+    cluster.client.wait_for_workers(2, timeout=30)
+    killed: list[int] = []
+
+    def run(tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
+        if isinstance(tasks[0], JoinTask) and not killed:
+            killed.extend(pids(cluster).values())
+            for victim in killed:
+                os.kill(victim, signal.SIGKILL)
+        yield from cluster.run(tasks)
+
+    assert document(extract_fleet(sequences(Story(paths)), run)) == document(extract(paths))
+    assert len(killed) == 2
+    assert not {*killed} & {*pids(cluster).values()}
+
+
+def test_what_is_found_in_stretches_stays_with_workers(cluster: DaskCluster, paths: list[str]) -> None:
+    """Until nobody wants it: then they forget it, also what they read again for those that were killed before."""
+    kept: list[KeptStretch] = []
+
+    def run(tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
+        for number, result in cluster.run(tasks):
+            if isinstance(result, KeptStretch):
+                kept.append(result)
+            yield number, result
+
+    extract_fleet(sequences(Story(paths)), run)
+    assert len(kept) == len(paths)
+    assert {type(one.facts) for one in kept} == {Future}
+    assert any(cluster.client.has_what().values())  # type: ignore[no-untyped-call]
+    kept.clear()
+    assert until(lambda: not any(cluster.client.has_what().values()))  # type: ignore[no-untyped-call]
 
 
 def test_a_worker_of_another_version_is_refused(cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:

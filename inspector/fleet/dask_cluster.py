@@ -216,7 +216,8 @@ class DaskCluster:
 
         try:
             result = future.result()
-        except KilledWorker:
+        except KilledWorker as error:
+            error.__traceback__ = None  # the client keeps the error: with these frames it would keep their futures
             return FailedTask("")
         except (CancelledError, FutureCancelledError, OSError) as error:
             raise UsageError(f"--cluster {self._address}: the scheduler is gone: {safe_text(str(error))}") from None

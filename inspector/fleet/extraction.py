@@ -119,14 +119,14 @@ def _done(tasks: Sequence[Task], run_by: RunBy, record: FleetRecord) -> list[Tas
     done: dict[int, TaskResult | FailedTask] = {}
     left = list(range(len(tasks)))
     for _ in range(TRIES):
+        if not left:
+            break
         for number, result in run_by([tasks[index] for index in left]):
             done[left[number]] = result
             record.tasks += 1
             task = tasks[left[number]]
             record.read(task.paths if isinstance(task, WholeSequence) else ())
         left = [index for index in left if isinstance(done[index], FailedTask)]
-        if not left:
-            break
     return [done[index] for index in range(len(tasks))]
 
 
