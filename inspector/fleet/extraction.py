@@ -17,7 +17,7 @@ from inspector.capture.opening import file_size
 from inspector.errors.captures import NotExtracted
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.engine import capture_facts
-from inspector.extract.merging import merge
+from inspector.extract.merging import CaptureKey, in_order, merge
 from inspector.facts import Facts
 from inspector.fleet.sequence_facts import ReadOtherwise, SequenceFacts
 from inspector.fleet.sequences import CaptureSequence
@@ -88,14 +88,18 @@ def extract_fleet(
     while unjoined := [reading for reading in readings if reading.facts is None]:
         while missing := [(reading, stretch) for reading in unjoined for stretch in reading.missing()]:
             _read(missing, run_by, record)
+        places = in_order([reading.captures() for reading in readings])
+        for reading, numbers in zip(readings, places, strict=True):
+            reading.numbers = tuple(numbers) if reading.facts is None else reading.numbers
         joined = _done([reading.join_task() for reading in unjoined], run_by, record)
         for reading, result in zip(unjoined, joined, strict=True):
             reading.take(result, record)
         by_one = [reading for reading in unjoined if reading.is_for_one]
         done = _done([WholeSequence(reading.paths) for reading in by_one], run_by, record)
         for reading, result in zip(by_one, done, strict=True):
-            reading.facts = _whole(reading.paths, result)
-    return merge([reading.facts for reading in readings if reading.facts is not None])
+            reading.facts, reading.numbers = _whole(reading.paths, result), tuple(range(len(reading.paths)))
+    numbered = [(reading.facts, reading.numbers) for reading in readings if reading.facts is not None]
+    return merge([facts for facts, _ in numbered], [numbers for _, numbers in numbered])
 
 
 def not_extracted(path: str, failure: FailedTask) -> NotExtracted:
@@ -131,14 +135,16 @@ def _done(tasks: Sequence[Task], run_by: RunBy, record: FleetRecord) -> list[Tas
 
 
 class _SequenceReading:
-    """What is known of one sequence while it is read. ``facts``: once all of it is. ``is_for_one``: one process must
-    read it.
+    """What is known of one sequence while it is read. ``facts``: once all of it is; ``numbers``: what its connections
+    call its files in them. ``is_for_one``: one process must read it.
     """
 
     def __init__(self, sequence: CaptureSequence) -> None:
         self.paths = sequence.paths
         self.facts: Facts | None = None
+        self.numbers: tuple[int, ...] = ()
         self.is_for_one = False
+        self._first_ns: dict[str, int] = {}
         compares = len(self.paths) > 1
         behind = [*sequence.first_ns[1:], None]
         self._stretches = [
@@ -161,6 +167,9 @@ class _SequenceReading:
     def note(self, stretch: CaptureStretch, result: KeptStretch | FailedTask) -> None:
         """What became of a task. One that fails is left to be done again, in halves where memory may be the reason."""
         if isinstance(result, KeptStretch):
+            for path, first_ns in zip(stretch.paths, result.first_ns, strict=True):
+                if first_ns is not None:
+                    self._first_ns[path] = min(first_ns, self._first_ns.get(path, first_ns))
             if result.is_whole or not self._halve(stretch, self._tries.get(stretch, 0)):
                 self._results[stretch] = result
             return
@@ -188,11 +197,15 @@ class _SequenceReading:
             return []
         return [stretch._replace(end=middle, until_ns=MOST_NS), stretch._replace(begin=middle, is_first=False)]
 
+    def captures(self) -> list[CaptureKey]:
+        """What tells the order of its files among those of others."""
+        return [(self._first_ns.get(path), "", path) for path in self.paths]
+
     def join_task(self) -> JoinTask:
         """Once nothing is missing."""
         results = (self._results[stretch] for stretch in self._stretches)
         kept = tuple(result if isinstance(result, KeptStretch) else None for result in results)
-        return JoinTask(self.paths, tuple(self._stretches), kept)
+        return JoinTask(self.paths, tuple(self._stretches), kept, self.numbers)
 
     def take(self, joined: TaskResult | FailedTask, record: FleetRecord) -> None:
         """What became of the task that joins it. What was found in stretches goes where nobody wants it any more."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from inspector.errors import InspectorError
 from inspector.errors.internal import Border
+from inspector.extract.merging import renumber
 from inspector.fleet.sequence_facts import ReadOtherwise, SequenceFacts, join
 from inspector.fleet.stretches import CaptureStretch, StretchFacts, read_stretch
 from inspector.fleet.together import ReadStretch
@@ -29,22 +30,25 @@ class WholeSequence(NamedTuple):
 
 class KeptStretch(NamedTuple):
     """That a stretch was read. ``facts``: what was found in it or, in a process where that is not, what stands for it.
-    ``is_whole``: all that it had to hand over was kept; ``bytes_read``: of its files.
+    ``is_whole``: all that it had to hand over was kept; ``bytes_read``: of its files; ``first_ns``: of each file the
+    time of the first frame that was read.
     """
 
     facts: object
     is_whole: bool
     bytes_read: int
+    first_ns: tuple[int | None, ...]
 
 
 class JoinTask(NamedTuple):
     """A task: what was found in the stretches of a sequence as one. ``stretches``: in the order of time; ``kept``: of
-    each what was found, None where nobody could read it.
+    each what was found, None where nobody could read it; ``numbers``: what its connections are to call its files.
     """
 
     paths: tuple[str, ...]
     stretches: tuple[CaptureStretch, ...]
     kept: tuple[KeptStretch | None, ...]
+    numbers: tuple[int, ...]
 
 
 class FailedTask(NamedTuple):
@@ -76,10 +80,14 @@ def perform(task: Task) -> TaskResult | FailedTask:
 def _performed(task: Task) -> TaskResult:
     if isinstance(task, CaptureStretch):
         facts = read_stretch(task)
-        return KeptStretch(facts, facts.continued is None or facts.continued.is_whole, facts.bytes_read)
+        is_whole = facts.continued is None or facts.continued.is_whole
+        return KeptStretch(facts, is_whole, facts.bytes_read, tuple(info.first_ns for info in facts.captures))
     if isinstance(task, JoinTask):
         read = zip(task.stretches, map(_facts_of, task.kept), strict=True)
-        return join(task.paths, [ReadStretch(*one) for one in read])
+        joined = join(task.paths, [ReadStretch(*one) for one in read])
+        if isinstance(joined, SequenceFacts):
+            renumber(joined.facts, range(len(task.paths)), task.numbers)
+        return joined
     from inspector.extract.processes import extract  # few tasks need it
 
     return SequenceFacts(extract(task.paths, secrets=task.secrets))
