@@ -92,7 +92,7 @@ def told(costs: ClusterCosts, by_one: ClusterCosts) -> None:
         ("kept by workers", f"{results / size:.4f} of the files'; {costs.handed_over / size:.4f} of flows that go on"),
         ("handed over", f"{sum(task.result for task in joining) / size:.4f} of the files'"),
         ("this process", _second_half(costs)),
-        ("  before, s of CPU", f"starts {costs.started:.1f}, takes {costs.taking:.1f}, merges {costs.joining:.1f}"),
+        ("  before, s of CPU", _first_half(costs)),
         ("one process alone", _second_half(by_one)),
         ("  before, s of CPU", f"extracts {by_one.joining:.1f}; read {by_one.read / size:.4f}"),
         ("documents", "the same" if costs.document == by_one.document else "NOT THE SAME"),
@@ -107,6 +107,10 @@ def _of_tasks(tasks: Sequence[TaskCost]) -> str:
         f"{middle:.2f} s of CPU ({seconds[0]:.2f} to {seconds[-1]:.2f}); {len(tasks)} in {sum(seconds):.1f} s; "
         f"at most {peak / 1e6:.0f} MB in a worker"
     )
+
+
+def _first_half(costs: ClusterCosts) -> str:
+    return f"starts {costs.started:.1f}, is idle {costs.idle:.1f}, takes {costs.taking:.1f}, merges {costs.joining:.1f}"
 
 
 def _second_half(costs: ClusterCosts) -> str:

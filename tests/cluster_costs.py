@@ -24,6 +24,8 @@ from inspector.fleet.sequences import sequences
 from inspector.fleet.tasks import FailedTask, Task, TaskResult, perform
 from inspector.reports.formats import write
 
+IDLE_SECONDS = 5
+
 
 class TaskCost(msgspec.Struct):
     """One task, by the name of its class. ``seconds``: of processor time of its thread; ``wall``: on the clock.
@@ -41,8 +43,9 @@ class TaskCost(msgspec.Struct):
 
 class ClusterCosts(msgspec.Struct):
     """What reading a number of captures took. Seconds are of processor time of this process, but for ``wall``.
-    ``taking``: while tasks were under way: the scheduler, and to take results. ``joining``: behind that. ``judging``,
-    ``writing``: the second half. ``peak``: of this process.
+    ``taking``: while tasks were under way, but for what the scheduler, which is in this process too, takes for as long
+    when it has nothing to do (``idle``). ``joining``: behind that. ``judging``, ``writing``: the second half. ``peak``:
+    of this process.
     """
 
     files: int
@@ -52,6 +55,7 @@ class ClusterCosts(msgspec.Struct):
     read: int
     handed_over: int
     started: float
+    idle: float
     taking: float
     joining: float
     judging: float
@@ -115,18 +119,27 @@ class CostedCluster(DaskCluster):
         return [cost for worker in self.client.run(noted_costs).values() for cost in worker]
 
 
+def of_nothing() -> float:
+    """What this process takes while it waits: seconds of processor time a second."""
+    began = time.process_time()
+    time.sleep(IDLE_SECONDS)
+    return (time.process_time() - began) / IDLE_SECONDS
+
+
 def by_cluster(paths: Sequence[str], workers: int) -> ClusterCosts:
     """Read captures by so many processes."""
     wall, began, record = time.monotonic(), time.process_time(), FleetRecord()
     captured = sequences(Story(paths))
     cluster = CostedCluster(f"local:{workers}")
     with cluster:
-        started = time.process_time()
+        idle = of_nothing()
+        started, began_reading = time.process_time(), time.monotonic()
         facts = extract_fleet(captured, cluster.run, record=record)
-        joined = time.process_time()
+        joined, idle = time.process_time(), idle * (time.monotonic() - began_reading)
         tasks = cluster.costs()
     costs = _judged(paths, facts, wall)
-    costs.started, costs.taking, costs.joining = started - began, cluster.taken - started, joined - cluster.taken
+    costs.started, costs.idle = started - began, idle
+    costs.taking, costs.joining = cluster.taken - started - idle, joined - cluster.taken
     costs.tasks, costs.read, costs.handed_over = tasks, record.bytes_read, record.bytes_handed_over
     return costs
 
@@ -155,5 +168,5 @@ def _judged(paths: Sequence[str], facts: Facts, wall: float) -> ClusterCosts:
     size = sum(os.path.getsize(path) for path in paths)
     judging, writing, wall = judged - began, written - judged, time.monotonic() - wall
     return ClusterCosts(
-        len(paths), size, len(facts.connections), digest, 0, 0, 0, 0, 0, judging, writing, wall, resident(), []
+        len(paths), size, len(facts.connections), digest, 0, 0, 0, 0, 0, 0, judging, writing, wall, resident(), []
     )
