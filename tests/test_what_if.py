@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from inspector.document import Counterfactual, Document, Service
-from inspector.findings.case import Options
+from inspector.findings.case import Case, Options
 from inspector.findings.jsse import Generation
 from inspector.findings.judge import judge
+from inspector.findings.likeness import Likeness
 from inspector.findings.prediction import ems_answers
 from inspector.findings.recorded import recorded
 from inspector.findings.replay import Change, Member, Replay, Replayer
 from inspector.reports import what_if
 from inspector.reports.text import write_text
+from inspector.tracking.certificates import Identity
 from tests.build import Pool, certificate, document_of, facts_of, numbered, written
 from tests.conftest import CAPTURES, bundled
 from tests.rules import SHARED_A, SHARED_B, A, B, Judged, X, Y, Z, resumed_then_declined, state
@@ -179,16 +182,24 @@ def test_where_none_was_aborted_exposures_count(judged: Judged) -> None:
     assert brief(document)[0] == ("shared_name", "AB", 2, 2, 0, "judged")
 
 
+def likeness_of(case: Case, members: Sequence[Member], shared: str = "") -> Likeness:
+    """Of the certificates of some back ends. ``shared``: a name that all of them have."""
+    names = (shared,) if shared else ()
+
+    def identity_of(leaf: bytes) -> Identity:
+        identity = case.certificates[leaf].identity
+        return identity._replace(dns_names=(*names, *identity.dns_names))
+
+    return Likeness(identity_of, [leaf for member in members for leaf in member.leaves])
+
+
 def play(path: Path, aborted: set[int], change: Change | None = None) -> Replay:
     """The only service of a capture, played; as recorded where nothing is changed."""
     case = judge(facts_of(path)).case
     (service,) = case.services
 
-    def equal(old: bytes | None, new: bytes | None) -> bool | None:
-        return None if old is None or new is None else case.step(old, new) != "none"
-
     members = [Member(b.index, ems_answers(case, b)[0] == {True}, tuple(b.leaves)) for b in case.pools[service.index]]
-    return Replayer(recorded(case, service, aborted), members).play(change or Change(equal))
+    return Replayer(recorded(case, service, aborted), members).play(change or Change(likeness_of(case, members)))
 
 
 def test_a_session_from_before_the_capture_is_not_judged(tmp_path: Path) -> None:
@@ -201,7 +212,7 @@ def test_a_session_from_before_the_capture_is_not_judged(tmp_path: Path) -> None
     replay = play(path, {1})
     assert (replay.aborted, replay.unjudged) == ({1}, {1})
     everywhere = frozenset(range(3))
-    replay = play(path, {1}, Change(lambda old, new: None, ems=everywhere, clients=everywhere))
+    replay = play(path, {1}, Change(Likeness(lambda leaf: None, []), ems=everywhere, clients=everywhere))
     assert (replay.aborted, replay.unjudged) == (set(), set())
 
 
@@ -237,23 +248,20 @@ def test_without_a_change_all_is_as_recorded(name: str) -> None:
             if f.rule == "certificate-change-abort" and f.verdict == "confirmed" and f.service == service.id
         }
 
-        def equal(old: bytes | None, new: bytes | None) -> bool | None:
-            step = case.step(old, new) if old is not None and new is not None else None
-            return None if step is None else step != "none"
-
         members = [
             Member(b.index, ems_answers(case, b)[0] == {True}, tuple(b.leaves)) for b in case.pools[service.index]
         ]
         replayer = Replayer(recorded(case, service, aborted), members)
+        as_it_is = likeness_of(case, members)
         everyone = frozenset(range(max(len(case.backends), len(case.clients))))
         for change in (
-            Change(lambda old, new: True, is_transitive=True),
-            Change(equal, ems=everyone, clients=everyone),
-            Change(equal, tls13=everyone, clients=everyone),
-            Change(equal, is_pinned=True),
+            Change(likeness_of(case, members, shared="pool.example.com")),
+            Change(as_it_is, ems=everyone, clients=everyone),
+            Change(as_it_is, tls13=everyone, clients=everyone),
+            Change(as_it_is, is_pinned=True),
         ):
             assert replayer.play(change).aborted == replayer.play_through(change).aborted
-        replay = replayer.play_through(Change(equal))
+        replay = replayer.play_through(Change(as_it_is))
         assert replay.aborted == aborted
         assert not replay.is_simulated
         assert bool(written_service.what_if) == (written_service.assessment.state == "exposed" or bool(aborted))

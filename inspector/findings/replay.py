@@ -13,30 +13,28 @@ else judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from inspector.findings.jsse import Offer, decide
+from inspector.findings.likeness import Likeness
 from inspector.findings.recorded import Ending, Recorded
-
-Equal = Callable[[bytes | None, bytes | None], bool | None]
-"""Whether two leaf certificates, by digest, are one server; None where that is not known."""
 
 
 class Change(NamedTuple):
-    """What is changed. ``ems``, ``tls13``: back ends that get it; ``clients``: those that begin to offer it.
-    ``is_pinned``: each client stays at the back end that it reached first.
+    """What is changed. ``likeness``: which of the pool's certificates are one server then. ``ems``, ``tls13``: back
+    ends that get it; ``clients``: those that begin to offer it. ``is_pinned``: each client stays at the back end that
+    it reached first.
     """
 
-    equal: Equal
+    likeness: Likeness
     ems: frozenset[int] = frozenset()
     tls13: frozenset[int] = frozenset()
     clients: frozenset[int] = frozenset()
     is_pinned: bool = False
-    is_transitive: bool = False
-    """What equals the same certificate is equal to each other: all of them share one name."""
 
 
 class Member(NamedTuple):
@@ -141,10 +139,10 @@ class Replayer:
 
 
 def are_one_server(change: Change, members: Iterable[Member]) -> bool:
-    """Whether all certificates of the members are each other's equals, as far as one look at each can tell."""
+    """Whether all certificates of the members are each other's like."""
     leaves = {leaf for member in members for leaf in member.leaves}
-    first = next(iter(leaves), None)
-    return change.is_transitive and all(change.equal(first, leaf) for leaf in leaves)
+    of_groups = {change.likeness.group(leaf): leaf for leaf in leaves}
+    return all(leaves <= change.likeness.alike(leaf) for leaf in of_groups.values())
 
 
 class _Run:
@@ -164,9 +162,10 @@ class _Run:
         """Of each client the back end that it reached first."""
         self._shown: dict[tuple[int, bool], tuple[bytes | None, bool]] = {}
         """Leaf and EMS of the last full handshake of each back end, with those that offer EMS and with others."""
-        self._risks: dict[tuple[int, bytes | None, bool, bool], bool] = {}
-        self._others: dict[bytes | None, bool] = {}
-        """Of a certificate whether any member's is not its equal."""
+        self._unlike: dict[tuple[Hashable, bool, bool], list[int]] = {}
+        """Of the certificates of a group two back ends, as far as there are, that are another server."""
+        self._others: dict[Hashable, bool] = {}
+        """Of the certificates of a group whether any member's is not one of them."""
 
     def play(self, steps: Iterable[Recorded]) -> Replay:
         for step in steps:
@@ -284,7 +283,7 @@ class _Run:
                 extended_master_secret=ems,
                 issued=True,
                 resumed_before=session.is_marked,
-                equivalent=self._change.equal(session.leaf, leaf),
+                equivalent=self._change.likeness.equal(session.leaf, leaf),
             )
             verdict = decide(offer).verdict
             is_possible = verdict == "possible"
@@ -297,30 +296,33 @@ class _Run:
 
     def _may_abort(self, leaf: bytes | None, ems: bool) -> bool:
         """Whether this answer could end in an abort, whatever the cache holds."""
-        if leaf not in self._others:
-            self._others[leaf] = any(self._change.equal(member.leaf, leaf) is not True for member in self._members)
-        return not ems and self._others[leaf]
+        if ems or leaf is None:
+            return not ems and bool(self._members)
+        group = self._change.likeness.group(leaf)
+        if group not in self._others:
+            alike = self._change.likeness.alike(leaf)
+            self._others[group] = any(member.leaf not in alike for member in self._members)
+        return self._others[group]
 
     def _is_exposed(self, session: _Cached, offers_ems: bool, offers_tls13: bool) -> bool:
-        """Whether another back end than that which issued it would make the client abort with this session."""
-        if self._change.is_pinned or self._is_one_server:
+        """Whether another back end than that which issued it would make the client abort with this session: one with
+        neither EMS nor TLS 1.3 whose certificate is known to be another server's (``jsse.decide``).
+        """
+        likeness = self._change.likeness
+        if self._change.is_pinned or self._is_one_server or session.leaf is None or not likeness.is_known(session.leaf):
             return False
-        key = session.backend, session.leaf, offers_ems, offers_tls13
-        risk = self._risks.get(key)
-        if risk is None:
-            risk = self._risks[key] = any(
-                decide(
-                    Offer(
-                        offered=True,
-                        is_tls13=offers_tls13 and member.backend in self._change.tls13,
-                        extended_master_secret=offers_ems and (member.ems or member.backend in self._change.ems),
-                        issued=True,
-                        resumed_before=True,
-                        equivalent=self._change.equal(session.leaf, member.leaf),
-                    )
-                ).verdict
-                == "aborts"
-                for member in self._members
-                if member.backend != session.backend
-            )
-        return risk
+        key = likeness.group(session.leaf), offers_ems, offers_tls13
+        unlike = self._unlike.get(key)
+        if unlike is None:
+            unlike = self._unlike[key] = [*islice(self._backends_unlike(session.leaf, offers_ems, offers_tls13), 2)]
+        return any(backend != session.backend for backend in unlike)
+
+    def _backends_unlike(self, leaf: bytes, offers_ems: bool, offers_tls13: bool) -> Iterator[int]:
+        """Each once, as there is one member of a back end."""
+        alike = self._change.likeness.alike(leaf)
+        for member in self._members:
+            has_ems = offers_ems and (member.ems or member.backend in self._change.ems)
+            has_tls13 = offers_tls13 and member.backend in self._change.tls13
+            is_known = member.leaf is not None and self._change.likeness.is_known(member.leaf)
+            if is_known and not (has_ems or has_tls13) and member.leaf not in alike:
+                yield member.backend

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from inspector.document import Assessment, Counterfactual, RemedyKind
 from inspector.findings.case import Case
-from inspector.findings.jsse import equivalence
+from inspector.findings.likeness import Likeness
 from inspector.findings.prediction import Extended, ems_answers, unnamed
 from inspector.findings.recorded import Recorded, recorded
-from inspector.findings.replay import Change, Equal, Member, Replayer
+from inspector.findings.replay import Change, Member, Replayer
 from inspector.findings.scene import Occurrences
 from inspector.tls.types import TLS13
 from inspector.tracking.backends import BackendGroup
@@ -65,10 +65,11 @@ def what_if(
     steps = recorded(case, service, aborted)
     pool = case.pools[service.index]
     replayer = Replayer(steps, [Member(b.index, _has_ems(case, b), tuple(b.leaves)) for b in pool])
-    was = aborted or replayer.play(Change(_equal(case))).exposed
+    likeness = _likeness(case, [leaf for b in pool for leaf in b.leaves])
+    was = aborted or replayer.play(Change(likeness)).exposed
     played = {step.connection for step in steps[:MOST_PLAYED]}
     weighed: list[Counterfactual] = []
-    for candidate in _candidates(case, service, steps, ems):
+    for candidate in _candidates(case, service, steps, ems, likeness):
         replay = replayer.play(candidate.change, MOST_PLAYED if candidate.is_part else None)
         happens = replay.aborted if aborted else replay.exposed
         of = was & played if candidate.is_part else was
@@ -101,38 +102,37 @@ def _rank(weighed: Counterfactual) -> tuple[int, int, int, int]:
     return 2 if weighed.new_exposures else 1, -gain, cost, len(weighed.backends)
 
 
-def _candidates(case: Case, service: ServiceGroup, steps: Sequence[Recorded], ems: Extended) -> Iterator[Candidate]:
-    """What is weighed. EMS and TLS 1.3 need the client too: where no client that may be Java offers them, with it."""
-    pool, equal = case.pools[service.index], _equal(case)
+def _candidates(
+    case: Case, service: ServiceGroup, steps: Sequence[Recorded], ems: Extended, likeness: Likeness
+) -> Iterator[Candidate]:
+    """What is weighed. EMS and TLS 1.3 need the client too: where no client that may be Java offers them, with it.
+    ``likeness``: of the pool's certificates as they are.
+    """
+    pool = case.pools[service.index]
     silent = _lacking(steps, lambda step: step.traits.offers_ems)
     has_offers = any(step.traits.offers_ems for step in steps)
     without = tuple(b.index for b in pool if b.index not in ems.doing and not _has_ems(case, b))
     if has_offers and without:
-        yield Candidate("ems", Change(equal, ems=frozenset(without)), without)
+        yield Candidate("ems", Change(likeness, ems=frozenset(without)), without)
     if silent:
         every = frozenset(b.index for b in pool)
-        yield Candidate("ems", Change(equal, ems=every, clients=frozenset(silent)), without, silent)
+        yield Candidate("ems", Change(likeness, ems=every, clients=frozenset(silent)), without, silent)
     for part in _parts(without):
-        yield Candidate("ems", Change(equal, ems=part, clients=frozenset(silent)), tuple(part), silent, is_part=True)
+        yield Candidate("ems", Change(likeness, ems=part, clients=frozenset(silent)), tuple(part), silent, is_part=True)
     lacking, name = unnamed(case, service)
     if len({leaf for b in pool for leaf in b.leaves}) > 1:
         named = {leaf for b in pool for leaf in b.leaves}
-        yield Candidate(
-            "shared_name",
-            Change(_equal(case, named, name), is_transitive=case.options.generation == "current"),
-            lacking,
-            name=name,
-        )
+        yield Candidate("shared_name", Change(_likeness(case, named, name)), lacking, name=name)
     old = _lacking(steps, lambda step: step.traits.offers_tls13)
     below = tuple(b.index for b in pool if not _speaks_tls13(case, b))
     if any(step.traits.offers_tls13 for step in steps) and below:
-        yield Candidate("tls13", Change(equal, tls13=frozenset(below)), below)
+        yield Candidate("tls13", Change(likeness, tls13=frozenset(below)), below)
     if old:
-        yield Candidate("tls13", Change(equal, tls13=frozenset(below), clients=frozenset(old)), below, old)
+        yield Candidate("tls13", Change(likeness, tls13=frozenset(below), clients=frozenset(old)), below, old)
     for part in _parts(below):
-        yield Candidate("tls13", Change(equal, tls13=part, clients=frozenset(old)), tuple(part), old, is_part=True)
+        yield Candidate("tls13", Change(likeness, tls13=part, clients=frozenset(old)), tuple(part), old, is_part=True)
     if len(pool) > 1:
-        yield Candidate("affinity", Change(equal, is_pinned=True))
+        yield Candidate("affinity", Change(likeness, is_pinned=True))
 
 
 def _parts(backends: Sequence[int]) -> Iterator[frozenset[int]]:
@@ -168,26 +168,18 @@ def _speaks_tls13(case: Case, backend: BackendGroup) -> bool:
     return chosen == {True}
 
 
-def _equal(case: Case, named: Iterable[bytes] = (), name: str = "") -> Equal:
-    """Java's identity rule on two certificates by digest. ``named``: those that get this DNS name, before their own."""
-    identities: dict[bytes, Identity] = {}
-    for leaf in named:
-        certificate = case.certificates.get(leaf)
-        if certificate is not None and certificate.identity.is_known:
-            identity = certificate.identity
-            identities[leaf] = identity._replace(dns_names=(name, *identity.dns_names))
-    known: dict[tuple[bytes, bytes], bool | None] = {}
+def _likeness(case: Case, pool: Iterable[bytes], name: str | None = None) -> Likeness:
+    """Of the certificates of a pool. ``name``: a DNS name that all of them get, before their own."""
+    changed: dict[bytes, Identity] = {}
+    if name is not None:
+        for leaf in pool:
+            certificate = case.certificates.get(leaf)
+            if certificate is not None and certificate.identity.is_known:
+                identity = certificate.identity
+                changed[leaf] = identity._replace(dns_names=(name, *identity.dns_names))
 
-    def equal(old: bytes | None, new: bytes | None) -> bool | None:
-        if old is None or new is None:
-            return None
-        pair = old, new
-        if pair not in known:
-            if old in identities and new in identities:
-                step = equivalence(identities[old], identities[new], case.options.generation)
-            else:
-                step = case.step(old, new)
-            known[pair] = None if step is None else step != "none"
-        return known[pair]
+    def identity_of(leaf: bytes) -> Identity | None:
+        certificate = case.certificates.get(leaf) if leaf not in changed else None
+        return changed.get(leaf) or (certificate.identity if certificate is not None else None)
 
-    return equal
+    return Likeness(identity_of, pool, case.options.generation)
