@@ -88,16 +88,8 @@ def extract_fleet(
     while unjoined := [reading for reading in readings if reading.facts is None]:
         while missing := [(reading, stretch) for reading in unjoined for stretch in reading.missing()]:
             _read(missing, run_by, record)
-        places = in_order([reading.captures() for reading in readings])
-        for reading, numbers in zip(readings, places, strict=True):
-            reading.numbers = tuple(numbers) if reading.facts is None else reading.numbers
-        joined = _done([reading.join_task() for reading in unjoined], run_by, record)
-        for reading, result in zip(unjoined, joined, strict=True):
-            reading.take(result, record)
-        by_one = [reading for reading in unjoined if reading.is_for_one]
-        done = _done([WholeSequence(reading.paths) for reading in by_one], run_by, record)
-        for reading, result in zip(by_one, done, strict=True):
-            reading.facts, reading.numbers = _whole(reading.paths, result), tuple(range(len(reading.paths)))
+        _join(unjoined, readings, run_by, record)
+        _read_by_one([reading for reading in unjoined if reading.is_for_one], run_by, record)
     numbered = [(reading.facts, reading.numbers) for reading in readings if reading.facts is not None]
     return merge([facts for facts, _ in numbered], [numbers for _, numbers in numbered])
 
@@ -234,3 +226,23 @@ def _read(missing: Sequence[tuple[_SequenceReading, CaptureStretch]], run_by: Ru
         record.bytes_read += result.bytes_read if isinstance(result, KeptStretch) else 0
         record.read(stretch.paths)
         reading.note(stretch, result)
+
+
+def _join(
+    unjoined: Sequence[_SequenceReading], readings: Sequence[_SequenceReading], run_by: RunBy, record: FleetRecord
+) -> None:
+    """Each sequence by a task. Connections are to call captures what they are called among those of all ``readings``,
+    as far as that is known by now.
+    """
+    for reading, numbers in zip(readings, in_order([reading.captures() for reading in readings]), strict=True):
+        if reading in unjoined:
+            reading.numbers = tuple(numbers)
+    joined = _done([reading.join_task() for reading in unjoined], run_by, record)
+    for reading, result in zip(unjoined, joined, strict=True):
+        reading.take(result, record)
+
+
+def _read_by_one(readings: Sequence[_SequenceReading], run_by: RunBy, record: FleetRecord) -> None:
+    done = _done([WholeSequence(reading.paths) for reading in readings], run_by, record)
+    for reading, result in zip(readings, done, strict=True):
+        reading.facts, reading.numbers = _whole(reading.paths, result), tuple(range(len(reading.paths)))
