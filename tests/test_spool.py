@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, MutableSequence
 from io import FileIO
 from pathlib import Path
@@ -167,6 +168,7 @@ def test_what_several_hosts_captured_is_joined_out_of_core(tmp_path: Path, monke
 def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     known = _open_files()
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 100)
     spooled = SpooledConnections([bytes(100)])
     assert spooled[0] == bytes(100)
     (descriptor,) = _open_files() - known
@@ -189,23 +191,107 @@ def _open_files() -> set[int]:
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 150)
     full = SpooledConnections([bytes(100)])
     with pytest.raises(UnwritableError, match="no room for connections that do not fit into memory: No space left"):
-        _ = full[0]
+        full.append(bytes(100))
+
+
+def out_of_core(facts: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """The command, where all connections are kept out of core. ``lines``: what is done before."""
+    before = (
+        "import errno, os, sys, tempfile",
+        "from inspector import bounds, cli",
+        "from inspector.facts import spool",
+        "bounds.CORE_CONNECTIONS = 10",
+        "spool.WRITTEN_BYTES = 1_000",
+        f"sys.argv = ['inspector', 'analyze', {str(facts)!r}, '-T', 'json']",
+    )
+    code = "\n".join([*before, *lines, "cli.run()"])
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
 def test_a_full_disk_ends_the_command(facts: Path) -> None:
-    lines = [
-        "import sys",
-        "from inspector import bounds, cli",
-        "import tempfile",
-        "bounds.CORE_CONNECTIONS = 10",
-        "tempfile.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)",
-        f"sys.argv = ['inspector', 'analyze', {str(facts)!r}]",
-        "cli.run()",
-    ]
-    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60)
+    run = out_of_core(facts, "tempfile.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)")
     assert run.returncode == 2
     assert "no room for connections" in run.stderr
     assert "TMPDIR" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("after", [1, 3, 20, 40])
+@pytest.mark.parametrize("failure", ["OSError(errno.EIO, os.strerror(errno.EIO))", "b''"])
+def test_a_disk_that_fails_ends_the_command(facts: Path, after: int, failure: str) -> None:
+    """While facts are read, joined, judged or written."""
+    run = out_of_core(
+        facts,
+        "count, read = [0], os.pread",
+        "def failing(*words):",
+        "    count[0] += 1",
+        f"    result = {failure} if count[0] >= {after} else read(*words)",
+        "    if isinstance(result, OSError): raise result",
+        "    return result",
+        "os.pread = failing",
+    )
+    assert run.returncode == 2, run.stdout[:200] + run.stderr
+    assert "connections that did not fit into memory cannot be read again" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_other_threads_read_while_one_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a screen does while facts are joined."""
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 2_000)
+    monkeypatch.setattr(spool, "READ_BYTES", 9_000)
+    spooled = SpooledConnections()
+    wrong: list[int] = []
+    is_done = threading.Event()
+
+    def connection(number: int) -> bytes:
+        return number.to_bytes(8, "big") * (2 + number % 30)
+
+    def look(seed: int) -> None:
+        rng = random.Random(seed)
+        while not is_done.is_set():
+            count = len(spooled.random_ends)  # the last column that grows
+            if count:
+                number = rng.randrange(count) if rng.random() < 0.5 else count - 1
+                if spooled[number] != connection(number):
+                    wrong.append(number)
+
+    readers = [threading.Thread(target=look, args=(seed,)) for seed in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for reader in readers:
+            reader.start()
+        for number in range(30_000):
+            spooled.append(connection(number))
+    finally:
+        is_done.set()
+        for reader in readers:
+            reader.join()
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert list(spooled) == [connection(number) for number in range(30_000)]
+
+
+def test_a_copy_of_the_process_reads_and_does_not_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not written yet is read from memory, and nothing is written where the process itself writes."""
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 1_000)
+    spooled = SpooledConnections([bytes([number]) * 300 for number in range(5)])
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            assert [each[0] for each in spooled] == [0, 1, 2, 3, 4]
+            spooled.append(b"\xff" * 300)
+            assert spooled[5] == b"\xff" * 300
+            try:
+                spooled.append(b"\xff" * 900)
+            except RuntimeError:
+                status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    spooled.extend(bytes([number]) * 300 for number in range(5, 12))
+    assert [each[0] for each in spooled] == [*range(12)]
