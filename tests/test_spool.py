@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, MutableSequence
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 
@@ -239,39 +240,37 @@ def test_a_disk_that_fails_ends_the_command(facts: Path, after: int, failure: st
 
 
 def test_other_threads_read_while_one_adds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a screen does while facts are joined."""
+    """As a screen does while facts are joined: in the midst of writing all that was added is there, and whoever reads
+    writes nothing.
+    """
     monkeypatch.setattr(spool, "WRITTEN_BYTES", 2_000)
     spooled = SpooledConnections()
-    wrong: list[int] = []
-    is_done = threading.Event()
-
-    def connection(number: int) -> bytes:
-        return number.to_bytes(8, "big") * (2 + number % 30)
+    added: list[bytes] = []
+    looks = 0
+    write = os.pwrite
 
     def look() -> None:
-        while not is_done.is_set():
-            last = len(spooled.random_ends) - 1  # the column that grows last
-            try:
-                if last >= 0 and spooled[last] != connection(last):
-                    wrong.append(last)
-            except UnwritableError:
-                wrong.append(last)
+        nonlocal looks
+        looks += 1
+        known = spooled.selected(range(len(spooled.random_ends)))
+        assert list(known) == added[: len(known)]
 
-    readers = [threading.Thread(target=look) for _ in range(3)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        for reader in readers:
-            reader.start()
-        for number in range(30_000):
-            spooled.append(connection(number))
-    finally:
-        is_done.set()
-        for reader in readers:
-            reader.join()
-        sys.setswitchinterval(interval)
-    assert not wrong
-    assert list(spooled) == [connection(number) for number in range(30_000)]
+    def looked_at(descriptor: int, data: bytes, offset: int) -> int:
+        assert threading.current_thread() is threading.main_thread()
+        for step in (data[: len(data) // 2], data[len(data) // 2 :]):
+            pool.submit(look).result()
+            offset += write(descriptor, step, offset)
+        pool.submit(look).result()
+        return len(data)
+
+    monkeypatch.setattr(os, "pwrite", looked_at)
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(300):
+            added.append(number.to_bytes(8, "big") * (2 + number % 30))
+            spooled.append(added[-1])
+            pool.submit(look).result()
+    assert looks > 300
+    assert list(spooled) == added
 
 
 def test_a_copy_of_the_process_reads_and_does_not_write(monkeypatch: pytest.MonkeyPatch) -> None:
