@@ -12,7 +12,10 @@ from inspector.capture.frames import CaptureInfo
 from inspector.capture.rotation import sequence_names
 from inspector.extract.engine import capture_facts
 from inspector.extract.processes import extract
-from inspector.facts import CaptureFacts
+from inspector.facts import CaptureFacts, Facts
+from inspector.redaction.certificates import Remaker
+from inspector.redaction.disguise import Disguise
+from inspector.redaction.facts import redacted_facts
 from inspector.text.times import rfc3339
 from inspector.tracking.shared_clocks import by_clock
 from inspector.wire.losses import Losses
@@ -164,3 +167,13 @@ def test_a_rotated_set_goes_on_by_one_clock(tmp_path: Path) -> None:
     assert clocks_of(document)["w"] == [(LATE, 200_000, 9)] * 2
     own = [c for c in document["connections"] if c["client_endpoint"]["ip"] == "10.9.0.1"]
     assert own[0]["first_seen"] == rfc3339(START_NS + begin)
+
+
+def test_redacted_captures_go_by_the_same_clocks() -> None:
+    """What is only the name of where facts were extracted proves no more for being replaced."""
+    facts = Facts(captures=[captured(name, (0, 60), "central", "central") for name in ("front.pcap", "behind.pcap")])
+    facts.captures.append(captured("eth0.pcap", (0, 60), "edge"))
+    disguise = Disguise(bytes(32))
+    redacted = redacted_facts(facts, disguise, Remaker(disguise))
+    assert "central" not in {name for c in redacted.captures for name in (c.host, c.extracted_on)}
+    assert by_clock(redacted.captures) == by_clock(facts.captures)
