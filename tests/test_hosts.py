@@ -58,10 +58,10 @@ def two_hosts(handshakes: int = 9, gap_ns: int = 700 * MS) -> TwoHosts:
         behind(flow, 50_000 + number, "10.0.1.1", "10.0.1.12" if number % 3 == 2 else "10.0.1.11")
         for number, flow in enumerate(flows)
     ]
-    return _frames(flows), _frames(legs)
+    return as_frames(flows), as_frames(legs)
 
 
-def _frames(flows: Sequence[Flow]) -> list[Frame]:
+def as_frames(flows: Sequence[Flow]) -> list[Frame]:
     """``source`` says which side sent it: 1 for the client."""
     return [Frame(s.ns, ethernet(s), int(s.from_client)) for s in ordered(flows)]
 
@@ -300,7 +300,7 @@ def test_a_host_that_shares_none(tmp_path: Path, hosts: TwoHosts, late: int) -> 
     paths = [
         *pieces(tmp_path, "a", hosts[0], 3),
         *pieces(tmp_path, "b", later(hosts[1], 15 * SECOND), 3),
-        *pieces(tmp_path, "c", later(_frames(alone.flows), late), 1),
+        *pieces(tmp_path, "c", later(as_frames(alone.flows), late), 1),
     ]
     document = as_document(extract_by_cluster(paths, vantages=[f"{name}={tmp_path}/{name}*" for name in "abc"]))
     assert clocks_of(document) == {"a": [], "b": [(15 * SECOND, 200_000, 9)] * 3, "c": []}

@@ -188,7 +188,7 @@ def test_a_notice_travels_as_it_is(kind: type[Notice]) -> None:
 TEXTS: dict[str, str] = {
     "CaptureFacts.path": "a name of the same kind",
     "CaptureFacts.host": "replaced",
-    "CaptureFacts.extracted_on": "left out",
+    "CaptureFacts.extracted_on": "replaced",
     "CaptureFacts.damage": "of an earlier version's journal, left out",
     "Unopened.space": "of a table of ours",
     "Unopened.name": "of a table of IANA's",

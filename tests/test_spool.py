@@ -10,7 +10,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, MutableSequence
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 
@@ -167,6 +169,7 @@ def test_what_several_hosts_captured_is_joined_out_of_core(tmp_path: Path, monke
 def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     known = _open_files()
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 100)
     spooled = SpooledConnections([bytes(100)])
     assert spooled[0] == bytes(100)
     (descriptor,) = _open_files() - known
@@ -189,23 +192,104 @@ def _open_files() -> set[int]:
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 150)
     full = SpooledConnections([bytes(100)])
     with pytest.raises(UnwritableError, match="no room for connections that do not fit into memory: No space left"):
-        _ = full[0]
+        full.append(bytes(100))
+
+
+def out_of_core(facts: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """The command, where all connections are kept out of core. ``lines``: what is done before."""
+    before = (
+        "import errno, os, sys, tempfile",
+        "from inspector import bounds, cli",
+        "from inspector.facts import spool",
+        "bounds.CORE_CONNECTIONS = 10",
+        "spool.WRITTEN_BYTES = 1_000",
+        f"sys.argv = ['inspector', 'analyze', {str(facts)!r}, '-T', 'json']",
+    )
+    code = "\n".join([*before, *lines, "cli.run()"])
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
 def test_a_full_disk_ends_the_command(facts: Path) -> None:
-    lines = [
-        "import sys",
-        "from inspector import bounds, cli",
-        "import tempfile",
-        "bounds.CORE_CONNECTIONS = 10",
-        "tempfile.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)",
-        f"sys.argv = ['inspector', 'analyze', {str(facts)!r}]",
-        "cli.run()",
-    ]
-    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60)
+    run = out_of_core(facts, "tempfile.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)")
     assert run.returncode == 2
     assert "no room for connections" in run.stderr
     assert "TMPDIR" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("after", [1, 3, 20, 40])
+@pytest.mark.parametrize("failure", ["OSError(errno.EIO, os.strerror(errno.EIO))", "b''"])
+def test_a_disk_that_fails_ends_the_command(facts: Path, after: int, failure: str) -> None:
+    """While facts are read, joined, judged or written."""
+    run = out_of_core(
+        facts,
+        "count, read = [0], os.pread",
+        "def failing(*words):",
+        "    count[0] += 1",
+        f"    result = {failure} if count[0] >= {after} else read(*words)",
+        "    if isinstance(result, OSError): raise result",
+        "    return result",
+        "os.pread = failing",
+    )
+    assert run.returncode == 2, run.stdout[:200] + run.stderr
+    assert "connections that did not fit into memory cannot be read again" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_other_threads_read_while_one_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a screen does while facts are joined: in the midst of writing all that was added is there, and whoever reads
+    writes nothing.
+    """
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 2_000)
+    spooled = SpooledConnections()
+    added: list[bytes] = []
+    looks = 0
+    write = os.pwrite
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        known = spooled.selected(range(len(spooled.random_ends)))
+        assert list(known) == added[: len(known)]
+
+    def looked_at(descriptor: int, data: bytes, offset: int) -> int:
+        assert threading.current_thread() is threading.main_thread()
+        for step in (data[: len(data) // 2], data[len(data) // 2 :]):
+            pool.submit(look).result()
+            offset += write(descriptor, step, offset)
+        pool.submit(look).result()
+        return len(data)
+
+    monkeypatch.setattr(os, "pwrite", looked_at)
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(300):
+            added.append(number.to_bytes(8, "big") * (2 + number % 30))
+            spooled.append(added[-1])
+            pool.submit(look).result()
+    assert looks > 300
+    assert list(spooled) == added
+
+
+def test_a_copy_of_the_process_reads_and_does_not_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not written yet is read from memory, and nothing is written where the process itself writes."""
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 1_000)
+    spooled = SpooledConnections([bytes([number]) * 300 for number in range(5)])
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            assert [each[0] for each in spooled] == [0, 1, 2, 3, 4]
+            spooled.append(b"\xff" * 300)
+            assert spooled[5] == b"\xff" * 300
+            try:
+                spooled.append(b"\xff" * 900)
+            except RuntimeError:
+                status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    spooled.extend(bytes([number]) * 300 for number in range(5, 12))
+    assert [each[0] for each in spooled] == [*range(12)]

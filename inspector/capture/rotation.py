@@ -28,6 +28,9 @@ PART_FOLDER = re.compile(r"\d\d$")
 """Below such a folder, or one of a year: a month, a day, an hour."""
 
 YEAR_FOLDER = re.compile(r"(?:19|20)\d\d$")
+COUNTERS = re.compile(r"[^\dT]?(?:T?\d+)Z?|.", re.DOTALL)
+"""What ROTATION finds, counter by counter."""
+
 NAME_MAX = 255
 """No file has a longer name, nor did rotation write it; whoever made facts may claim one."""
 
@@ -38,10 +41,31 @@ def sequence_name(path: str) -> tuple[str, str]:
     if max(map(len, path.split("/"))) > NAME_MAX:
         return folder, name
     root = _without_times(folder)
+    return root, ROTATION.sub("", _stem(name)) or root.rpartition("/")[2] or "captures"
+
+
+def sequence_names(path: str) -> list[tuple[str, str]]:
+    """What a capture may have in common with the others of its sequence: its name without all that rotation may have
+    added, then with one counter more each time, for ``web-1_00001`` and ``web-2_00001`` may be of two hosts; at last
+    its own.
+    """
+    folder, _, name = path.rpartition("/")
+    shortest = sequence_name(path)
+    names = [shortest]
+    if len(name) <= NAME_MAX:
+        stem = _stem(name)
+        end = len(ROTATION.sub("", stem))
+        for counter in COUNTERS.findall(stem[end:]):
+            end += len(counter)
+            names.append((shortest[0], stem[:end]))
+    return [*dict.fromkeys([*names, (folder, name)])]
+
+
+def _stem(name: str) -> str:
+    """A name without what is added behind a suffix, and without that."""
     stem = COMPRESSED.sub("", name)
     without = COMPRESSED.sub("", BEHIND.sub("", stem))
-    stem = SUFFIX.sub("", without if SUFFIX.search(without) else stem)
-    return root, ROTATION.sub("", stem) or root.rpartition("/")[2] or "captures"
+    return SUFFIX.sub("", without if SUFFIX.search(without) else stem)
 
 
 def _without_times(folder: str) -> str:

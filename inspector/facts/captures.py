@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from inspector.capture.rotation import sequence_name
+from inspector.capture.rotation import sequence_names
 from inspector.errors.captures import CaptureDamage
 
 
@@ -44,9 +44,9 @@ class CaptureFacts(Struct):
     each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
     ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back,
     and by how much. ``clocks``: what was taken out of the times of its connections. ``has_secrets``: it brings
-    some of its own. ``host``: the name of where it was made, empty where nobody said; ``extracted_on``: of the vantage
-    point of the part that holds it, which stands for it where captures of several are told apart. ``is_unaligned``: by
-    how much its host's clock differs from those of the others, nothing tells.
+    some of its own. ``host``: the name of where it was made, empty where nobody said; ``extracted_on``: there, the
+    vantage point of the part that holds it, which stands for the host where captures of several are told apart.
+    ``is_unaligned``: by how much its clock differs from those of other hosts, nothing tells.
     """
 
     path: str
@@ -73,6 +73,14 @@ class CaptureFacts(Struct):
     is_unaligned: bool = False
 
     @property
-    def clock_name(self) -> tuple[str, ...]:
-        """Equal for captures that should go by one clock: those of one host, and files of one sequence."""
-        return (self.host,) if self.host else (self.extracted_on, *sequence_name(self.path))
+    def is_host_known(self) -> bool:
+        """Whether somebody said of which host it is."""
+        return bool(self.host) and self.host != self.extracted_on
+
+    @property
+    def clock_names(self) -> list[tuple[str, ...]]:
+        """What it may have in common with others that go by its clock, the shortest name first: where its facts were
+        extracted, and what its file is called.
+        """
+        where = [(self.extracted_on,)] if self.extracted_on else []
+        return [*where, *((self.extracted_on, *name) for name in sequence_names(self.path))]

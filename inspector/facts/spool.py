@@ -31,7 +31,9 @@ TIME_BYTES, PREFIX_BYTES = 8, 16
 
 
 class ConnectionSpool:
-    """The file. Raises UnwritableError where there is no room for it."""
+    """The file. One thread adds, of one process: a copy of it may read, and add what nobody else asks for, up to
+    WRITTEN_BYTES. Any thread may read what was added. Raises UnwritableError where there is no room for it.
+    """
 
     def __init__(self) -> None:
         from tempfile import TemporaryFile  # which most analyses do not need
@@ -42,39 +44,51 @@ class ConnectionSpool:
         except OSError as error:
             raise _no_room(error) from None
         self._descriptor = self._file.fileno()
-        self._gathered = bytearray()
-        self._written = 0
+        self._process = os.getpid()
+        self._end = (0, bytearray())
+        """How much is written, and what is gathered behind it: replaced at once, for other threads read meanwhile."""
 
     def add(self, packed: bytes) -> int:
         """Keep a connection; says where it lies."""
-        start = self._written + len(self._gathered)
-        self._gathered += packed
-        if len(self._gathered) >= WRITTEN_BYTES:
+        written, gathered = self._end
+        start = written + len(gathered)
+        gathered += packed
+        if len(gathered) >= WRITTEN_BYTES:
             self._write()
         return start
 
     def read(self, start: int, length: int) -> bytes:
-        """What was kept there."""
-        if start + length > self._written:
-            self._write()
-        data = os.pread(self._descriptor, length, start)
-        while len(data) < length:  # a signal came between
-            more = os.pread(self._descriptor, length - len(data), start + len(data))
+        """What was kept there. Raises UnwritableError where the disk no longer has it."""
+        written, gathered = self._end
+        from_memory = bytes(gathered[max(start - written, 0) : max(start + length - written, 0)])
+        length -= len(from_memory)
+        data = b""
+        while len(data) < length:  # once, unless a signal comes between
+            try:
+                more = os.pread(self._descriptor, length - len(data), start + len(data))
+            except OSError as error:
+                raise _gone(error.strerror or str(error)) from None
             if not more:
-                raise UnwritableError("connections that did not fit into memory are no longer where they were written")
+                raise _gone("the file is shorter than it was")
             data += more
-        return data
+        return data + from_memory
 
     def _write(self) -> None:
-        left, at = memoryview(bytes(self._gathered)), self._written
+        if os.getpid() != self._process:
+            raise RuntimeError("a copy of the process writes where the process itself does")
+        at, gathered = self._end
+        left = memoryview(bytes(gathered))
         try:
-            while left:  # at its place, for a process that was forked off may write the same
+            while left:
                 count = os.pwrite(self._descriptor, left, at)
                 left, at = left[count:], at + count
         except OSError as error:
             raise _no_room(error) from None
-        self._written = at
-        self._gathered.clear()
+        self._end = (at, bytearray())
+
+
+def _gone(why: str) -> UnwritableError:
+    return UnwritableError(f"connections that did not fit into memory cannot be read again: {why}")
 
 
 def _no_room(error: OSError) -> UnwritableError:

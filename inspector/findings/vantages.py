@@ -11,6 +11,7 @@ from inspector import document as doc
 from inspector.facts import FRAME_BITS, CaptureFacts, ClockOffset
 from inspector.findings.case import Case
 from inspector.text.times import span
+from inspector.tracking.shared_clocks import by_clock
 
 COARSE_NS = 10_000_000
 """From this tick on stamps say so little of what came first that it is named."""
@@ -58,10 +59,11 @@ def _stamps(capture: CaptureFacts) -> str:
 def _offsets(captures: Sequence[CaptureFacts]) -> list[doc.Limit]:
     """One for all captures that go by one clock."""
     late: dict[object, list[tuple[int, ClockOffset]]] = {}
+    clock_of = {index: number for number, group in enumerate(by_clock(captures)) for index in group}
     for index, capture in enumerate(captures):
         for clock in capture.clocks:
             than = "" if clock.other == index else _called(captures, [clock.other])
-            late.setdefault((capture.clock_name, than, clock[:3]), []).append((index, clock))
+            late.setdefault((clock_of[index], than, clock[:3]), []).append((index, clock))
     found_limits: list[doc.Limit] = []
     for alike in late.values():
         index, clock = alike[0]
@@ -91,10 +93,11 @@ def _offset(captures: Sequence[CaptureFacts], index: int, clock: ClockOffset) ->
 
 
 def _unaligned(captures: Sequence[CaptureFacts]) -> list[doc.Limit]:
-    hosts = sorted({capture.host for capture in captures if capture.is_unaligned})
-    if not hosts:
+    aligned_hosts = {capture.host for capture in captures if capture.packets and not capture.is_unaligned}
+    names = sorted({c.path if c.host in aligned_hosts else c.host for c in captures if c.is_unaligned})
+    if not names:
         return []
-    listed = ", ".join(hosts[:NAMED]) + (f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else "")
+    listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
     text = (
         f"{listed}: no handshake that was seen elsewhere too tells by how much the clock differs; what came first,"
         " there or elsewhere, is not known"

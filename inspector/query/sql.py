@@ -4,7 +4,7 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ from inspector.errors import UsageError
 from inspector.extract.tables.manifest import TABLES
 from inspector.extract.tables.parquet import schema
 from inspector.extract.tables.reading import WholeParts, whole_parts
-from inspector.text.times import rfc3339_signed
+from inspector.query.exact_times import Form, asked_for, form, holds_times, printed
 
 ROWS_AT_ONCE = 1_024
 
 
 class Answer(NamedTuple):
-    """``columns``: their names. ``rows``: read as they are asked for, bytes as hexadecimal, times to the nanosecond as
-    RFC 3339 writes them; reading them may raise UsageError.
+    """``columns``: their names. ``rows``: read as they are asked for, bytes as hexadecimal, times of a SELECT to
+    the nanosecond, as RFC 3339 writes them; reading them may raise UsageError.
     """
 
     columns: tuple[str, ...]
@@ -52,18 +52,17 @@ class Questions:
     def ask(self, question: str) -> Answer:
         """Raises UsageError where it cannot be answered."""
         try:
-            result = self._database.execute(question)
-            if result is None or not result.description:
-                raise UsageError("no question: it has no answer")
-            columns = _distinct([str(column[0]) for column in result.description])
-            kinds = [str(column[1]) for column in result.description]
-            if any(kind in MOMENTS for kind in kinds):
-                result = self._exactly(question, kinds)
+            statements = self._database.extract_statements(question)
+            for statement in statements[:-1]:
+                self._do(statement)
+            answer = (self._exactly(statements[-1]) or self._as_it_is(statements[-1])) if statements else None
         except self._error as error:
             raise UsageError(
                 str(error), "inspector query DIRECTORY without a question lists tables and columns"
             ) from None
-        return Answer(columns, self._rows(result, [MOMENTS.get(kind, _plain) for kind in kinds]))
+        if answer is None:
+            raise UsageError("no question: it has no answer")
+        return answer
 
     def tables(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Each table with the names and types of its columns."""
@@ -84,46 +83,48 @@ class Questions:
         except self._error as error:
             raise UsageError(str(error)) from None
 
-    def _exactly(self, question: str, kinds: Sequence[str]) -> Any:
-        """The result with its times as numbers. Raises DuckDB's errors."""
-        if hasattr(self._database, "abort"):  # from DuckDB 2 on an answer that is not read holds up all others
-            self._database.abort()
-        last = self._database.extract_statements(question)[-1]
-        self._database.sql(last.query).create_view("exactly", replace=True)
-        return self._database.execute(f"SELECT {', '.join(map(_exact, range(1, len(kinds) + 1), kinds))} FROM exactly")
+    def _exactly(self, question: Any) -> Answer | None:
+        """The answer to a question that does nothing but ask, where times are in it; None for any other. It is asked
+        once: its types are known before. Raises DuckDB's errors.
+        """
+        if question.type.name != "SELECT":
+            return None
+        source = f"(\n{question.query.rstrip().rstrip(';')}\n) AS answer"
+        try:
+            described = self._database.sql(f"SELECT * FROM {source} LIMIT 0")
+        except self._error:  # a comment behind the semicolon; what else is wrong is told of the question itself
+            return None
+        kinds = described.types
+        if not any(map(holds_times, kinds)):
+            return None
+        columns = ", ".join(asked_for(kind, f"#{number}") for number, kind in enumerate(kinds, 1))
+        result = self._database.execute(f"SELECT {columns} FROM {source}")
+        return Answer(_distinct(described.columns), self._rows(result, [form(kind) for kind in kinds]))
 
-    def _rows(self, result: Any, forms: Sequence[Callable[[Any], object]]) -> Iterator[tuple[object, ...]]:
+    def _as_it_is(self, question: Any) -> Answer | None:
+        """The answer as Python has it, times cut to the microsecond; None where there is none. Raises DuckDB's
+        errors.
+        """
+        result = self._database.execute(question)
+        if result is None or not result.description:
+            return None
+        columns = [str(column[0]) for column in result.description]
+        return Answer(_distinct(columns), self._rows(result, [printed] * len(columns)))
+
+    def _do(self, statement: Any) -> None:
+        """What stands before the question. From DuckDB 2 on an answer that is not read holds up all others. Raises
+        DuckDB's errors.
+        """
+        result = self._database.execute(statement)
+        while result is not None and result.description and result.fetchmany(ROWS_AT_ONCE):
+            pass
+
+    def _rows(self, result: Any, forms: Sequence[Form]) -> Iterator[tuple[object, ...]]:
         try:
             while rows := result.fetchmany(ROWS_AT_ONCE):
                 yield from (tuple(form(value) for form, value in zip(forms, row, strict=True)) for row in rows)
         except self._error as error:
             raise UsageError(str(error)) from None
-
-
-def _plain(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _moment(ns: int | None) -> str | None:
-    return None if ns is None else rfc3339_signed(ns)
-
-
-def _moments(listed: Sequence[int | None] | None) -> list[str | None] | None:
-    return None if listed is None else [_moment(ns) for ns in listed]
-
-
-MOMENTS: dict[str, Callable[[Any], object]] = {
-    **dict.fromkeys(("TIMESTAMP_NS", "TIMESTAMPTZ_NS"), _moment),
-    **dict.fromkeys(("TIMESTAMP_NS[]", "TIMESTAMPTZ_NS[]"), _moments),
-}
-"""DuckDB's types of times to the nanosecond, which Python's own would cut: they are asked for as numbers."""
-
-
-def _exact(number: int, kind: str) -> str:
-    """A column of a result, by its number from 1, as it is to be asked for."""
-    if kind not in MOMENTS:
-        return f"#{number}"
-    return f"[epoch_ns(t) FOR t IN #{number}]" if kind.endswith("[]") else f"epoch_ns(#{number})"
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

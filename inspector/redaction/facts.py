@@ -104,9 +104,11 @@ def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
         frames._replace(ends=tuple(disguise.address(end) for end in frames.ends)) for frames in capture.unopened
     )
     damage = _notice(capture.damage, disguise)
-    host = disguise.name(capture.host) if capture.host else ""
+    host, extracted_on = (disguise.name(name) if name else "" for name in (capture.host, capture.extracted_on))
     path = path_name(capture.path, disguise)
-    return msgspec.structs.replace(capture, path=path, damage=damage, unopened=unopened, host=host, extracted_on="")
+    return msgspec.structs.replace(
+        capture, path=path, damage=damage, unopened=unopened, host=host, extracted_on=extracted_on
+    )
 
 
 def _notice(notice: N | str | None, disguise: Disguise) -> N | Earlier | str | None:

@@ -47,6 +47,7 @@ from inspector.tracking.directions import SAMPLE, skews
 from inspector.tracking.offsets import offsets
 from inspector.tracking.prefixes import random_ends, repeated, times
 from inspector.tracking.rungs import in_order
+from inspector.tracking.shared_clocks import by_clock
 from inspector.tracking.vantage import Vantages, retimed
 
 NEAR = 32
@@ -130,17 +131,21 @@ def _replaced(facts: Facts, moved: Iterable[tuple[int, ConnectionFacts]], offset
 
 
 def _aligned(facts: Facts, compared: set[int]) -> Facts:
-    """The facts with it said of each capture whether its host's clock was compared with those of the others.
+    """The facts with it said of each capture of a host whether its clock was compared with those of the others.
     ``compared``: indices of captures.
     """
-    hosts = {capture.host for capture in facts.captures if capture.host and capture.packets}
-    alone = hosts - {facts.captures[index].host for index in compared} if len(hosts) > 1 else set()
-    unaligned = [capture.host in alone for capture in facts.captures]
-    if unaligned == [capture.is_unaligned for capture in facts.captures]:
+    captures = facts.captures
+    is_alone = [False] * len(captures)
+    if len({capture.host for capture in captures if capture.host and capture.packets}) > 1:
+        for group in by_clock(captures):
+            if compared.isdisjoint(group) and any(captures[index].packets for index in group):
+                for index in group:
+                    is_alone[index] = bool(captures[index].host)
+    if is_alone == [capture.is_unaligned for capture in captures]:
         return facts
     captures = [
         msgspec.structs.replace(capture, is_unaligned=is_unaligned)
-        for capture, is_unaligned in zip(facts.captures, unaligned, strict=True)
+        for capture, is_unaligned in zip(captures, is_alone, strict=True)
     ]
     return msgspec.structs.replace(facts, captures=captures)
 

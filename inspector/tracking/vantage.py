@@ -29,6 +29,7 @@ from inspector.facts import (
     unpack_events,
 )
 from inspector.tracking.rungs import in_order, out_of_order
+from inspector.tracking.shared_clocks import by_clock
 
 Vantage = tuple[int, int]
 """Index of the capture, and how many times its clock was set back before."""
@@ -42,12 +43,11 @@ class Vantages:
         self._steps = [[frame for frame, _ in capture.steps] for capture in captures]
 
     def clocks(self) -> list[tuple[Vantage, ...]]:
-        """All vantage points, those of one host or sequence together, in the order of their names."""
-        groups: dict[tuple[str, ...], list[Vantage]] = {}
-        for index, capture in enumerate(self._captures):
-            group = groups.setdefault(capture.clock_name, [])
-            group += ((index, step) for step in range(len(self._steps[index]) + 1))
-        return [tuple(sorted(group, key=self.name)) for group in groups.values()]
+        """All vantage points, those that should go by one clock together, in the order of their names."""
+        return [
+            tuple(sorted(((i, step) for i in group for step in range(len(self._steps[i]) + 1)), key=self.name))
+            for group in by_clock(self._captures)
+        ]
 
     def was_set_back(self, vantage: Vantage) -> bool:
         """Whether the clock was set back in its capture."""

@@ -131,7 +131,7 @@ def _facts(arrow: Any, root: Path, manifest: PartManifest, connections: MutableS
     facts = values.remainder(remainder[0])
     facts.captures = values.captures(packed for (packed,) in rows("captures", "packed"))
     for capture in facts.captures:
-        capture.extracted_on = manifest.vantage
+        capture.extracted_on = "" if capture.host else manifest.vantage
     for side, packed in rows("shapes", "side", "packed"):
         values.named_shape(side == "client", packed, facts)
     for digest, der in rows("certificates", "sha256", "der"):
