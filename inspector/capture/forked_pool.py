@@ -39,11 +39,23 @@ COPIED_BYTES = 1 << 20
 
 
 class TaskResult(NamedTuple):
-    """What a task wrote: in memory, or the first ``length`` bytes of a file."""
+    """What a task wrote: ``length`` bytes, which are in memory where there is no file."""
 
-    in_memory: bytes
+    length: int
     file: BinaryIO | None = None
-    length: int = 0
+    in_memory: bytes = b""
+
+    def read(self, start: int, length: int) -> bytes:
+        """So many bytes of it. Raises OSError where they are not there any more."""
+        if self.file is None:
+            return self.in_memory[start : start + length]
+        parts, end = [], start + length
+        while start < end:
+            parts.append(os.pread(self.file.fileno(), end - start, start))
+            start += len(parts[-1])
+            if not parts[-1]:
+                raise OSError("a result is no longer where it was written")
+        return b"".join(parts)
 
     def append_to(self, out: BinaryIO) -> None:
         """Write it; in the kernel where that can. Raises OSError where it cannot be written."""
@@ -58,7 +70,7 @@ class TaskResult(NamedTuple):
                 start += os.sendfile(target, source, start, self.length - start)
         except OSError:  # no file of the kernel's, or one that does not take this
             while start < self.length:
-                data = os.pread(source, min(COPIED_BYTES, self.length - start), start)
+                data = self.read(start, min(COPIED_BYTES, self.length - start))
                 out.write(data)
                 start += len(data)
 
@@ -77,9 +89,9 @@ class ForkedPool:
         for results.
         """
         self._tasks = tasks
-        self._in_memory: dict[int, bytes] = {}
+        self._files: list[BinaryIO] = []
         self._lengths: dict[int, int] = {}
-        """Of results in files."""
+        """Of results in files, by their tasks."""
         self._permitted = 0
         self._copies: dict[int, ForkedCopy] = {}
         """Those at work, by the pipe through which each says what it has done."""
@@ -89,7 +101,7 @@ class ForkedPool:
         if copies <= 0:
             return
         try:
-            self._files = [self._resources.enter_context(new_file()) for _ in range(min(window, len(tasks)))]
+            self._files += [self._resources.enter_context(new_file()) for _ in range(min(window, len(tasks)))]
             self._permits, permitting = os.pipe()
             self._resources.callback(os.close, self._permits)
             self._permitting = self._resources.enter_context(os.fdopen(permitting, "wb", buffering=0))
@@ -99,6 +111,7 @@ class ForkedPool:
                 self._begin()
         except OSError:  # those that there are will do
             if not self._copies:
+                self._files.clear()
                 self.close()
 
     def _begin(self) -> None:
@@ -127,11 +140,20 @@ class ForkedPool:
             if not permit:
                 break
             (number,) = NUMBER.unpack(permit)
-            descriptor = self._files[number % len(self._files)].fileno()
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            with open(descriptor, "wb", closefd=False) as file:
-                self._tasks[number](file)
-            os.write(telling, DONE.pack(number, os.fstat(descriptor).st_size))
+            os.write(telling, DONE.pack(number, self._do(number)))
+
+    def _file(self, number: int) -> BinaryIO:
+        """Where the result of a task is written."""
+        return self._files[number % len(self._files)]
+
+    def _do(self, number: int) -> int:
+        """A task; says how long its result is."""
+        descriptor = self._file(number).fileno()
+        os.truncate(descriptor, 0)  # who began with it may have been killed
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with open(descriptor, "wb", closefd=False) as file:
+            self._tasks[number](file)
+        return os.fstat(descriptor).st_size
 
     def __enter__(self) -> ForkedPool:
         return self
@@ -146,15 +168,17 @@ class ForkedPool:
 
     def results(self) -> Iterator[TaskResult]:
         """All of them, in order; each is there until the next is asked for. Raises what a task raises."""
-        for number in range(len(self._tasks)):
-            while number not in self._in_memory and number not in self._lengths:
+        for number, task in enumerate(self._tasks):
+            if not self._files:
+                result = io.BytesIO()
+                task(result)
+                yield TaskResult(len(result.getbuffer()), None, result.getvalue())
+                continue
+            while number not in self._lengths:
                 self._go_on(number)
-            if number in self._in_memory:
-                yield TaskResult(self._in_memory.pop(number))
-            else:
-                file = self._files[number % len(self._files)]
-                yield TaskResult(b"", file, self._lengths.pop(number))
-                os.truncate(file.fileno(), 0)
+            file = self._file(number)
+            yield TaskResult(self._lengths.pop(number), file)
+            os.truncate(file.fileno(), 0)
             if self._copies:
                 self._permit(1)
 
@@ -176,9 +200,7 @@ class ForkedPool:
         if number is None:
             self._hear(is_waiting=True)
         else:
-            result = io.BytesIO()
-            self._tasks[number](result)
-            self._in_memory[number] = result.getvalue()
+            self._lengths[number] = self._do(number)
 
     def _next(self) -> int | None:
         """A task that this process may begin; None where there is none now."""

@@ -28,41 +28,62 @@ AT_ONCE = 1_024
 """So many connections are unpacked at a time."""
 
 
-def merge(parts: list[Facts]) -> Facts:
+def merge(parts: list[Facts], numbers: Sequence[Sequence[int]] | None = None) -> Facts:
     """Several extractions as one, their captures in the order of the first frame, of those at one time in that of
     their hosts and names; frame references follow, also in the parts, for there is no memory for both. Many
     connections go out of core, and leave the parts. Where parts of several vantage points meet, each says of which it
-    is.
+    is. ``numbers``: of each part what its connections call its captures (``renumber``); their places in it, by default.
     """
     if len(parts) == 1:
+        if numbers is not None:
+            renumber(parts[0], numbers[0], range(len(parts[0].captures)))
         return parts[0]
-    order = sorted(
-        (
-            (part_index, index, capture)
-            for part_index, part in enumerate(parts)
-            for index, capture in enumerate(part.captures)
-        ),
-        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0, item[2].host, item[2].path),
-    )
-    indexes = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
+    places = in_order([[(capture.first_ns, capture.host, capture.path) for capture in part.captures] for part in parts])
+    numbers = numbers or [range(len(part.captures)) for part in parts]
+    captures = [
+        (place, _capture_moved(capture, places[index]))
+        for index, part in enumerate(parts)
+        for place, capture in zip(places[index], part.captures, strict=True)
+    ]
     whole = Facts(
-        captures=[_capture_moved(capture, indexes, part) for part, _, capture in order],
+        captures=[capture for _, capture in sorted(captures, key=lambda placed: placed[0])],
         connections=_room_for(parts),
     )
     if len({capture.host or capture.extracted_on for capture in whole.captures}) > 1:
         whole.captures = [replace(capture, host=capture.host or capture.extracted_on) for capture in whole.captures]
-    for part_index, part in enumerate(parts):
-        moved = {index: indexes[part_index, index] for index in range(len(part.captures))}
-        if any(a != b for a, b in moved.items()):
-            moving, packed = _Moving(moved), part.connections
-            for first in range(0, len(packed), AT_ONCE):
-                some = [*part.unpack_all(packed[first : first + AT_ONCE])]
-                moving.move(some)
-                packed[first : first + AT_ONCE] = map(part.pack, some)
+    for part, before, after in zip(parts, numbers, places, strict=True):
+        renumber(part, before, after)
         absorb(whole, part)
         if isinstance(whole.connections, SpooledConnections):
             part.connections = []
     return whole
+
+
+CaptureKey = tuple[int | None, str, str]
+"""When the first frame of a capture was, if it has any; its host; its path."""
+
+
+def in_order(captures: Sequence[Sequence[CaptureKey]]) -> list[list[int]]:
+    """The place of each capture among all, of parts that are merged."""
+    order = sorted(
+        (first_ns is None, first_ns or 0, host, path, part, index)
+        for part, some in enumerate(captures)
+        for index, (first_ns, host, path) in enumerate(some)
+    )
+    places = {(part, index): place for place, (*_, part, index) in enumerate(order)}
+    return [[places[part, index] for index in range(len(some))] for part, some in enumerate(captures)]
+
+
+def renumber(part: Facts, before: Sequence[int], after: Sequence[int]) -> None:
+    """Have the connections of a part refer to its captures by other numbers."""
+    numbers = dict(zip(before, after, strict=True))
+    if all(old == new for old, new in numbers.items()):
+        return
+    moving, packed = _Moving(numbers), part.connections
+    for first in range(0, len(packed), AT_ONCE):
+        some = [*part.unpack_all(packed[first : first + AT_ONCE])]
+        moving.move(some)
+        packed[first : first + AT_ONCE] = map(part.pack, some)
 
 
 def _room_for(parts: Sequence[Facts]) -> MutableSequence[bytes]:
@@ -73,19 +94,21 @@ def _room_for(parts: Sequence[Facts]) -> MutableSequence[bytes]:
     return SpooledConnections() if sum(len(part.connections) for part in parts) > bounds.CORE_CONNECTIONS else []
 
 
-def _capture_moved(capture: CaptureFacts, indexes: dict[tuple[int, int], int], part: int) -> CaptureFacts:
+def _capture_moved(capture: CaptureFacts, places: Sequence[int]) -> CaptureFacts:
     if not capture.clocks:
         return capture
-    return replace(
-        capture, clocks=tuple(clock._replace(other=indexes.get((part, clock.other), 0)) for clock in capture.clocks)
-    )
+    moved = dict(enumerate(places))
+    return replace(capture, clocks=tuple(clock._replace(other=moved.get(clock.other, 0)) for clock in capture.clocks))
 
 
 class _Moving:
     """Moves connections to where their captures have new indexes."""
 
     def __init__(self, captures: dict[int, int]) -> None:
-        self._added = np.array([new - old << FRAME_BITS for old, new in sorted(captures.items())], np.int64)
+        """``captures``: their new numbers by the old ones."""
+        self._added = np.zeros(max(captures) + 1, np.int64)
+        for old, new in captures.items():
+            self._added[old] = new - old << FRAME_BITS
         self._by_capture: list[int] = self._added.tolist()
 
     def move(self, connections: list[ConnectionFacts]) -> None:
