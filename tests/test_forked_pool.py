@@ -20,7 +20,7 @@ import pytest
 from inspector.capture import forked_copy
 from inspector.capture.forked_copy import ForkedCopy, worthwhile_copies
 from inspector.capture.forked_pool import ForkedPool, Task
-from inspector.capture.memory import has_room_for_a_copy
+from inspector.capture.memory import copies_with_room
 from inspector.document import Document
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis
@@ -234,56 +234,62 @@ def test_nothing_stays_open_and_nobody_is_left() -> None:
 
 
 def test_a_process_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 9
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
     monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(forked_copy, "copies_with_room", lambda: room)
     assert worthwhile_copies() == 2
-    monkeypatch.setattr(forked_copy, "has_room_for_a_copy", lambda: False)
+    room = 1
+    assert worthwhile_copies() == 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1})
     assert worthwhile_copies() == 0
-    monkeypatch.setattr(forked_copy, "has_room_for_a_copy", lambda: True)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
     monkeypatch.setattr(threading, "active_count", lambda: 2)
     assert worthwhile_copies() == 0
 
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ROOM = {
-    "proc/self/statm": "9000 1500 500 1 0 2000 0",
+    "proc/self/statm": "9000 1000 500 1 0 2000 0",
     "proc/meminfo": f"MemTotal: 9999 kB\nMemAvailable:   {1000 * PAGE >> 10} kB\n",
     "proc/self/cgroup": "0::/a\n",
 }
 
 
+def group(name: str, most: int, anonymous: int, field: str = "anon") -> dict[str, str]:
+    """The files of a control group; in pages."""
+    folder, limit = name.rsplit("/", 1)
+    return {f"{folder}/{limit}": f"{most * PAGE}\n", f"{folder}/memory.stat": f"file 99\n{field} {anonymous * PAGE}\n"}
+
+
 @pytest.mark.parametrize(
-    ("changed", "has_room"),
+    ("changed", "copies"),
     [
-        ({}, True),
-        ({"proc/self/statm": "9000 1501 500 1 0 2000 0"}, False),
-        ({"proc/meminfo": "MemTotal: 9999 kB\n"}, False),
-        ({"proc/self/statm": "garbage"}, False),
-        ({"sys/fs/cgroup/a/memory.max": "max\n"}, True),
-        ({"sys/fs/cgroup/a/memory.max": f"{3000 * PAGE}\n"}, False),
+        ({}, 2),
+        ({"proc/self/statm": "9000 1500 500 1 0 2000 0"}, 1),
+        ({"proc/self/statm": "9000 1501 500 1 0 2000 0"}, 0),
+        ({"proc/self/statm": "garbage"}, 0),
+        ({"proc/meminfo": "MemTotal: 9999 kB\n"}, 0),
+        ({"sys/fs/cgroup/a/memory.max": "max\n"}, 2),
+        ({"sys/fs/cgroup/a/memory.max": f"{9000 * PAGE}\n"}, 0),
+        (group("sys/fs/cgroup/a/memory.max", 3000, 2500), 1),
+        (group("sys/fs/cgroup/a/memory.max", 3000, 3001), 0),
+        (group("sys/fs/cgroup/memory.max", 3000, 2501), 0),
+        (group("sys/fs/cgroup/b/memory.max", 1, 1), 2),
         (
-            {
-                "sys/fs/cgroup/a/memory.max": f"{3000 * PAGE}\n",
-                "sys/fs/cgroup/a/memory.stat": f"file 99\nanon {2000 * PAGE}\n",
-            },
-            True,
-        ),
-        (
-            {
-                "sys/fs/cgroup/memory.max": f"{3000 * PAGE}\n",
-                "sys/fs/cgroup/memory.stat": f"anon {2000 * PAGE + 1}\n",
-            },
-            False,
+            {"proc/self/cgroup": "4:memory:/a\n"}
+            | group("sys/fs/cgroup/memory/a/memory.limit_in_bytes", 3000, 2500, "total_rss"),
+            1,
         ),
     ],
 )
-def test_a_copy_must_have_room(changed: dict[str, str], has_room: bool, tmp_path: Path) -> None:
+def test_a_copy_must_have_room(changed: dict[str, str], copies: int, tmp_path: Path) -> None:
     """Of the machine, and of each control group; where nothing says so there is none."""
     for name, text in (ROOM | changed).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert has_room_for_a_copy(str(tmp_path)) is has_room
+    assert copies_with_room(str(tmp_path)) == copies
 
 
 class Full(io.RawIOBase):

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from inspector.capture.memory import has_room_for_a_copy
+from inspector.capture.memory import copies_with_room
 from inspector.capture.parent import dying_with_this
 
 MOST_COPIES = 15
@@ -22,14 +22,14 @@ MOST_COPIES = 15
 
 
 def worthwhile_copies() -> int:
-    """How many copies would each have a core of its own; none where this system cannot copy a process or share memory,
-    where this process has further threads, or there is no memory for copies. Since objects count who refers to them,
-    copies may come to have as much memory of their own, all together, as this process has.
+    """How many copies would each have a core of its own, and memory: since objects count who refers to them, a copy may
+    come to have as much of its own as this process has. None where this system cannot copy a process or share memory,
+    or this process has further threads.
     """
     can_copy = hasattr(os, "fork") and hasattr(os, "memfd_create")
-    if not can_copy or threading.active_count() > 1 or not has_room_for_a_copy():
+    if not can_copy or threading.active_count() > 1:
         return 0
-    return min(len(os.sched_getaffinity(0)) - 1, MOST_COPIES)
+    return min(len(os.sched_getaffinity(0)) - 1, MOST_COPIES, copies_with_room())
 
 
 class ForkedCopy:

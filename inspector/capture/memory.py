@@ -1,4 +1,4 @@
-"""Whether there is memory for more processes like this one (proc(5), cgroups(7))."""
+"""For how many more processes like this one there is memory (proc(5), cgroups(7))."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def has_room_for_a_copy(root: str = "/") -> bool:
-    """Whether the machine, and each control group above this process, has as much memory left as this process takes
-    for itself. Where nothing says so there is none. ``root``: where the file system begins.
+def copies_with_room(root: str = "/") -> int:
+    """How many more processes like this one the machine, and each control group above this one, has memory left for:
+    as much for each as this one takes for itself. Where nothing says so there are none. ``root``: where the file system
+    begins.
     """
     base = Path(root)
     try:
         _, resident, shared, *_ = map(int, (base / "proc/self/statm").read_text().split())
-        needed = (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-        if _field(base / "proc/meminfo", "MemAvailable:") << 10 < needed:
-            return False
+        left = [_field(base / "proc/meminfo", "MemAvailable:") << 10]
         for limit in memory_limits(base):
             most = number_in(limit)
-            if most is not None and most - _unreclaimable(limit) < needed:
-                return False
+            if most is not None:
+                left.append(most - _unreclaimable(limit))
     except (OSError, ValueError):
-        return False
-    return True
+        return 0
+    return max(min(left), 0) // (max(resident - shared, 1) * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _unreclaimable(limit: Path) -> int:
