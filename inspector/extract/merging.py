@@ -41,12 +41,12 @@ def merge(parts: list[Facts], numbers: Sequence[Sequence[int]] | None = None) ->
     places = in_order([[(capture.first_ns, capture.host, capture.path) for capture in part.captures] for part in parts])
     numbers = numbers or [range(len(part.captures)) for part in parts]
     captures = [
-        (place, _capture_moved(capture, places[index]))
-        for index, part in enumerate(parts)
-        for place, capture in zip(places[index], part.captures, strict=True)
+        (number, _capture_moved(capture, after))
+        for part, after in zip(parts, places, strict=True)
+        for number, capture in zip(after, part.captures, strict=True)
     ]
     whole = Facts(
-        captures=[capture for _, capture in sorted(captures, key=lambda placed: placed[0])],
+        captures=[capture for _, capture in sorted(captures, key=lambda numbered: numbered[0])],
         connections=_room_for(parts),
     )
     if len({capture.host or capture.extracted_on for capture in whole.captures}) > 1:
@@ -70,8 +70,8 @@ def in_order(captures: Sequence[Sequence[CaptureKey]]) -> list[list[int]]:
         for part, some in enumerate(captures)
         for index, (first_ns, host, path) in enumerate(some)
     )
-    places = {(part, index): place for place, (*_, part, index) in enumerate(order)}
-    return [[places[part, index] for index in range(len(some))] for part, some in enumerate(captures)]
+    numbers = {(part, index): number for number, (*_, part, index) in enumerate(order)}
+    return [[numbers[part, index] for index in range(len(some))] for part, some in enumerate(captures)]
 
 
 def renumber(part: Facts, before: Sequence[int], after: Sequence[int]) -> None:

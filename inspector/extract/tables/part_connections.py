@@ -31,8 +31,8 @@ SHARED_FROM = 20_000
 PARTS_EACH = 2
 """So many parts for each process are kept at most before they are taken over."""
 
-MOST_WORDS = 300
-"""Letters of an error."""
+MOST_LETTERS = 300
+"""Of what is wrong with a part."""
 
 TAIL_BYTES = 8
 TAKEN_BYTES = 1 << 20
@@ -54,8 +54,8 @@ def attempt(read: Callable[[Input], Read], part: Input) -> Read | UnreadPart:
     try:
         return read(part)
     except (OSError, ValueError, TypeError, MemoryError, DamagedError, pyarrow().ArrowException) as error:
-        why = str(error) or type(error).__name__
-        return UnreadPart(why[:MOST_WORDS], isinstance(error, FileNotFoundError))
+        why = (str(error) or type(error).__name__)[:MOST_LETTERS]
+        return UnreadPart(why.encode(errors="backslashreplace").decode(), isinstance(error, FileNotFoundError))
 
 
 class PartConnections(NamedTuple):

@@ -109,7 +109,7 @@ def _facts(
     ]
     parts = [result for result in results if isinstance(result, PartConnections)]
     rows = sum(file.rows for manifest in manifests for file in manifest.of("connections"))
-    connections = iter(read_connections(parts, rows, processes))
+    connections = iter([*read_connections(parts, rows, processes)])
     read: list[NumberedPart | UnreadPart] = []
     for result in results:
         if isinstance(result, PartConnections):
