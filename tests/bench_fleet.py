@@ -5,7 +5,7 @@ Fifty compilers write a part of facts for each of seven days, made of facts and 
 judged, written as a document and asked in SQL, in processes of their own. ``--share 0.25 --share 0.5 --share 1``: how
 cost grows, with the number of connections; ``--vantages 5 --vantages 50``: and with the number of hosts. Exit status 1
 where a connection more costs over a tenth more than before. Nothing takes more memory than ``--memory`` says: what
-would need more ends with an error.
+would need more ends with an error. ``--processes 2``: so many read and write.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from inspector.extract.tables.inputs import Origin, PartPlan
 from inspector.extract.tables.manifest import InputFile
 from inspector.facts import ConnectionFacts, Facts
 from inspector.findings.judge import judge
-from inspector.reports.formats import write
+from inspector.reports.json_stream import write_json
 from inspector.text.times import DAY_NS
 from tests.bench_facts import Replay, replayed
 from tests.cluster_costs import bytes_read, resident
@@ -48,7 +48,7 @@ Of each connection: microseconds of processor time, bytes.
 table     to write it into tables; disk: what it takes there; part: peak memory of a process that makes a part, MB
 read      to read it again, each value checked, the captures of all hosts in one order; judge, write: as JSON
 whole     of read, judge and write; growth: of that over the line before, 1 is linear
-peak      memory of the process that does these, MB, and for a connection; in: bytes read of those on the disk
+peak      memory of the first process that does these, MB, and for a connection; in: bytes read of those on the disk
 query     one question in SQL of all connections, in a process of its own: seconds on the clock, peak MB
 """
 
@@ -70,7 +70,9 @@ class WrittenPart(NamedTuple):
 
 
 class AnalysisCost(msgspec.Struct):
-    """Of a directory of facts; seconds of processor time, bytes. ``tables``: to write it."""
+    """Of a directory of facts; seconds of processor time, bytes. ``tables``: to write it. ``first_reading``,
+    ``first_writing``: of these in the first process, whose memory and bytes are told.
+    """
 
     connections: int
     reading: float
@@ -80,6 +82,8 @@ class AnalysisCost(msgspec.Struct):
     peak: int
     read: int
     tables: float = 0
+    first_reading: float = 0
+    first_writing: float = 0
 
 
 class QueryCost(NamedTuple):
@@ -157,19 +161,40 @@ def estate(directory: Path, vantages: int, days: int, connections: int) -> list[
     return msgspec.json.decode(beside.read_bytes(), type=list[WrittenPart])
 
 
-def analysis_cost(directory: str) -> AnalysisCost:
-    """Analyse a directory of facts in this process, as the command does."""
+class Spent(NamedTuple):
+    """Seconds of processor time so far: of this process, and of its copies that have ended."""
+
+    first: float
+    copies: float
+
+
+def spent() -> Spent:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(time.process_time(), children.ru_utime + children.ru_stime)
+
+
+def analysis_cost(directory: str, processes: int) -> AnalysisCost:
+    """Analyse a directory of facts in this process and copies of it, as the command does."""
     gc.disable()
-    wall, began, before = time.monotonic(), time.process_time(), bytes_read()
-    facts = read_tables(directory)
-    has_read, read = time.process_time(), bytes_read() - before
+    wall, began, before = time.monotonic(), spent(), bytes_read()
+    facts = read_tables(directory, processes)
+    has_read, read = spent(), bytes_read() - before
     analysis = judge(facts)
-    judged = time.process_time()
+    judged = spent()
     with open(os.devnull, "wb") as out:
-        write(analysis, "json", None, out)
-    end = time.process_time()
-    count, wall = len(facts.connections), time.monotonic() - wall
-    return AnalysisCost(count, has_read - began, judged - has_read, end - judged, wall, resident(), read)
+        write_json(analysis, None, out, processes)
+    end = spent()
+    return AnalysisCost(
+        connections=len(facts.connections),
+        reading=sum(has_read) - sum(began),
+        judging=sum(judged) - sum(has_read),
+        writing=sum(end) - sum(judged),
+        wall=time.monotonic() - wall,
+        peak=resident(),
+        read=read,
+        first_reading=has_read.first - began.first,
+        first_writing=end.first - judged.first,
+    )
 
 
 def query_cost(directory: Path) -> QueryCost:
@@ -184,14 +209,16 @@ def query_cost(directory: Path) -> QueryCost:
     return QueryCost(time.monotonic() - began, usage.ru_maxrss << 10)
 
 
-def measured(folder: Path, vantages: int, days: int, connections: int, before: AnalysisCost | None) -> AnalysisCost:
+def measured(
+    folder: Path, vantages: int, days: int, connections: int, processes: int, *, before: AnalysisCost | None
+) -> AnalysisCost:
     """Print what an estate costs. ``before``: that of the line before."""
     directory = folder / f"estate-{vantages}-{connections}"
     began = time.monotonic()
     parts = estate(directory, vantages, days, connections)
     made = time.monotonic() - began
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    command = [sys.executable, "-m", "tests.bench_fleet", "--one", str(directory)]
+    command = [sys.executable, "-m", "tests.bench_fleet", "--processes", str(processes), "--one", str(directory)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     cost = msgspec.json.decode(done.stdout, type=AnalysisCost)
     cost.tables = sum(part.seconds for part in parts)
@@ -208,6 +235,11 @@ def measured(folder: Path, vantages: int, days: int, connections: int, before: A
         f"{cost.read / size:>8.3f}{asked.wall:>8.1f}{asked.peak / 1e6:>8,.0f}",
         flush=True,
     )
+    if processes > 1:
+        reading, writing = cost.first_reading / count * 1e6, cost.first_writing / count * 1e6
+        print(
+            f"    of these in the first of {processes} processes: read {reading:.1f}, write {writing:.1f}", flush=True
+        )
     return cost
 
 
@@ -223,6 +255,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--vantages", type=int, action="append", help="repeatable; 50")
     parser.add_argument("--share", type=float, action="append", help="of the connections; repeatable; 0.2 and 1")
     parser.add_argument("--folder", type=Path, help="where facts are written, and left; a temporary one")
+    parser.add_argument("--processes", type=int, default=1, help="that read and write; 1")
     parser.add_argument("--memory", type=int, default=14, help="gigabytes that a process may take at most")
     parser.add_argument("--costs", type=Path, help="where what was measured last is written, as JSON")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -232,7 +265,7 @@ def parsed() -> argparse.Namespace:
 def main() -> int:
     options = parsed()
     if options.one:
-        sys.stdout.buffer.write(msgspec.json.encode(analysis_cost(options.one)))
+        sys.stdout.buffer.write(msgspec.json.encode(analysis_cost(options.one, options.processes)))
         return 0
     resource.setrlimit(resource.RLIMIT_DATA, (options.memory * 10**9, resource.RLIM_INFINITY))
     print(LEGEND)
@@ -245,7 +278,7 @@ def main() -> int:
         for vantages in options.vantages or [50]:
             for share in options.share or [0.2, 1]:
                 before, count = costs[-1] if costs else None, int(options.connections * share)
-                costs.append(measured(folder, vantages, options.days, count, before))
+                costs.append(measured(folder, vantages, options.days, count, options.processes, before=before))
     if options.costs:
         options.costs.write_bytes(msgspec.json.format(msgspec.json.encode(costs[-1]), indent=1))
     each = [*map(_each, costs)]

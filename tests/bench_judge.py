@@ -64,9 +64,9 @@ def resident(what: str = "VmRSS") -> int:
 
 
 def cost(wanted: Wanted) -> Cost:
-    """In this process, as the command does it."""
+    """In this process, as the command does it where it has one core."""
     from inspector.findings.judge import judge
-    from inspector.reports.formats import write
+    from inspector.reports.json_stream import write_json
 
     gc.disable()
     facts = story(wanted)
@@ -75,7 +75,7 @@ def cost(wanted: Wanted) -> Cost:
     analysis = judge(facts)
     judged, judged_kb = time.process_time(), resident()
     with open(os.devnull, "wb") as out:
-        write(analysis, "json", None, out)
+        write_json(analysis, None, out, 1)
     written = time.process_time()
     return Cost(wanted.connections, packed, facts_kb, judged_kb, resident("VmHWM"), judged - began, written - judged)
 

@@ -22,7 +22,7 @@ from inspector.fleet.dask_cluster import DaskCluster
 from inspector.fleet.extraction import FleetRecord, extract_fleet
 from inspector.fleet.sequences import sequences
 from inspector.fleet.tasks import FailedTask, Task, TaskResult, perform
-from inspector.reports.formats import write
+from inspector.reports.json_stream import write_json
 
 IDLE_SECONDS = 5
 
@@ -161,7 +161,7 @@ def _judged(paths: Sequence[str], facts: Facts, wall: float) -> ClusterCosts:
     analysis = judge(facts)
     judged = time.process_time()
     with tempfile.TemporaryFile() as document:
-        write(analysis, "json", None, document)
+        write_json(analysis, None, document, 1)
         written = time.process_time()
         document.seek(0)
         digest = hashlib.file_digest(document, "sha256").hexdigest()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import threading
 import time
-from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -33,28 +30,6 @@ def test_what_is_written_is_there_when_it_is_over() -> None:
     assert len(job.output.read()) == 8 << 20
     job.drop()
     assert job.output.closed
-
-
-@pytest.mark.parametrize(("start", "stop"), [(0, 6), (1, 6), (2, 4), (3, 3)])
-def test_it_is_appended_to_files_and_to_memory(tmp_path: Path, start: int, stop: int) -> None:
-    memory = io.BytesIO(b"before")
-    memory.seek(0, io.SEEK_END)
-    with open(tmp_path / "out", "wb") as file:
-        file.write(b"before")
-        for out in (memory, file):
-            job = ForkedJob(lambda target: target.write(b",after"))
-            assert job.has_succeeded()
-            job.append_to(out, start, stop)
-            job.drop()
-    assert memory.getvalue() == (tmp_path / "out").read_bytes() == b"before" + b",after"[start:stop]
-
-
-def test_a_process_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    assert ForkedJob.is_worthwhile()
-    monkeypatch.setattr(threading, "active_count", lambda: 2)
-    assert not ForkedJob.is_worthwhile()
 
 
 def raises(out: BinaryIO) -> None:

@@ -35,6 +35,8 @@ def merge(parts: list[Facts], numbers: Sequence[Sequence[int]] | None = None) ->
     is. ``numbers``: of each part what its connections call its captures (``renumber``); their places in it, by default.
     """
     if len(parts) == 1:
+        if numbers is not None:
+            renumber(parts[0], numbers[0], range(len(parts[0].captures)))
         return parts[0]
     places = in_order([[(capture.first_ns, capture.host, capture.path) for capture in part.captures] for part in parts])
     numbers = numbers or [range(len(part.captures)) for part in parts]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from typing import overload
+from typing import BinaryIO, overload
 
 from inspector.errors import UnwritableError
 
@@ -36,13 +36,10 @@ class ConnectionSpool:
     """
 
     def __init__(self) -> None:
-        from tempfile import TemporaryFile  # which most analyses do not need
-
-        folder = os.environ.get("TMPDIR") or "/var/tmp"
         try:
-            self._file = TemporaryFile(dir=folder if os.path.isdir(folder) else None, buffering=0)  # noqa: SIM115
+            self._file = spool_file()
         except OSError as error:
-            raise _no_room(error) from None
+            raise no_room(error) from None
         self._descriptor = self._file.fileno()
         self._process = os.getpid()
         self._end = (0, bytearray())
@@ -83,7 +80,7 @@ class ConnectionSpool:
                 count = os.pwrite(self._descriptor, left, at)
                 left, at = left[count:], at + count
         except OSError as error:
-            raise _no_room(error) from None
+            raise no_room(error) from None
         self._end = (at, bytearray())
 
 
@@ -91,7 +88,16 @@ def _gone(why: str) -> UnwritableError:
     return UnwritableError(f"connections that did not fit into memory cannot be read again: {why}")
 
 
-def _no_room(error: OSError) -> UnwritableError:
+def spool_file() -> BinaryIO:
+    """A file for what does not fit into memory: without a name, unbuffered. Raises OSError."""
+    from tempfile import TemporaryFile  # which most analyses do not need
+
+    folder = os.environ.get("TMPDIR") or "/var/tmp"
+    return TemporaryFile(dir=folder if os.path.isdir(folder) else None, buffering=0)
+
+
+def no_room(error: OSError) -> UnwritableError:
+    """What the person is told of an error in writing there."""
     return UnwritableError(
         f"no room for connections that do not fit into memory: {error.strerror or error}",
         "name a directory with more of it by TMPDIR",

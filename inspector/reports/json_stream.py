@@ -2,96 +2,94 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
+from inspector.capture.forked_copy import worthwhile_copies
+from inspector.capture.forked_pool import ForkedPool, Task
 from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
-from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
-from inspector.reports.forked_job import ForkedJob
 from inspector.text.plain_file import read_whole
 from inspector.text.terminal import terminal_json
 
 T = TypeVar("T")
-Chunk = Callable[[], list[bytes]]
-"""Some rows of a list, each as JSON."""
 
 CHUNK = 512
 """Rows that are written at once."""
 
-SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
-"""So many connections are written by two cores: fewer are not worth a process, and more would take too much memory
-twice.
-"""
+SHARED_FROM = 4_000
+"""So many connections are written by several cores: fewer are not worth a process."""
 
 MOST_BYTES = 2 << 30
 """Of an analysis that is read: a million connections."""
 
-ANEW = 0.15
-"""Behind so many of the connections that two cores write, chunks begin anew."""
+
+class ListLayout(NamedTuple):
+    """How a list stands in a document: ``before`` it, ``behind`` it, ``between`` chunks, and each chunk of rows."""
+
+    before: bytes
+    between: bytes
+    behind: bytes
+    chunk: Callable[[list[bytes]], bytes]
 
 
 class DocumentRows:
-    """Sessions and connections, which are most of a document. Another core begins with them where that is worth it,
-    while this one makes the findings, which stand before them; it is let go at the end of the context.
+    """Sessions and connections, which are most of a document. Other cores begin with them where that is worth it, while
+    this one makes the findings, which stand before them; they are let go at the end of the context.
     """
 
     def __init__(
-        self, analysis: Analysis, wanted: Wanted, pieces_of: Callable[[str, list[Chunk]], Iterator[Piece]]
+        self, analysis: Analysis, wanted: Wanted, layout: Callable[[str], ListLayout], processes: int | None
     ) -> None:
-        """``pieces_of``: what is written of a list, by its name."""
+        """``layout``: of a list, by its name. ``processes``: how many write, this one included; as many as are worth
+        it by default.
+        """
         case = analysis.case
         encoded = EncodedRows(case)
-        is_large = SHARED_FROM <= analysis.count <= SHARED_UP_TO
-        is_shared = is_large and ForkedJob.is_worthwhile()
-        anew = int(analysis.count * ANEW) if is_large else 0  # whoever writes them, lines end in the same places
-        parts = [case.observed[:anew], case.observed[anew:]] if anew else [case.observed]
-        if wanted is not None:
-            parts = [list(filter(wanted, rows)) for rows in parts]
-        self._pieces = [
-            *pieces_of("sessions", _chunks(encoded.session, [case.sessions])),
-            *pieces_of("connections", _chunks(encoded.connection, parts)),
+        rows = case.observed if wanted is None else list(filter(wanted, case.observed))
+        tasks = [
+            *_tasks(layout("sessions"), encoded.session, case.sessions),
+            *_tasks(layout("connections"), encoded.connection, rows),
         ]
-        self._shared: BothEnds | None = None
-        if is_shared and len(self._pieces) <= MOST_PIECES:
-            with contextlib.suppress(OSError):  # there can be no further process
-                self._shared = BothEnds(self._pieces)
+        if processes is None:
+            processes = 1 + worthwhile_copies() if len(rows) >= SHARED_FROM else 1
+        self._pool = ForkedPool(tasks, processes - 1)
 
     def __enter__(self) -> DocumentRows:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._shared is not None:
-            self._shared.drop()
+        self._pool.close()
 
     def write_to(self, out: BinaryIO) -> None:
         """All of them, in order."""
-        if self._shared is not None:
-            self._shared.write_to(out)
-        else:
-            for piece in self._pieces:
-                out.write(piece())
+        for result in self._pool.results():
+            result.append_to(out)
 
 
-def _chunks(encode: Callable[[T], bytes], parts: Sequence[Sequence[T]]) -> list[Chunk]:
-    return [partial(_encoded, encode, rows, start) for rows in parts for start in range(0, len(rows), CHUNK)]
+def _tasks(layout: ListLayout, encode: Callable[[T], bytes], rows: Sequence[T]) -> Iterator[Task]:
+    """A list, a task for each chunk."""
+
+    def chunk(start: int, out: BinaryIO) -> None:
+        out.write(layout.between if start else layout.before)
+        if rows:
+            out.write(layout.chunk([encode(row) for row in rows[start : start + CHUNK]]))
+        if start + CHUNK >= len(rows):
+            out.write(layout.behind)
+
+    return (partial(chunk, start) for start in range(0, max(len(rows), 1), CHUNK))
 
 
-def _encoded(encode: Callable[[T], bytes], rows: Sequence[T], start: int) -> list[bytes]:
-    return [encode(row) for row in rows[start : start + CHUNK]]
-
-
-def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
-    """One JSON object."""
+def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int | None = None) -> None:
+    """One JSON object. ``processes``: as in ``DocumentRows``."""
     out.flush()
     encode = msgspec.json.encode
-    with DocumentRows(analysis, wanted, _as_list) as rows:
+    with DocumentRows(analysis, wanted, _as_list, processes) as rows:
         document = analysis.document
         head = {"schema": document.schema, "generator": document.generator}
         out.write(terminal_json(encode(head))[:-1])
@@ -111,17 +109,9 @@ def _in_pieces(rows: Sequence[object]) -> Iterator[bytes]:
         yield terminal_json((b"," if start else b"") + encode(rows[start : start + CHUNK])[1:-1])
 
 
-def _as_list(name: str, chunks: list[Chunk]) -> Iterator[Piece]:
+def _as_list(name: str) -> ListLayout:
     """A member of the object; each chunk on a line."""
-    yield lambda: b',\n"%b":[' % name.encode()
-    for number, chunk in enumerate(chunks):
-        yield partial(bytes, b",\n" if number else b"\n")
-        yield partial(_joined, chunk)
-    yield lambda: b"]"
-
-
-def _joined(chunk: Chunk) -> bytes:
-    return terminal_json(b",".join(chunk()))
+    return ListLayout(b',\n"%b":[' % name.encode(), b",", b"]", lambda chunk: b"\n" + terminal_json(b",".join(chunk)))
 
 
 def read_json(path: str) -> Document:
@@ -137,11 +127,13 @@ def read_json(path: str) -> Document:
     return document
 
 
-def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
-    """The same objects one a line, each with a ``record`` that names its list."""
+def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int | None = None) -> None:
+    """The same objects one a line, each with a ``record`` that names its list. ``processes``: as in
+    ``DocumentRows``.
+    """
     out.flush()
     encode = msgspec.json.encode
-    with DocumentRows(analysis, wanted, _as_lines) as rows:
+    with DocumentRows(analysis, wanted, _as_lines, processes) as rows:
         document = analysis.document
         head = {"record": "analysis", "schema": document.schema, "generator": document.generator}
         out.write(terminal_json(encode(head)) + b"\n")
@@ -152,13 +144,8 @@ def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
                 out.writelines(_line(name, encode(row)) for row in getattr(document, name))
 
 
-def _as_lines(name: str, chunks: list[Chunk]) -> Iterator[Piece]:
-    for chunk in chunks:
-        yield partial(_lines, name, chunk)
-
-
-def _lines(name: str, chunk: Chunk) -> bytes:
-    return b"".join([_line(name, row) for row in chunk()])
+def _as_lines(name: str) -> ListLayout:
+    return ListLayout(b"", b"", b"", lambda chunk: b"".join([_line(name, row) for row in chunk]))
 
 
 def _line(name: str, row: bytes) -> bytes:

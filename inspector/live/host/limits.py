@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from inspector.capture.memory import memory_limits, number_in
 
 LEAST_FILES = 64
 """Sources, logs, a journal and its files, a recording, evidence, commands: some dozens at once."""
@@ -36,7 +37,7 @@ def scarce(root: str = "/") -> list[Scarcity]:
         Scarcity("address space (ulimit -v, LimitAS=)", _rlimit(resource.RLIMIT_AS), LEAST_ADDRESSES),
         Scarcity("data (ulimit -d, LimitDATA=)", _rlimit(resource.RLIMIT_DATA), LEAST_MEMORY),
     ]
-    groups = [bytes_of for path in _memory_limits(Path(root)) if (bytes_of := _number(path)) is not None]
+    groups = [bytes_of for path in memory_limits(Path(root)) if (bytes_of := number_in(path)) is not None]
     if groups:
         scarcities.append(Scarcity("memory (the control group's, MemoryMax=)", min(groups), LEAST_MEMORY))
     return [one for one in scarcities if one.has < one.least]
@@ -45,34 +46,6 @@ def scarce(root: str = "/") -> list[Scarcity]:
 def _rlimit(kind: int) -> int:
     soft, _ = resource.getrlimit(kind)
     return soft if soft != resource.RLIM_INFINITY else 1 << 63
-
-
-def _memory_limits(base: Path) -> Iterator[Path]:
-    """The files in which the limits of this process's groups stand, of cgroup 2 and 1, as far as they show."""
-    try:
-        lines = (base / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if controllers == "":
-            top, name = base / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = base / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        parts = [part for part in group.split("/") if part not in ("", "..")]
-        yield from (top.joinpath(*parts[:depth], name) for depth in range(len(parts) + 1))
-
-
-def _number(path: Path) -> int | None:
-    """None where there is none, or no limit."""
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
 
 
 def as_text(one: Scarcity) -> str:

@@ -1,0 +1,70 @@
+"""For how many more processes like this one there is memory (proc(5), cgroups(7))."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def copies_with_room(root: str = "/") -> int:
+    """How many more processes like this one the machine, and each control group above this one, has memory left for:
+    as much for each as this one takes for itself. Where nothing says so there are none. ``root``: where the file system
+    begins.
+    """
+    base = Path(root)
+    try:
+        _, resident, shared, *_ = map(int, (base / "proc/self/statm").read_text().split())
+        left = [_field(base / "proc/meminfo", "MemAvailable:") << 10]
+        for limit in memory_limits(base):
+            most = number_in(limit)
+            if most is not None:
+                left.append(most - _unreclaimable(limit))
+    except (OSError, ValueError):
+        return 0
+    return max(min(left), 0) // (max(resident - shared, 1) * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _unreclaimable(limit: Path) -> int:
+    """Bytes of a control group that stand in no file. ``limit``: the file of its limit."""
+    name = "anon" if limit.name == "memory.max" else "total_rss"
+    return _field(limit.with_name("memory.stat"), name)
+
+
+def _field(path: Path, name: str) -> int:
+    """A number behind its name. Raises OSError, ValueError where there is none."""
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if words[:1] == [name]:
+            return int(words[1])
+    raise ValueError(f"{path} does not say {name}")
+
+
+def memory_limits(base: Path) -> Iterator[Path]:
+    """The files in which the limits of this process's groups stand, of cgroup 2 and 1, as far as they show. ``base``:
+    where the file system begins.
+    """
+    try:
+        lines = (base / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers == "":
+            top, name = base / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = base / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        parts = [part for part in group.split("/") if part not in ("", "..")]
+        yield from (top.joinpath(*parts[:depth], name) for depth in range(len(parts) + 1))
+
+
+def number_in(path: Path) -> int | None:
+    """None where there is none, or no limit."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None

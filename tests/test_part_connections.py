@@ -1,0 +1,227 @@
+"""Facts of many parts, read by this process and copies of it: the same for any number of them, whatever is wrong with
+a part and whoever is killed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from inspector import bounds
+from inspector.capture.forked_copy import ForkedCopy
+from inspector.errors import UnwritableError
+from inspector.errors.captures import PartAltered, PartUnfinished
+from inspector.extract.journal import values
+from inspector.extract.journal.database import DamagedError
+from inspector.extract.tables import PartWriter, part_connections, read_tables, reading
+from inspector.extract.tables.manifest import PartsFound, parts_of
+from inspector.facts import Facts
+from inspector.facts.spool import SpooledConnections
+from inspector.findings.judge import judge
+from inspector.findings.wording import worded
+from inspector.reports.json_stream import write_json
+from tests.bench_fleet import HostDay, written
+
+pytest.importorskip("pyarrow.parquet")
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
+
+PARTS = 7
+EACH = 40
+PROCESSES = [2, 5]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parts whose captures were made in another order than that of their names."""
+    path = tmp_path_factory.mktemp("made") / "facts"
+    PartWriter(str(path))
+    for number in range(PARTS):
+        written(HostDay(str(path), number, (number * 3) % PARTS, EACH))
+    return path
+
+
+@pytest.fixture
+def facts(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "facts"))
+
+
+@pytest.fixture(params=["in memory", "out of core"])
+def spooled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether connections go out of core."""
+    if request.param == "out of core":
+        monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
+    return bool(request.param == "out of core")
+
+
+def document(facts: Facts, processes: int) -> bytes:
+    out = io.BytesIO()
+    write_json(judge(facts), None, out, processes)
+    return out.getvalue()
+
+
+def altered(directory: Path, number: int) -> str:
+    """Change a byte in the connections of a part; says which."""
+    manifest = parts_of(str(directory)).manifests[number]
+    path = directory / manifest.of("connections")[0].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return manifest.name
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_facts_and_document_are_the_same_for_any_number_of_processes(made: Path, spooled: bool, processes: int) -> None:
+    alone, shared = read_tables(str(made), 1), read_tables(str(made), processes)
+    assert isinstance(shared.connections, SpooledConnections) is spooled
+    assert [*shared.connections] == [*alone.connections]
+    assert len(shared.connections) == PARTS * EACH
+    alone.connections, shared.connections = [*alone.connections], [*shared.connections]
+    assert msgspec.msgpack.encode(shared) == msgspec.msgpack.encode(alone)
+    assert document(shared, processes) == document(alone, 1)
+
+
+@contextmanager
+def ends_of_copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+    """How copies ended."""
+    ended: list[bool] = []
+    wait = ForkedCopy.has_succeeded
+
+    def noted(self: ForkedCopy) -> bool:
+        ended.append(wait(self))
+        return ended[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ForkedCopy, "has_succeeded", noted)
+        yield ended
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_what_a_copy_had_is_read_here_where_it_is_killed(
+    made: Path, spooled: bool, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of a part, of which some lies in its file by then."""
+    alone = document(read_tables(str(made), 1), 1)
+    here, connection, count = os.getpid(), values.connection, 0
+
+    def killed(name: object, packed: object, facts: Facts, runs: int) -> bytes:
+        nonlocal count
+        count += os.getpid() != here
+        if count == EACH * 3 // 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return connection(name, packed, facts, runs)
+
+    monkeypatch.setattr("inspector.extract.tables.part.BATCH_ROWS", 8)
+    monkeypatch.setattr(values, "connection", killed)
+    with ends_of_copies(monkeypatch) as ended:
+        for _ in range(8):
+            assert document(read_tables(str(made), processes), processes) == alone
+            count = 0
+    assert not all(ended)
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+@pytest.mark.parametrize("number", [0, 3, PARTS - 1])
+def test_an_altered_part_is_named_and_the_others_are_read(
+    facts: Path, spooled: bool, number: int, processes: int
+) -> None:
+    name = altered(facts, number)
+    alone, shared = read_tables(str(facts), 1), read_tables(str(facts), processes)
+    [problem] = alone.problems
+    assert isinstance(problem, PartAltered)
+    assert problem.part == name
+    assert "another hash" in worded(problem)
+    assert shared.problems == alone.problems
+    assert len(shared.connections) == (PARTS - 1) * EACH
+    assert document(shared, processes) == document(alone, 1)
+
+
+def test_one_part_that_is_left_is_as_it_would_be_alone(facts: Path, tmp_path: Path) -> None:
+    """Its connections call its capture what it is called then."""
+    names = [altered(facts, number) for number in range(PARTS - 1)]
+    left = read_tables(str(facts), 2)
+    assert [problem.part for problem in left.problems if isinstance(problem, PartAltered)] == names
+    for path in facts.rglob("*"):
+        if any(name in path.name for name in names):
+            path.unlink()
+    left.problems.clear()
+    alone = read_tables(str(facts))
+    assert msgspec.msgpack.encode(left) == msgspec.msgpack.encode(alone)
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_a_part_of_which_half_can_be_read_is_left_out(
+    made: Path, spooled: bool, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = values.connection
+
+    def damaged(name: object, packed: object, facts: Facts, runs: int) -> bytes:
+        if facts.captures[0].host == "compiler4" and name == "30":
+            raise DamagedError("damaged: a connection")
+        return connection(name, packed, facts, runs)
+
+    monkeypatch.setattr("inspector.extract.tables.part.BATCH_ROWS", 8)
+    monkeypatch.setattr(values, "connection", damaged)
+    alone, shared = read_tables(str(made), 1), read_tables(str(made), processes)
+    assert len(shared.problems) == 1
+    assert shared.problems == alone.problems
+    assert len(shared.connections) == (PARTS - 1) * EACH
+    assert document(shared, processes) == document(alone, 1)
+
+
+@pytest.mark.parametrize("processes", [1, *PROCESSES])
+def test_a_part_that_goes_meanwhile_is_not_altered(
+    facts: Path, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its connections are not there, which copies find out; what is left of it is told at the second look."""
+    looks = []
+
+    def listed_before(directory: str) -> PartsFound:
+        listed = parts_of(directory)
+        looks.append(directory)
+        if len(looks) == 1:
+            part = listed.manifests[2]
+            (facts / part.of("connections")[0].path).unlink()
+            (facts / "parts" / f"{part.name}.json").unlink()
+        return listed
+
+    monkeypatch.setattr(reading, "parts_of", listed_before)
+    read = read_tables(str(facts), processes)
+    assert (len(looks), len(read.connections)) == (2, (PARTS - 1) * EACH)
+    assert [type(problem) for problem in read.problems] == [PartUnfinished]
+
+
+def test_where_there_is_no_room_the_command_says_so(made: Path, spooled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does where one process reads all; files are let go."""
+    before = set(os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))
+    try:
+        with pytest.raises(UnwritableError, match="no room for connections"):
+            read_tables(str(made), 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_few_connections_are_read_by_one_process(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def copies() -> int:
+        asked.append(True)
+        return 2
+
+    monkeypatch.setattr(part_connections, "worthwhile_copies", copies)
+    few = read_tables(str(made))
+    assert not asked
+    monkeypatch.setattr(part_connections, "SHARED_FROM", PARTS * EACH)
+    assert [*read_tables(str(made)).connections] == [*few.connections]
+    assert asked
