@@ -109,8 +109,46 @@ def test_what_is_kept_never_takes_more_than_its_room(acts: list[tuple[str, int]]
             assert digest not in gone
         assert kept.bytes == sum(map(len, kept.values())) <= 3_000
         assert len(kept) <= most
-        assert {*kept._on_trial, *kept._proven} == set(kept)
-        assert kept._proven_bytes == sum(kept._proven.values()) <= 1_500
+        on_trial = {key: e.size for alike in kept._on_trial._of_weight.values() for key, e in alike.items()}
+        proven = {key: e.size for key, e in kept._proven.items()}
+        assert {**on_trial, **proven} == {key: len(value) for key, value in kept.items()}
+        assert kept._proven_bytes == sum(proven.values()) <= 1_500
+
+
+@given(sizes=st.lists(st.integers(100_000, 1_000_000), min_size=20, max_size=100), first=st.integers(0, 20))
+def test_a_flood_of_large_values_leaves_those_of_ordinary_size(sizes: list[int], first: int) -> None:
+    """Each was met once, before the flood and in it."""
+    kept: KeptValues[int] = KeptValues(1_000, 2_000_000, lambda size: size)
+    ordinary = [b"ordinary %d" % n for n in range(40)]
+    for key in ordinary[:first]:
+        kept[key] = 1_500
+    for n, size in enumerate(sizes):
+        kept[b"large %d" % n] = size
+        if n < len(ordinary) - first:
+            kept[ordinary[first + n]] = 1_500
+    assert {*ordinary[: first + len(sizes)]} <= set(kept)
+    assert kept.missed == len(sizes) + len(ordinary[: first + len(sizes)]) - len(kept)
+
+
+def test_many_at_once_go_as_if_they_were_one() -> None:
+    kept: KeptValues[bytes] = KeptValues(100_000, 100_000, len)
+    kept[b"ordinary"] = bytes(1_500)
+    for n in range(2_500):
+        kept.meet(b"crumb %d" % n, bytes(500), whole=30_000)
+    assert b"ordinary" in kept
+
+
+def test_nothing_stays_for_ever_that_is_not_met_again() -> None:
+    """Neither a value of ordinary size among large ones, nor a large one among those; what is met again does."""
+    kept: KeptValues[int] = KeptValues(100_000, 100_000, lambda size: size)
+    for size in (20_000, 1_000):
+        kept[b"again"] = kept[b"once"] = 21_000 - size
+        kept[b"again"] = 21_000 - size
+        for n in range(3_000):
+            kept[b"%d of %d" % (n, size)] = size
+        assert b"once" not in kept
+        assert b"again" in kept
+        del kept[b"again"]
 
 
 def test_in_another_process_it_is_a_dictionary() -> None:

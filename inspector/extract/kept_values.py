@@ -2,9 +2,10 @@
 for.
 
 Whoever floods a capture with values of their own, each shown once, must not push out those of a pool, which come again
-and again. So this is a cache of two parts (segmented LRU): what is new stands *on trial* and goes first, the one that
-was not met for the longest time before all others; what is met again moves to the *proven* ones, which have half of the
-room, and of which the oldest are on trial again where there are too many.
+and again, nor those that are of ordinary size and came once. So this is a cache of two parts (segmented LRU): what is
+new stands *on trial* and goes first, by age, and large values long before others (``greedy_dual``); what is met again
+moves to the *proven* ones, which have half of the room, and of which the oldest are on trial again where there are too
+many.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from inspector import bounds
+from inspector.extract.greedy_dual import Entry, GreedyDualQueue
 
 T = TypeVar("T")
 
@@ -42,9 +44,9 @@ class KeptValues(dict[bytes, T]):
         self._most = most
         self._most_bytes = most_bytes
         self._memory = memory
-        self._on_trial: OrderedDict[bytes, int] = OrderedDict()
-        """What each takes. The one that was met last stands last, here and among the proven ones."""
-        self._proven: OrderedDict[bytes, int] = OrderedDict()
+        self._on_trial = GreedyDualQueue()
+        self._proven: OrderedDict[bytes, Entry] = OrderedDict()
+        """The one that was met last stands last."""
         self._proven_bytes = 0
         self._missed: set[bytes] = set()
 
@@ -54,18 +56,26 @@ class KeptValues(dict[bytes, T]):
         return len(self._missed)
 
     def __setitem__(self, key: bytes, value: T) -> None:
+        self.meet(key, value)
+
+    def meet(self, key: bytes, value: T, whole: int = 0) -> None:
+        """``whole``: bytes of all that came together, of which the value is one. Where they are more than it takes
+        itself, it goes as if it took as much: many small ones at once are not more worth than a large one.
+        """
         if key in self._proven:
             self._proven.move_to_end(key)
             return
-        if key in self._on_trial:
+        if key in self:
             self._prove(key)
             return
         super().__setitem__(key, value)
-        size = self._on_trial[key] = self._memory(value)
+        size = self._memory(value)
+        self._on_trial.add(key, size, max(size, whole))
         self.bytes += size
         while self.bytes > self._most_bytes or len(self) > self._most:
-            gone = next(iter(self._on_trial or self._proven))
-            del self[gone]
+            gone, entry = self._on_trial.pop()  # there is one: the proven ones have half of either
+            super().__delitem__(gone)
+            self.bytes -= entry.size
             self._miss(gone)
 
     def __reduce__(self) -> tuple[type[dict[bytes, T]], tuple[dict[bytes, T]]]:
@@ -74,11 +84,12 @@ class KeptValues(dict[bytes, T]):
 
     def __delitem__(self, key: bytes) -> None:
         super().__delitem__(key)
-        size = self._on_trial.pop(key, None)
-        if size is None:
-            size = self._proven.pop(key)
-            self._proven_bytes -= size
-        self.bytes -= size
+        entry = self._proven.pop(key, None)
+        if entry is not None:
+            self._proven_bytes -= entry.size
+        else:
+            entry = self._on_trial.remove(key)
+        self.bytes -= entry.size
 
     def find(self, keys: Iterable[bytes], remembered: Callable[[bytes], T | None] | None) -> dict[bytes, T]:
         """What keys stand for; what is not known is recalled, where something remembers longer, and known then."""
@@ -106,12 +117,12 @@ class KeptValues(dict[bytes, T]):
         return gone
 
     def _prove(self, key: bytes) -> None:
-        size = self._proven[key] = self._on_trial.pop(key)
-        self._proven_bytes += size
+        entry = self._proven[key] = self._on_trial.remove(key)
+        self._proven_bytes += entry.size
         while self._proven_bytes > self._most_bytes // PROVEN_SHARE or len(self._proven) > self._most // PROVEN_SHARE:
-            oldest, size = self._proven.popitem(last=False)
-            self._on_trial[oldest] = size
-            self._proven_bytes -= size
+            oldest, entry = self._proven.popitem(last=False)
+            self._on_trial.add(oldest, entry.size, entry.weight)
+            self._proven_bytes -= entry.size
 
     def _miss(self, key: bytes) -> None:
         if len(self._missed) < bounds.CACHE:
