@@ -30,11 +30,11 @@ GATHER_SECONDS = 0.4
 """How often frames are handed on: few large batches cost less than many small ones. An abort is told within a second
 for all that."""
 
-GATHER_BYTES = 16 << 20
+GATHER_BYTES = 8 << 20
 """So many at once."""
 
 FOREVER = float("inf")
-USUAL_BYTES = 20 << 20
+USUAL_BYTES = 12 << 20
 """A region that was fuller gives its memory back."""
 
 
