@@ -6,7 +6,7 @@ import hashlib
 import io
 import ipaddress
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, strategies as st
@@ -96,13 +96,19 @@ def test_what_is_kept_never_takes_more_than_its_room(acts: list[tuple[str, int]]
     """And the ledger is the sum of it, whatever is done."""
     kept: KeptValues[bytes] = KeptValues(most, 3_000, len)
     values = {bytes([n]): bytes(100 * (n % 7) + 1) for n in range(31)}
+
+    def remembered(keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {key: values[key] for key in keys}
+
     for act, n in acts:
         digest = bytes([n])
         if act == "keep":
             kept[digest] = values[digest]
             assert len(values[digest]) > 3_000 or digest in kept
         elif act == "find":
-            assert kept.find([digest], values.get).get(digest, values[digest]) == values[digest]
+            was = digest in kept
+            assert kept.find([digest], remembered).get(digest, values[digest]) == values[digest]
+            assert was <= (digest in kept)
         else:
             gone = kept.retain({digest})
             assert set(kept) <= {digest}
@@ -160,12 +166,23 @@ def test_in_another_process_it_is_a_dictionary() -> None:
 
 
 def test_no_more_is_recalled_at_once_than_there_is_room_for() -> None:
-    past = {bytes([n]): bytes(100) for n in range(20)}
-    kept: KeptValues[bytes] = KeptValues(100, 8_000, len)
+    past = {bytes([n]): bytes(100) for n in range(200)}
+
+    def remembered(keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {key: past[key] for key in keys if key in past}
+
+    kept: KeptValues[bytes] = KeptValues(1_000, 20_000, len)
     kept[b"here"] = bytes(450)
-    assert len(kept.find([b"here", *past], past.get)) == 11
-    assert len(kept) == 11
-    assert kept.missed == 10
+    assert len(kept.find([b"here", b"nowhere", *past], remembered)) == 30
+    assert len(kept) == 30
+    assert kept.missed == len(past) - 29
+
+
+def test_what_is_recalled_pushes_nothing_out() -> None:
+    kept: KeptValues[bytes] = KeptValues(10, 1_000, len)
+    kept[b"here"] = bytes(950)
+    assert kept.find([b"past"], lambda keys: dict.fromkeys(keys, bytes(100))) == {b"past": bytes(100)}
+    assert set(kept) == {b"here"}
 
 
 def test_what_was_missed_is_counted_as_far_as_it_is_known() -> None:

@@ -11,7 +11,7 @@ many.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from inspector import bounds
@@ -26,7 +26,10 @@ PROVEN_SHARE = 2
 """All room divided by this is for those that were met again."""
 
 RECALLED_SHARE = 8
-"""All bytes divided by this may be recalled at once."""
+"""All bytes divided by this may be recalled for one judgement, and those of what is asked for together."""
+
+RECALLED_AT_ONCE = 10
+"""Values that are asked for together."""
 
 
 def stored_memory(value: bytes) -> int:
@@ -91,22 +94,28 @@ class KeptValues(dict[bytes, T]):
             entry = self._on_trial.remove(key)
         self.bytes -= entry.size
 
-    def find(self, keys: Iterable[bytes], remembered: Callable[[bytes], T | None] | None) -> dict[bytes, T]:
-        """What keys stand for; what is not known is recalled, where something remembers longer, and known then."""
-        values: dict[bytes, T] = {}
+    def find(
+        self, keys: Iterable[bytes], remembered: Callable[[Sequence[bytes]], Mapping[bytes, T]] | None
+    ) -> dict[bytes, T]:
+        """What keys stand for; what is not known is recalled, where something remembers longer. It is known then where
+        there is room: what is only asked for pushes out nothing that was met.
+        """
+        wanted = dict.fromkeys(keys)
+        values = {key: self[key] for key in wanted if key in self}
+        missing = [key for key in wanted if key not in self] if remembered is not None else []
         room = self._most_bytes // RECALLED_SHARE
-        for key in dict.fromkeys(keys):
-            value = self.get(key)
-            if value is None and remembered is not None:
-                if room <= 0:
+        for at in range(0, len(missing), RECALLED_AT_ONCE):
+            some = missing[at : at + RECALLED_AT_ONCE]
+            if remembered is None or room <= 0:
+                for key in some:
                     self._miss(key)
-                    continue
-                value = remembered(key)
-                if value is not None:
-                    room -= self._memory(value)
-                    self[key] = value
-            if value is not None:
+                continue
+            for key, value in remembered(some).items():
                 values[key] = value
+                size = self._memory(value)
+                room -= size
+                if self.bytes + size <= self._most_bytes and len(self) < self._most:
+                    self[key] = value
         return values
 
     def retain(self, used: Collection[bytes]) -> list[bytes]:

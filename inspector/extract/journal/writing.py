@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -323,23 +323,27 @@ class Journal:
             self.trouble = str(error)
             return []
 
-    def certificate(self, digest: bytes) -> bytes | None:
-        """A certificate by its SHA-256."""
-        try:
-            stored = self._db.rows("SELECT sha256, der FROM certificates WHERE sha256 = ?", digest)
-            return values.certificate(*stored[0])[1] if stored else None
-        except sqlite3.Error as error:
-            self.trouble = str(error)
-            return None
+    def certificates(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Those of some certificates that stand in it, by SHA-256."""
+        return self._of_digests("SELECT sha256, der FROM certificates", digests, values.certificate)
 
-    def authorities(self, digest: bytes) -> bytes | None:
-        """A list of authorities by its SHA-256."""
+    def authorities(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The same of lists of authorities."""
+        return self._of_digests("SELECT sha256, names FROM authorities", digests, values.authorities)
+
+    def _of_digests(
+        self, query: str, digests: Sequence[bytes], sound: Callable[[object, object], tuple[bytes, bytes]]
+    ) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
         try:
-            stored = self._db.rows("SELECT sha256, names FROM authorities WHERE sha256 = ?", digest)
-            return values.authorities(*stored[0])[1] if stored else None
+            for digest, value in self._db.rows(f"{query} WHERE sha256 IN ({', '.join('?' * len(digests))})", *digests):
+                try:
+                    found.update((sound(digest, value),))
+                except DamagedError as error:
+                    self.trouble = str(error)
         except sqlite3.Error as error:
             self.trouble = str(error)
-            return None
+        return found
 
     def latest(self, count: int) -> list[ConnectionFacts]:
         """The last connections of the runs before this one, oldest first. None where the journal turns out to be
