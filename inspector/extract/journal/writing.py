@@ -205,15 +205,22 @@ class Journal:
     ) -> None:
         known: list[bytes] = []
         used: dict[bytes, int] = {}
+        certificates: dict[bytes, bytes] = {}
         self._db.refresh()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for row in rows:
                 self._row(row, facts, known)
+                for digest in row.certificates:
+                    if digest not in self._known and digest in facts.certificates:
+                        certificates[digest] = facts.certificates[digest]
                 shapes = (shape.key for shape in (row.offer, row.answer) if shape is not None)
                 for key in (*shapes, *row.certificates, *row.authorities):
                     used[key] = max(row.hello_ns, used.get(key, row.hello_ns))
-            self._db.executemany(MARK, used.items())
+            # by their keys: what stands side by side is looked for once, where they are many
+            self._db.executemany("INSERT OR IGNORE INTO certificates VALUES (?, ?)", sorted(certificates.items()))
+            self._db.executemany(MARK, sorted(used.items()))
+            known += certificates
             self._db.executemany("INSERT INTO records (at_ns, kind, id, json) VALUES (?, ?, ?, ?)", records)
             self._db.execute(
                 "UPDATE captures SET facts = ? WHERE id = ?", (msgspec.msgpack.encode(capture), self.capture)
@@ -248,10 +255,6 @@ class Journal:
                     (shape.key, is_offer, msgspec.msgpack.encode(shape)),
                 )
                 known.append(shape.key)
-        for digest in row.certificates:
-            if digest not in self._known and digest in facts.certificates:
-                execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (digest, facts.certificates[digest]))
-                known.append(digest)
         for digest in row.authorities:
             names = facts.authorities.get(digest)
             if digest not in self._known and names is not None:
