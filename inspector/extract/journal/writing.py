@@ -337,16 +337,16 @@ class Journal:
     def _of_digests(
         self, query: str, digests: Sequence[bytes], sound: Callable[[object, object], tuple[bytes, bytes]]
     ) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
+        by_digest: dict[bytes, bytes] = {}
         try:
             for digest, value in self._db.rows(f"{query} WHERE sha256 IN ({', '.join('?' * len(digests))})", *digests):
                 try:
-                    found.update((sound(digest, value),))
+                    by_digest.update((sound(digest, value),))
                 except DamagedError as error:
                     self.trouble = str(error)
         except sqlite3.Error as error:
             self.trouble = str(error)
-        return found
+        return by_digest
 
     def latest(self, count: int) -> list[ConnectionFacts]:
         """The last connections of the runs before this one, oldest first. None where the journal turns out to be
