@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from inspector import bounds
 from inspector.document import Document, Finding
 from inspector.errors import InspectorError
 from inspector.extract.journal import Journal
@@ -114,6 +115,19 @@ def test_live(attack: Attack, tmp_path: Path) -> None:
     assert len(found) == expected or expected < 0
     assert len(found) >= abs(expected)
     assert not given.unpacked or [text for kind, text in heard.told if kind == "source" and "pcap" in text]
+
+
+FLOODS = [attack for attack in ATTACKS if attack.kind in ("certificates", "chains", "client chains")]
+
+
+@pytest.mark.parametrize("attack", FLOODS, ids=str)
+def test_a_flood_of_certificates_leaves_the_pools(attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In live capture, where the flood is larger than the room for them and each of the pool's is shown once."""
+    monkeypatch.setattr(bounds, "LIVE_CERTIFICATE_BYTES", 100_000)
+    watching, heard = listened(attack.make(12).data)
+    found = [f.verdict for f in heard.findings.values() if f.rule == ABORT]
+    assert found == ["confirmed"]
+    assert watching.window.facts.certificates.bytes <= 100_000  # type: ignore[attr-defined]
 
 
 # Flights.

@@ -6,7 +6,7 @@ import hashlib
 import io
 import ipaddress
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, strategies as st
@@ -96,21 +96,65 @@ def test_what_is_kept_never_takes_more_than_its_room(acts: list[tuple[str, int]]
     """And the ledger is the sum of it, whatever is done."""
     kept: KeptValues[bytes] = KeptValues(most, 3_000, len)
     values = {bytes([n]): bytes(100 * (n % 7) + 1) for n in range(31)}
+
+    def remembered(keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {key: values[key] for key in keys}
+
     for act, n in acts:
         digest = bytes([n])
         if act == "keep":
             kept[digest] = values[digest]
             assert len(values[digest]) > 3_000 or digest in kept
         elif act == "find":
-            assert kept.find([digest], values.get).get(digest, values[digest]) == values[digest]
+            was = digest in kept
+            assert kept.find([digest], remembered).get(digest, values[digest]) == values[digest]
+            assert was <= (digest in kept)
         else:
             gone = kept.retain({digest})
             assert set(kept) <= {digest}
             assert digest not in gone
         assert kept.bytes == sum(map(len, kept.values())) <= 3_000
         assert len(kept) <= most
-        assert {*kept._on_trial, *kept._proven} == set(kept)
-        assert kept._proven_bytes == sum(kept._proven.values()) <= 1_500
+        on_trial = {key: e.size for alike in kept._on_trial._of_weight.values() for key, e in alike.items()}
+        proven = {key: e.size for key, e in kept._proven.items()}
+        assert {**on_trial, **proven} == {key: len(value) for key, value in kept.items()}
+        assert kept._proven_bytes == sum(proven.values()) <= 1_500
+
+
+@given(sizes=st.lists(st.integers(100_000, 1_000_000), min_size=20, max_size=100), first=st.integers(0, 20))
+def test_a_flood_of_large_values_leaves_those_of_ordinary_size(sizes: list[int], first: int) -> None:
+    """Each was met once, before the flood and in it."""
+    kept: KeptValues[int] = KeptValues(1_000, 2_000_000, lambda size: size)
+    ordinary = [b"ordinary %d" % n for n in range(40)]
+    for key in ordinary[:first]:
+        kept[key] = 1_500
+    for n, size in enumerate(sizes):
+        kept[b"large %d" % n] = size
+        if n < len(ordinary) - first:
+            kept[ordinary[first + n]] = 1_500
+    assert {*ordinary[: first + len(sizes)]} <= set(kept)
+    assert kept.missed == len(sizes) + len(ordinary[: first + len(sizes)]) - len(kept)
+
+
+def test_many_at_once_go_as_if_they_were_one() -> None:
+    kept: KeptValues[bytes] = KeptValues(100_000, 100_000, len)
+    kept[b"ordinary"] = bytes(1_500)
+    for n in range(2_500):
+        kept.meet(b"crumb %d" % n, bytes(500), whole=30_000)
+    assert b"ordinary" in kept
+
+
+def test_nothing_stays_for_ever_that_is_not_met_again() -> None:
+    """Neither a value of ordinary size among large ones, nor a large one among those; what is met again does."""
+    kept: KeptValues[int] = KeptValues(100_000, 100_000, lambda size: size)
+    for size in (20_000, 1_000):
+        kept[b"again"] = kept[b"once"] = 21_000 - size
+        kept[b"again"] = 21_000 - size
+        for n in range(3_000):
+            kept[b"%d of %d" % (n, size)] = size
+        assert b"once" not in kept
+        assert b"again" in kept
+        del kept[b"again"]
 
 
 def test_in_another_process_it_is_a_dictionary() -> None:
@@ -122,12 +166,23 @@ def test_in_another_process_it_is_a_dictionary() -> None:
 
 
 def test_no_more_is_recalled_at_once_than_there_is_room_for() -> None:
-    past = {bytes([n]): bytes(100) for n in range(20)}
-    kept: KeptValues[bytes] = KeptValues(100, 8_000, len)
+    past = {bytes([n]): bytes(100) for n in range(200)}
+
+    def remembered(keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {key: past[key] for key in keys if key in past}
+
+    kept: KeptValues[bytes] = KeptValues(1_000, 20_000, len)
     kept[b"here"] = bytes(450)
-    assert len(kept.find([b"here", *past], past.get)) == 11
-    assert len(kept) == 11
-    assert kept.missed == 10
+    assert len(kept.find([b"here", b"nowhere", *past], remembered)) == 30
+    assert len(kept) == 30
+    assert kept.missed == len(past) - 29
+
+
+def test_what_is_recalled_pushes_nothing_out() -> None:
+    kept: KeptValues[bytes] = KeptValues(10, 1_000, len)
+    kept[b"here"] = bytes(950)
+    assert kept.find([b"past"], lambda keys: dict.fromkeys(keys, bytes(100))) == {b"past": bytes(100)}
+    assert set(kept) == {b"here"}
 
 
 def test_what_was_missed_is_counted_as_far_as_it_is_known() -> None:

@@ -21,8 +21,9 @@ import pytest
 from inspector.live.host import landlock, sandbox, seccomp
 from inspector.live.host.doctor import _confinement
 from inspector.live.host.seccomp import ALLOW, MACHINES, REFUSE, REFUSED, SEND_TO, SOCKET, X32, CallNumbers, program
+from inspector.live.sources.capture_launch import CaptureLaunch
 from inspector.live.sources.interface import InterfaceSource
-from inspector.live.sources.sniff_messages import CaptureConfined, encoded
+from inspector.live.sources.sniff_messages import CaptureConfined, SniffOptions, encoded
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH_AS_USUAL
@@ -351,7 +352,7 @@ def test_where_it_was_started_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_capture_without_confinement_is_told() -> None:
-    source = InterfaceSource("eth0", "tcp", None)
+    source = InterfaceSource(CaptureLaunch(SniffOptions("eth0", "tcp", None, 65_536, 16, promiscuous=False, by="any")))
     source.line(encoded(CaptureConfined(7, True)).encode())
     assert not source.news
     source.line(encoded(CaptureConfined(problem="Operation not permitted")).encode())

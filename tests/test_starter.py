@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from inspector.live.sources.launch import KILLED, CommandLaunch
 from inspector.live.sources.started import Starter, StarterEnded
 from inspector.live.sources.starter import MOST_CHILDREN, StarterReply, StartRequest, message, serve
 from tests.build import capture
+from tests.conftest import CAPTURES
 from tests.ended import SECONDS, Run, until
 from tests.live import WATCH
 from tests.test_signals import incidents_in
@@ -43,6 +45,34 @@ def descriptors(process: int | str) -> int:
 def all_of(descriptor: int) -> bytes:
     with open(descriptor, "rb") as file:
         return file.read()
+
+
+AT_FORK = """
+import sys
+from inspector.cli.live import watch_command
+from inspector.live.outputs.execution import Execution
+from inspector.live.sources import open_sources
+
+class Copied(Exception): pass
+
+def copy(launches):
+    print(len(launches), *sorted({"numpy", "cryptography", "inspector.live.live_capture"} & set(sys.modules)))
+    raise Copied
+
+open_sources.Starter = copy
+try:
+    open_sources.prepared(open_sources.Request(("lo", "eth9"), ("true",)), {}, Execution("true"))
+except Copied:
+    print("copied")
+"""
+
+
+def test_what_starts_others_has_loaded_nothing_that_reads_frames() -> None:
+    """It is there as long as the capture, and what it has loaded takes memory twice."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_FORK], capture_output=True, text=True, check=True, cwd=CAPTURES.parent
+    )
+    assert done.stdout.split() == ["4", "copied"]
 
 
 def test_what_is_started_speaks_to_who_asked_for_it(starter: Starter) -> None:

@@ -22,7 +22,7 @@ from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.failing_frames import without_failing_frames
 from inspector.extract.greetings import greets
-from inspector.extract.kept_values import KeptValues, stored_memory
+from inspector.extract.kept_values import STORED_BYTES, KeptValues, stored_memory
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened, absorb
@@ -228,8 +228,9 @@ class Engine:
             return known
         certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
         known = tuple(hashlib.sha256(der).digest() for der in certificates)
+        whole = len(body) + len(known) * STORED_BYTES
         for digest, der in zip(known, certificates, strict=True):
-            kept[digest] = der
+            kept.meet(digest, der, whole)
         return self._chains.keep((body, is_tls13), known, len(body) + len(known) * DIGEST_BYTES)
 
     def _kept_certificates(self) -> KeptValues[bytes]:

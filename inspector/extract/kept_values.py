@@ -2,18 +2,20 @@
 for.
 
 Whoever floods a capture with values of their own, each shown once, must not push out those of a pool, which come again
-and again. So this is a cache of two parts (segmented LRU): what is new stands *on trial* and goes first, the one that
-was not met for the longest time before all others; what is met again moves to the *proven* ones, which have half of the
-room, and of which the oldest are on trial again where there are too many.
+and again, nor those that are of ordinary size and came once. So this is a cache of two parts (segmented LRU): what is
+new stands *on trial* and goes first, by age, and large values long before others (``greedy_dual``); what is met again
+moves to the *proven* ones, which have half of the room, and of which the oldest are on trial again where there are too
+many.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from inspector import bounds
+from inspector.extract.greedy_dual import Entry, GreedyDualQueue
 
 T = TypeVar("T")
 
@@ -24,7 +26,10 @@ PROVEN_SHARE = 2
 """All room divided by this is for those that were met again."""
 
 RECALLED_SHARE = 8
-"""All bytes divided by this may be recalled at once."""
+"""All bytes divided by this may be recalled for one judgement, and those of what is asked for together."""
+
+RECALLED_AT_ONCE = 10
+"""Values that are asked for together."""
 
 
 def stored_memory(value: bytes) -> int:
@@ -42,9 +47,9 @@ class KeptValues(dict[bytes, T]):
         self._most = most
         self._most_bytes = most_bytes
         self._memory = memory
-        self._on_trial: OrderedDict[bytes, int] = OrderedDict()
-        """What each takes. The one that was met last stands last, here and among the proven ones."""
-        self._proven: OrderedDict[bytes, int] = OrderedDict()
+        self._on_trial = GreedyDualQueue()
+        self._proven: OrderedDict[bytes, Entry] = OrderedDict()
+        """The one that was met last stands last."""
         self._proven_bytes = 0
         self._missed: set[bytes] = set()
 
@@ -54,18 +59,26 @@ class KeptValues(dict[bytes, T]):
         return len(self._missed)
 
     def __setitem__(self, key: bytes, value: T) -> None:
+        self.meet(key, value)
+
+    def meet(self, key: bytes, value: T, whole: int = 0) -> None:
+        """``whole``: bytes of all that came together, of which the value is one. Where they are more than it takes
+        itself, it goes as if it took as much: many small ones at once are not more worth than a large one.
+        """
         if key in self._proven:
             self._proven.move_to_end(key)
             return
-        if key in self._on_trial:
+        if key in self:
             self._prove(key)
             return
         super().__setitem__(key, value)
-        size = self._on_trial[key] = self._memory(value)
+        size = self._memory(value)
+        self._on_trial.add(key, size, max(size, whole))
         self.bytes += size
         while self.bytes > self._most_bytes or len(self) > self._most:
-            gone = next(iter(self._on_trial or self._proven))
-            del self[gone]
+            gone, entry = self._on_trial.pop()  # there is one: the proven ones have half of either
+            super().__delitem__(gone)
+            self.bytes -= entry.size
             self._miss(gone)
 
     def __reduce__(self) -> tuple[type[dict[bytes, T]], tuple[dict[bytes, T]]]:
@@ -74,28 +87,35 @@ class KeptValues(dict[bytes, T]):
 
     def __delitem__(self, key: bytes) -> None:
         super().__delitem__(key)
-        size = self._on_trial.pop(key, None)
-        if size is None:
-            size = self._proven.pop(key)
-            self._proven_bytes -= size
-        self.bytes -= size
+        entry = self._proven.pop(key, None)
+        if entry is not None:
+            self._proven_bytes -= entry.size
+        else:
+            entry = self._on_trial.remove(key)
+        self.bytes -= entry.size
 
-    def find(self, keys: Iterable[bytes], remembered: Callable[[bytes], T | None] | None) -> dict[bytes, T]:
-        """What keys stand for; what is not known is recalled, where something remembers longer, and known then."""
-        values: dict[bytes, T] = {}
+    def find(
+        self, keys: Iterable[bytes], remembered: Callable[[Sequence[bytes]], Mapping[bytes, T]] | None
+    ) -> dict[bytes, T]:
+        """What keys stand for; what is not known is recalled, where something remembers longer. It is known then where
+        there is room: what is only asked for pushes out nothing that was met.
+        """
+        wanted = dict.fromkeys(keys)
+        values = {key: self[key] for key in wanted if key in self}
+        missing = [key for key in wanted if key not in self] if remembered is not None else []
         room = self._most_bytes // RECALLED_SHARE
-        for key in dict.fromkeys(keys):
-            value = self.get(key)
-            if value is None and remembered is not None:
-                if room <= 0:
+        for at in range(0, len(missing), RECALLED_AT_ONCE):
+            some = missing[at : at + RECALLED_AT_ONCE]
+            if remembered is None or room <= 0:
+                for key in some:
                     self._miss(key)
-                    continue
-                value = remembered(key)
-                if value is not None:
-                    room -= self._memory(value)
-                    self[key] = value
-            if value is not None:
+                continue
+            for key, value in remembered(some).items():
                 values[key] = value
+                size = self._memory(value)
+                room -= size
+                if self.bytes + size <= self._most_bytes and len(self) < self._most:
+                    self[key] = value
         return values
 
     def retain(self, used: Collection[bytes]) -> list[bytes]:
@@ -106,12 +126,12 @@ class KeptValues(dict[bytes, T]):
         return gone
 
     def _prove(self, key: bytes) -> None:
-        size = self._proven[key] = self._on_trial.pop(key)
-        self._proven_bytes += size
+        entry = self._proven[key] = self._on_trial.remove(key)
+        self._proven_bytes += entry.size
         while self._proven_bytes > self._most_bytes // PROVEN_SHARE or len(self._proven) > self._most // PROVEN_SHARE:
-            oldest, size = self._proven.popitem(last=False)
-            self._on_trial[oldest] = size
-            self._proven_bytes -= size
+            oldest, entry = self._proven.popitem(last=False)
+            self._on_trial.add(oldest, entry.size, entry.weight)
+            self._proven_bytes -= entry.size
 
     def _miss(self, key: bytes) -> None:
         if len(self._missed) < bounds.CACHE:

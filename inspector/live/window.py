@@ -28,7 +28,7 @@ of a pool or of clients, are those of what is remembered, and only ``whole`` is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -60,11 +60,11 @@ class Archive(Protocol):
     def session(self, key: bytes) -> list[ConnectionFacts]:
         """The connections that were issued a session, and the first one that resumed it."""
 
-    def certificate(self, digest: bytes) -> bytes | None:
-        """A certificate by its SHA-256."""
+    def certificates(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Those of some certificates that it remembers, by SHA-256."""
 
-    def authorities(self, digest: bytes) -> bytes | None:
-        """A list of the authorities that a server accepts, by its SHA-256."""
+    def authorities(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The same of lists of the authorities that servers accept."""
 
 
 class Window:
@@ -311,7 +311,7 @@ class Window:
             answers=self.facts.answers,
             certificates=self._engine.certificates.find(
                 (d for entry in chosen for d in entry.chains),
-                past.certificate if past is not None else None,
+                past.certificates if past is not None else None,
             ),
             other_flows=others,
             authorities=self._engine.authority_lists.find(

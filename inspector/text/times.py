@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -25,7 +26,15 @@ def bar_step(low_ns: int, high_ns: int, most: int, steps: Sequence[int] = STEPS)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_NS = 253_402_300_799 * 1_000_000_000
 
+EPOCH_ORDINAL = EPOCH.toordinal()
+
 _second = (-1, "")
+
+
+@lru_cache(maxsize=512)
+def _date(days: int) -> str:
+    """``2026-11-23``, so many days after the epoch."""
+    return date.fromordinal(EPOCH_ORDINAL + days).isoformat()
 
 
 def rfc3339(ns: int) -> str:
@@ -36,7 +45,9 @@ def rfc3339(ns: int) -> str:
     whole, rest = divmod(ns, 1_000_000_000)
     known = _second
     if known[0] != whole:
-        known = _second = (whole, (EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S"))
+        days, seconds = divmod(whole, 86_400)
+        minutes, seconds = divmod(seconds, 60)
+        known = _second = (whole, f"{_date(days)}T{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}")
     return f"{known[1]}.{rest:09d}Z"
 
 

@@ -73,6 +73,11 @@ def garbage(number: int) -> tuple[bytes, ...]:
     return tuple(struct.pack(">II", number, place) * 100 for place in range(4))
 
 
+def crumbs(number: int) -> tuple[bytes, ...]:
+    """Sixty certificates of five bytes each, which take a hundred times as much where they are kept."""
+    return tuple(struct.pack(">IB", number, place) for place in range(60))
+
+
 def cut_short(number: int) -> tuple[bytes, ...]:
     whole = numbered_by(template(), number)
     return (whole[: 40 + number % (len(whole) - 40)],)
@@ -92,6 +97,7 @@ CHAIN_SHAPES: dict[str, Chain] = {
     "other leaves, one authority": one_authority,
     "the same in another order": in_another_order,
     "of garbage": garbage,
+    "of sixty, of five bytes": crumbs,
     "cut short": cut_short,
 }
 FEWER = {"of twenty": 3_000, "of sixty-five, small": 1_000, "of three of 16 KB": 500, "of three of 80 KB": 100}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -205,15 +205,22 @@ class Journal:
     ) -> None:
         known: list[bytes] = []
         used: dict[bytes, int] = {}
+        certificates: dict[bytes, bytes] = {}
         self._db.refresh()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for row in rows:
                 self._row(row, facts, known)
+                for digest in row.certificates:
+                    if digest not in self._known and digest in facts.certificates:
+                        certificates[digest] = facts.certificates[digest]
                 shapes = (shape.key for shape in (row.offer, row.answer) if shape is not None)
                 for key in (*shapes, *row.certificates, *row.authorities):
                     used[key] = max(row.hello_ns, used.get(key, row.hello_ns))
-            self._db.executemany(MARK, used.items())
+            # by their keys: what stands side by side is looked for once, where they are many
+            self._db.executemany("INSERT OR IGNORE INTO certificates VALUES (?, ?)", sorted(certificates.items()))
+            self._db.executemany(MARK, sorted(used.items()))
+            known += certificates
             self._db.executemany("INSERT INTO records (at_ns, kind, id, json) VALUES (?, ?, ?, ?)", records)
             self._db.execute(
                 "UPDATE captures SET facts = ? WHERE id = ?", (msgspec.msgpack.encode(capture), self.capture)
@@ -248,10 +255,6 @@ class Journal:
                     (shape.key, is_offer, msgspec.msgpack.encode(shape)),
                 )
                 known.append(shape.key)
-        for digest in row.certificates:
-            if digest not in self._known and digest in facts.certificates:
-                execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (digest, facts.certificates[digest]))
-                known.append(digest)
         for digest in row.authorities:
             names = facts.authorities.get(digest)
             if digest not in self._known and names is not None:
@@ -323,23 +326,27 @@ class Journal:
             self.trouble = str(error)
             return []
 
-    def certificate(self, digest: bytes) -> bytes | None:
-        """A certificate by its SHA-256."""
-        try:
-            stored = self._db.rows("SELECT sha256, der FROM certificates WHERE sha256 = ?", digest)
-            return values.certificate(*stored[0])[1] if stored else None
-        except sqlite3.Error as error:
-            self.trouble = str(error)
-            return None
+    def certificates(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Those of some certificates that stand in it, by SHA-256."""
+        return self._of_digests("SELECT sha256, der FROM certificates", digests, values.certificate)
 
-    def authorities(self, digest: bytes) -> bytes | None:
-        """A list of authorities by its SHA-256."""
+    def authorities(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The same of lists of authorities."""
+        return self._of_digests("SELECT sha256, names FROM authorities", digests, values.authorities)
+
+    def _of_digests(
+        self, query: str, digests: Sequence[bytes], sound: Callable[[object, object], tuple[bytes, bytes]]
+    ) -> dict[bytes, bytes]:
+        by_digest: dict[bytes, bytes] = {}
         try:
-            stored = self._db.rows("SELECT sha256, names FROM authorities WHERE sha256 = ?", digest)
-            return values.authorities(*stored[0])[1] if stored else None
+            for digest, value in self._db.rows(f"{query} WHERE sha256 IN ({', '.join('?' * len(digests))})", *digests):
+                try:
+                    by_digest.update((sound(digest, value),))
+                except DamagedError as error:
+                    self.trouble = str(error)
         except sqlite3.Error as error:
             self.trouble = str(error)
-            return None
+        return by_digest
 
     def latest(self, count: int) -> list[ConnectionFacts]:
         """The last connections of the runs before this one, oldest first. None where the journal turns out to be

@@ -4,14 +4,12 @@ environment; no shell is involved.
 
 from __future__ import annotations
 
-import shlex
 import signal
 import time
 from collections import Counter
 
 from inspector.document import Incident
-from inspector.errors import UsageError
-from inspector.live.sources.launch import Child, CommandLaunch, Starts, started_here
+from inspector.live.sources.launch import Child, Starts, launch_of, started_here
 from inspector.live.sources.started import StarterEnded
 
 RUNNING = 8
@@ -31,13 +29,8 @@ class Execution:
     """Runs a command beside the capture. ``starts``: by whom it is started."""
 
     def __init__(self, command: str) -> None:
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            raise UsageError(f"--exec {command}: {error}") from None
-        if not words:
-            raise UsageError("--exec: no command")
-        self.launch = CommandLaunch(tuple(words), is_heard=False, variables=VARIABLES)
+        """Raises UsageError."""
+        self.launch = launch_of(command, "--exec", is_heard=False, variables=VARIABLES)
         self.starts: Starts = started_here
         self._running: list[Child] = []
         self._troubles: Counter[str] = Counter()

@@ -19,10 +19,16 @@ FRAMES, DONE = 1, 0
 with.
 """
 
-MOST_WAITING = 64 << 20
-"""So much is filled while the other region is read; then it is waited for, and the kernel's buffer fills."""
+MOST_WAITING = 36 << 20
+"""Bytes of both regions: beyond it the one that is read is waited for, and the kernel's buffer fills."""
 
-REGION_BYTES = MOST_WAITING + (4 << 20)
+LEAST_FILLED = 8 << 20
+"""So much is filled however full the other one is."""
+
+SLACK_BYTES = 4 << 20
+"""What is written at once is at most so much more."""
+
+REGION_BYTES = MOST_WAITING + SLACK_BYTES
 MARGIN_BYTES = 4096
 """Readable behind the last frame."""
 
@@ -30,12 +36,12 @@ GATHER_SECONDS = 0.4
 """How often frames are handed on: few large batches cost less than many small ones. An abort is told within a second
 for all that."""
 
-GATHER_BYTES = 16 << 20
+GATHER_BYTES = 8 << 20
 """So many at once."""
 
 FOREVER = float("inf")
-USUAL_BYTES = 20 << 20
-"""A region that was fuller gives its memory back."""
+USUAL_BYTES = 12 << 20
+"""A region that was fuller gives its memory back once it was read."""
 
 
 class Handover:
@@ -55,7 +61,8 @@ class Handover:
         self._report = report
         self._filling = 0
         self._fullest = [0, 0]
-        self._is_owed = False
+        self._read = 0
+        """Bytes in the region that is read; 0 where it is done with."""
         self._due = 0.0
         self.filled = 0
 
@@ -67,17 +74,21 @@ class Handover:
     @property
     def room(self) -> int:
         """Bytes that it still takes."""
-        return REGION_BYTES - self.filled
+        return self._most + SLACK_BYTES - self.filled
+
+    @property
+    def _most(self) -> int:
+        return max(MOST_WAITING - self._read, LEAST_FILLED)
 
     @property
     def awaits(self) -> list[int]:
         """What to wait for beside packets: the other region, where this one holds something already."""
-        return [DONE] if self._is_owed and self.filled and not self._early_seconds() else []
+        return [DONE] if self._read and self.filled and not self._early_seconds() else []
 
     @property
     def seconds(self) -> float:
         """How long to wait for packets at most; no end where nothing but those in ``awaits`` matters."""
-        return (self._early_seconds() or (0.0 if not self._is_owed else FOREVER)) if self.filled else FOREVER
+        return (self._early_seconds() or (0.0 if not self._read else FOREVER)) if self.filled else FOREVER
 
     def _early_seconds(self) -> float:
         """How long what is there may wait for more."""
@@ -90,25 +101,24 @@ class Handover:
         filled = self.filled
         if not filled or (self._early_seconds() and not at_last):
             return
-        if self._is_owed and (at_last or filled > MOST_WAITING or select.select([DONE], [], [], 0)[0]):
+        if self._read and (at_last or filled > self._most or select.select([DONE], [], [], 0)[0]):
             if not os.read(DONE, 1):
                 raise SystemExit(0)
-            self._is_owed = False
-        if self._is_owed:
+            self._read = 0
+        if self._read:
             return
-        self._give_back(filled)
+        self._fullest[self._filling] = max(filled, self._fullest[self._filling])
         self._report(FramesReady(self._filling, filled))
-        self._is_owed = True
+        self._read = filled
         self._filling ^= 1
         self._due = time.monotonic() + GATHER_SECONDS
         self.filled = 0
+        self._give_back()
 
-    def _give_back(self, filled: int) -> None:
-        """What a region took when it was fuller."""
-        fullest = max(filled, self._fullest[self._filling])
-        if fullest > USUAL_BYTES > filled:
+    def _give_back(self) -> None:
+        """Memory of the region that is filled next, where it was fuller than usual."""
+        if self._fullest[self._filling] > USUAL_BYTES:
             region = self._regions[self._filling]
             os.ftruncate(region, USUAL_BYTES)
             os.ftruncate(region, REGION_BYTES + MARGIN_BYTES)
-            fullest = filled
-        self._fullest[self._filling] = fullest
+            self._fullest[self._filling] = 0

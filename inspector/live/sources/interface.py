@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from inspector.capture import pcap
 from inspector.capture.frames import FrameBatch
 from inspector.errors import InspectorError, NotPermittedError, UsageError
-from inspector.live.host.privileges import Account
 from inspector.live.sources.capture_launch import CaptureLaunch
 from inspector.live.sources.handover import MARGIN_BYTES
 from inspector.live.sources.processes import Process
@@ -22,11 +21,9 @@ from inspector.live.sources.sniff_messages import (
     CaptureConfined,
     CaptureFailed,
     CaptureLost,
-    CaptureMethod,
     CaptureOpened,
     FramesReady,
     PacketCounts,
-    SniffOptions,
     decode_report,
 )
 
@@ -35,28 +32,13 @@ MAPPED_BYTES = 4 << 20
 
 
 class InterfaceSource(Process):
-    """An interface of this machine, watched by a process of ours. ``account``: whom it becomes once the capture is
-    open.
+    """An interface of this machine, watched by a process of ours.
 
     Its frames come in memory that both share (see ``sniff``): a batch is good until ``release``.
     """
 
-    def __init__(
-        self,
-        interface: str,
-        expression: str,
-        account: Account | None,
-        snaplen: int = 262_144,
-        buffer_mib: int = 16,
-        promiscuous: bool = False,
-        by: CaptureMethod = "any",
-        waits: bool = False,
-    ) -> None:
-        """``waits``: also for one that is not there yet."""
-        options = SniffOptions(
-            interface, expression, account, snaplen, buffer_mib, promiscuous=promiscuous, by=by, waits=waits
-        )
-        super().__init__(interface, CaptureLaunch(options))
+    def __init__(self, launch: CaptureLaunch) -> None:
+        super().__init__(launch.options.interface, launch)
         self.failure: CaptureFailed | None = None
         """Why it could not be opened."""
         self.unconfined = ""

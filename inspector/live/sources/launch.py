@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from inspector.capture.parent import dying_with_this
+from inspector.errors import UsageError
 
 KILLED = -signal.SIGKILL
 
@@ -106,3 +108,14 @@ class CommandLaunch(NamedTuple):
             for _, writing in pipes:
                 os.close(writing)
         return LocalChild(process, ours)
+
+
+def launch_of(command: str, option: str, *, is_heard: bool = True, variables: tuple[str, ...] = ()) -> CommandLaunch:
+    """A command with its words as a shell would split them. ``option``: where it was given. Raises UsageError."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{option} {command}: {error}") from None
+    if not words:
+        raise UsageError(f"{option}: no command")
+    return CommandLaunch(tuple(words), is_heard, variables)

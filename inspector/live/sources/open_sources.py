@@ -7,17 +7,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inspector.errors import UsageError
 from inspector.live.host.places import settle_at_home
 from inspector.live.host.privileges import Account, account, become
-from inspector.live.outputs.execution import Execution
-from inspector.live.sources.interface import InterfaceSource
-from inspector.live.sources.processes import Command, Process
-from inspector.live.sources.sniff_messages import CaptureMethod
-from inspector.live.sources.source import PipeSource, Source
+from inspector.live.sources.capture_launch import CaptureLaunch
+from inspector.live.sources.launch import Launch, launch_of
+from inspector.live.sources.sniff_messages import CaptureMethod, SniffOptions
 from inspector.live.sources.started import Starter
 from inspector.text.hostport import PORT
+
+if TYPE_CHECKING:
+    from inspector.live.outputs.execution import Execution
+    from inspector.live.sources.interface import InterfaceSource
+    from inspector.live.sources.source import Source
 
 ANY = "any"
 SNAPLEN = 262_144
@@ -98,38 +102,49 @@ def prepared(request: Request, environment: Mapping[str, str], execution: Execut
     """The sources, and a process that can start them, made of this one: before it reads what it keeps to itself.
     ``execution``: also what that starts. Raises InspectorError.
     """
-    commands = [Command(command) for command in request.commands]
-    piped: list[Source] = [PipeSource("-", request.piped)] if request.piped is not None else []
-    interfaces = request.interfaces or (() if commands or piped else (ANY,))
+    interfaces = request.interfaces or (() if request.commands or request.piped is not None else (ANY,))
     who = becomes(request, environment)
     if who is not None and "TMUX" not in environment and (address := _inherited("TMUX")):
         os.environ["TMUX"] = address  # sudo hides it; the user behind it may still speak to their tmux
     expression = kernel_filter(request.vips, request.expression, ssh_session(environment)) if interfaces else ""
-    watched = [
-        InterfaceSource(
-            interface=name,
-            expression=expression,
-            account=who,
-            snaplen=request.snaplen,
-            buffer_mib=request.buffer_mib,
-            promiscuous=request.promiscuous,
-            by=request.by,
-            waits=request.waits,
+    captures = [
+        CaptureLaunch(
+            SniffOptions(
+                interface=name,
+                filter=expression,
+                account=who,
+                snaplen=request.snaplen,
+                buffer_mib=request.buffer_mib,
+                promiscuous=request.promiscuous,
+                by=request.by,
+                waits=request.waits,
+            )
         )
         for name in interfaces
     ]
-    for command in commands:
-        if who is not None:
-            command.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
-    asking: list[Process | Execution] = [*watched, *commands, *([execution] if execution is not None else [])]
+    commands = [launch_of(command, "--via") for command in request.commands]
+    launches: list[Launch] = [*captures, *commands, *([execution.launch] if execution is not None else [])]
     try:
-        starter = Starter([one.launch for one in asking]) if asking else None
+        starter = Starter(launches) if launches else None
     except OSError as error:
         raise UsageError(f"no further process can be made: {error.strerror}") from None
+
+    from inspector.live.sources.interface import InterfaceSource  # loads numpy, which the copy does without
+    from inspector.live.sources.processes import Command
+    from inspector.live.sources.source import PipeSource
+
+    watched = [InterfaceSource(launch) for launch in captures]
+    run = [Command(command, launch) for command, launch in zip(request.commands, commands, strict=True)]
+    for one in run:
+        if who is not None:
+            one.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
     if starter is not None:
-        for one in asking:
-            one.starts = starter.start
-    return ReadySource(watched, [*commands, *piped], who, expression, starter)
+        for process in (*watched, *run):
+            process.starts = starter.start
+        if execution is not None:
+            execution.starts = starter.start
+    piped = [PipeSource("-", request.piped)] if request.piped is not None else []
+    return ReadySource(watched, [*run, *piped], who, expression, starter)
 
 
 def opened(ready: ReadySource) -> OpenedSource:

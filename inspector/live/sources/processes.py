@@ -5,14 +5,13 @@ interface.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import time
 from collections.abc import Sequence
 
 from inspector.capture.frames import FrameBatch
 from inspector.errors import InspectorError, UsageError
-from inspector.live.sources.launch import KILLED, Child, CommandLaunch, Launch, Starts, started_here
+from inspector.live.sources.launch import KILLED, Child, CommandLaunch, Launch, Starts, launch_of, started_here
 from inspector.live.sources.pipes import Pipe, PipeStream
 from inspector.live.sources.source import STOP_SECONDS, Source
 from inspector.live.sources.started import StarterEnded
@@ -157,15 +156,11 @@ class Command(Process):
 
     is_here = False
 
-    def __init__(self, command: str) -> None:
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            raise UsageError(f"--via {command}: {error}") from None
-        if not words:
-            raise UsageError("--via: no command")
-        super().__init__(command, CommandLaunch(tuple(words)))
-        self.by = words[0]
+    def __init__(self, command: str, launch: CommandLaunch | None = None) -> None:
+        """``launch``: its own, made before. Raises UsageError."""
+        made = launch or launch_of(command, "--via")
+        super().__init__(command, made)
+        self.by = made.words[0]
 
     def attach(self, descriptors: Sequence[int]) -> int:
         """Its standard output holds frames, its standard error lines."""
