@@ -200,8 +200,8 @@ def _counts(tool: str, out: Path, journal: str) -> tuple[int | None, int | None]
         return (int(found[2]), int(found[1])) if found else (None, None)
     if tool == "watch":
         records = (json.loads(line) for line in out.read_bytes().splitlines() if line.startswith(b"{"))
-        last = [record for record in records if "drops" in record][-1]  # an assessment stands behind the statistics
-        return last["drops"], last["packets"]
+        told = [record for record in records if "drops" in record]  # none where it was too far behind to end with them
+        return (told[-1]["drops"], told[-1]["packets"]) if told else (None, None)
     from inspector.extract.journal import read_facts
 
     capture = read_facts(journal).captures[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ class FrameBatch(Struct):
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    def select(self, rows: npt.NDArray[np.bool_] | I64) -> FrameBatch:
+    def select(self, rows: npt.NDArray[np.bool_] | I64 | slice) -> FrameBatch:
         """The same buffer with only some rows."""
         return FrameBatch(
             data=self.data,
@@ -71,6 +71,11 @@ class FrameBatch(Struct):
             number=self.number[rows],
             capture=self.capture,
         )
+
+    def slices(self, count: int) -> Iterator[FrameBatch]:
+        """The same buffer, so many rows at a time."""
+        for start in range(0, len(self), count):
+            yield self.select(slice(start, start + count))
 
     def link_types(self) -> list[int]:
         """Those that its frames have; mostly it is one."""

@@ -40,7 +40,7 @@ from inspector.live.judging import Changed, JudgedPart, judged_in_parts
 from inspector.live.latest_states import LatestStates
 from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
-from inspector.live.sources.source import Source, ready, stopped
+from inspector.live.sources.source import FRAMES_AT_ONCE, Source, ready, stopped
 from inspector.live.update import Keeping, Listener, NewsKind, Update
 from inspector.live.window import Window
 from inspector.live.window_entry import WindowEntry, row_of
@@ -195,7 +195,7 @@ class LiveCapture:
         """Until it is to end."""
         tick = commit = second = self._clock.monotonic()
         while not self._stopping:
-            self._wait()
+            self._wait(listener)
             now = self._clock.monotonic()
             if now >= tick:
                 tick = now + TICK_SECONDS
@@ -214,9 +214,11 @@ class LiveCapture:
                 break
         self._finish(listener)
 
-    def _wait(self) -> None:
+    def _wait(self, listener: Listener) -> None:
         for source, batch in ready(self.sources, WAIT_SECONDS):
             self._take(batch, source.is_here)
+            if len(batch) == FRAMES_AT_ONCE:  # more wait: what has ended goes first, so that memory stays bounded
+                self._settle(listener)
 
     def _take(self, batch: FrameBatch, is_here: bool) -> None:
         """Frames of one source: numbered anew, analysed, and kept as far as they are wanted."""
@@ -250,6 +252,14 @@ class LiveCapture:
                 listener.news(self.now_ns, "source", source.news.popleft())
         if self.keeping.keys is not None:
             self.keeping.keys.poll()
+        self._settle(listener)
+        listener.tick()
+        if self.keeping.trigger is not None:
+            for written in self.keeping.trigger.due(self.now_ns):
+                listener.written(written)
+
+    def _settle(self, listener: Listener) -> None:
+        """What was decided and what has ended by now goes into the window, and is judged if it is time."""
         self._put_ended(self.engine.settle(self.now_ns), listener)
         for connection in self.engine.decided():  # which may have offered what those that ended were given
             with self.border:
@@ -257,10 +267,6 @@ class LiveCapture:
         quiet = self._clock.monotonic() - self._judged
         if quiet >= SECOND or (self._urgent and quiet >= URGENT_SECONDS) or len(self._changed) >= self._together:
             self._judge_all(listener)
-        listener.tick()
-        if self.keeping.trigger is not None:
-            for written in self.keeping.trigger.due(self.now_ns):
-                listener.written(written)
 
     def _put(self, connection: ConnectionFacts, is_final: bool) -> str:
         """Into the window, the journal, and what is judged next; its id."""

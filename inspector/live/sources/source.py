@@ -22,6 +22,9 @@ STOP_SECONDS = 1.0
 """What a source is given to end; then it is killed."""
 
 LOOK_SECONDS = 0.1
+FRAMES_AT_ONCE = 8_192
+"""Of handshakes that is a thousand."""
+
 SLICE_SECONDS = 0.02
 """How often it is looked whether what gathers is enough."""
 
@@ -120,7 +123,9 @@ class PipeSource(Source):
 
 
 def ready(sources: Sequence[Source], seconds: float) -> Iterator[tuple[Source, FrameBatch]]:
-    """Frames of whoever has some within a time; each batch is good until the next is asked for."""
+    """Frames of whoever has some within a time, at most ``FRAMES_AT_ONCE``; each batch is good until the next is asked
+    for.
+    """
     waiting = {descriptor: source for source in sources for descriptor in source.descriptors()}
     readable = select.select(list(waiting), [], [], seconds)[0]
     while early := min((waiting[descriptor].early_seconds(descriptor) for descriptor in readable), default=0.0):
@@ -128,8 +133,8 @@ def ready(sources: Sequence[Source], seconds: float) -> Iterator[tuple[Source, F
     for descriptor in readable:
         source = waiting[descriptor]
         batch = source.ready(descriptor)
-        if batch is not None and len(batch):
-            yield source, batch
+        if batch is not None:
+            yield from ((source, some) for some in batch.slices(FRAMES_AT_ONCE))
         source.release()
 
 
