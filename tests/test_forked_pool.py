@@ -7,6 +7,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -256,10 +258,15 @@ ROOM = {
 }
 
 
-def group(name: str, most: int, anonymous: int, field: str = "anon") -> dict[str, str]:
-    """The files of a control group; in pages."""
+def group(name: str, most: int, used: int, *, is_first: bool = False) -> dict[str, str]:
+    """The files of a control group, which has read 100 pages of files beside what it uses; in pages."""
     folder, limit = name.rsplit("/", 1)
-    return {f"{folder}/{limit}": f"{most * PAGE}\n", f"{folder}/memory.stat": f"file 99\n{field} {anonymous * PAGE}\n"}
+    usage, whose = ("memory.usage_in_bytes", "total_") if is_first else ("memory.current", "")
+    return {
+        f"{folder}/{limit}": f"{most * PAGE}\n",
+        f"{folder}/{usage}": f"{(used + 100) * PAGE}\n",
+        f"{folder}/memory.stat": f"shmem 1\n{whose}active_file {60 * PAGE}\n{whose}inactive_file {40 * PAGE}\n",
+    }
 
 
 @pytest.mark.parametrize(
@@ -278,7 +285,7 @@ def group(name: str, most: int, anonymous: int, field: str = "anon") -> dict[str
         (group("sys/fs/cgroup/b/memory.max", 1, 1), 2),
         (
             {"proc/self/cgroup": "4:memory:/a\n"}
-            | group("sys/fs/cgroup/memory/a/memory.limit_in_bytes", 3000, 2500, "total_rss"),
+            | group("sys/fs/cgroup/memory/a/memory.limit_in_bytes", 3000, 2500, is_first=True),
             1,
         ),
     ],
@@ -381,3 +388,21 @@ def test_a_document_that_many_wrote_is_that_of_the_analysis(monkeypatch: pytest.
     rows = [msgspec.json.decode(line) for line in written(analysis, "jsonl", None).splitlines()]
     ids = [row["id"] for row in rows if row["record"] == "connections"]
     assert ids == [observed.id for observed in analysis.case.observed]
+
+
+def test_files_that_take_no_more_are_done_without() -> None:
+    """As by a limit of how large files may be (setrlimit(2)), which holds for those in memory too."""
+    code = """
+import io, resource, signal
+from functools import partial
+from inspector.capture.forked_pool import ForkedPool
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+tasks = [partial(lambda number, out: out.write(b"%d," % number * (3000 if number == 2 else 1)), n) for n in range(6)]
+out = io.BytesIO()
+with ForkedPool(tasks, 2) as pool:
+    for result in pool.results():
+        result.append_to(out)
+assert out.getvalue() == b"0,1," + b"2," * 3000 + b"3,4,5,", len(out.getvalue())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -144,6 +144,18 @@ def test_many_at_once_go_as_if_they_were_one() -> None:
     assert b"ordinary" in kept
 
 
+def test_twice_in_one_message_is_met_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a flood would prove its own."""
+    monkeypatch.setattr(bounds, "LIVE_CERTIFICATE_BYTES", 30_000)
+    engine = LiveEngine(10)
+    pool = [engine.chain(chain_of(n))[0] for n in range(3) for _ in range(3)]
+    for n in range(200):
+        ders = [b"%d.%d" % (n, m) for m in range(9)] * 2
+        engine.chain(vector(3, b"".join(vector(3, der) for der in ders)))
+    assert {*pool} <= {*engine.facts.certificates}
+    assert engine.not_kept()
+
+
 def test_nothing_stays_for_ever_that_is_not_met_again() -> None:
     """Neither a value of ordinary size among large ones, nor a large one among those; what is met again does."""
     kept: KeptValues[int] = KeptValues(100_000, 100_000, lambda size: size)

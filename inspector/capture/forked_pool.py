@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple
 
 from inspector.capture.forked_copy import ForkedCopy
 from inspector.capture.nameless import nameless_file
+from inspector.errors import UnwritableError
 
 Task = Callable[[BinaryIO], object]
 """Writes its result."""
@@ -169,15 +170,16 @@ class ForkedPool:
     def results(self) -> Iterator[TaskResult]:
         """All of them, in order; each is there until the next is asked for. Raises what a task raises."""
         for number, task in enumerate(self._tasks):
-            if not self._files:
+            while self._copies and number not in self._lengths:
+                self._go_on(number)
+            length = self._lengths.pop(number, None)
+            if length is None:  # there are no copies, or none any more
                 result = io.BytesIO()
                 task(result)
                 yield TaskResult(len(result.getbuffer()), None, result.getvalue())
                 continue
-            while number not in self._lengths:
-                self._go_on(number)
             file = self._file(number)
-            yield TaskResult(self._lengths.pop(number), file)
+            yield TaskResult(length, file)
             os.truncate(file.fileno(), 0)
             if self._copies:
                 self._permit(1)
@@ -196,11 +198,14 @@ class ForkedPool:
         self._hear(is_waiting=False)
         if wanted in self._lengths:
             return
-        number = self._next() if self._copies else wanted
-        if number is None:
+        number = self._next() if self._copies else None
+        if number is not None:
+            try:
+                self._lengths[number] = self._do(number)
+            except (OSError, UnwritableError):  # its file takes no more, as by a limit of file sizes: memory may
+                self._let_go()
+        elif self._copies:
             self._hear(is_waiting=True)
-        else:
-            self._lengths[number] = self._do(number)
 
     def _next(self) -> int | None:
         """A task that this process may begin; None where there is none now."""

@@ -26,9 +26,15 @@ def copies_with_room(root: str = "/") -> int:
 
 
 def _unreclaimable(limit: Path) -> int:
-    """Bytes of a control group that stand in no file. ``limit``: the file of its limit."""
-    name = "anon" if limit.name == "memory.max" else "total_rss"
-    return _field(limit.with_name("memory.stat"), name)
+    """Bytes of a control group but for what lies on a disk as well. ``limit``: the file of its limit. Raises OSError,
+    ValueError where that is not said.
+    """
+    is_second = limit.name == "memory.max"
+    used = number_in(limit.with_name("memory.current" if is_second else "memory.usage_in_bytes"))
+    if used is None:
+        raise ValueError(f"{limit} does not say what is used")
+    statistics, whose = limit.with_name("memory.stat"), "" if is_second else "total_"
+    return used - sum(_field(statistics, f"{whose}{name}_file") for name in ("active", "inactive"))
 
 
 def _field(path: Path, name: str) -> int:

@@ -223,13 +223,13 @@ class Engine:
         kept = self.certificates
         known = self._chains.get((body, is_tls13))
         if known is not None and kept.keys() >= set(known):
-            for digest in known:
+            for digest in set(known):
                 kept[digest] = kept[digest]
             return known
         certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
         known = tuple(hashlib.sha256(der).digest() for der in certificates)
         whole = len(body) + len(known) * STORED_BYTES
-        for digest, der in zip(known, certificates, strict=True):
+        for digest, der in dict(zip(known, certificates, strict=True)).items():  # twice in one message is once met
             kept.meet(digest, der, whole)
         return self._chains.keep((body, is_tls13), known, len(body) + len(known) * DIGEST_BYTES)
 

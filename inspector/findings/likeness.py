@@ -33,8 +33,9 @@ class Likeness:
         self._equal: dict[tuple[bytes, bytes], bool | None] = {}
         self._groups: dict[bytes, Hashable] = {}
         self._alike: dict[Hashable, frozenset[bytes]] = {}
+        self._pool = frozenset(pool)
         self._entered: dict[Value, list[bytes]] = {}
-        for leaf in dict.fromkeys(pool):
+        for leaf in self._pool:
             for value in self._values(leaf, _entered):
                 self._entered.setdefault(value, []).append(leaf)
 
@@ -66,7 +67,10 @@ class Likeness:
         alike = self._alike.get(group)
         if alike is None:
             assert isinstance(group, tuple)
-            alike = self._alike[group] = frozenset(other for value in group for other in self._entered[value])
+            entered = [self._entered[value] for value in group]
+            is_all = any(len(leaves) == len(self._pool) for leaves in entered)  # one set for all of these groups
+            alike = self._pool if is_all else frozenset(other for leaves in entered for other in leaves)
+            self._alike[group] = alike
         return alike | {leaf} if leaf not in alike else alike
 
     def is_known(self, leaf: bytes) -> bool:

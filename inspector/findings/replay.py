@@ -142,7 +142,8 @@ def are_one_server(change: Change, members: Iterable[Member]) -> bool:
     """Whether all certificates of the members are each other's like."""
     leaves = {leaf for member in members for leaf in member.leaves}
     of_groups = {change.likeness.group(leaf): leaf for leaf in leaves}
-    return all(leaves <= change.likeness.alike(leaf) for leaf in of_groups.values())
+    alike = {id(same): same for same in map(change.likeness.alike, of_groups.values())}
+    return all(leaves <= same for same in alike.values())
 
 
 class _Run:

@@ -219,6 +219,8 @@ class DaskCluster:
         except KilledWorker as error:
             error.__traceback__ = None  # the client keeps the error: with these frames it would keep their futures
             return FailedTask("")
+        except MemoryError:
+            return FailedTask("", is_memory=True)
         except (CancelledError, FutureCancelledError, OSError) as error:
             raise UsageError(f"--cluster {self._address}: the scheduler is gone: {safe_text(str(error))}") from None
         except (ImportError, AttributeError) as error:  # what a task is, the worker does not know

@@ -151,6 +151,7 @@ class _SequenceReading:
         ]
         self._results: dict[CaptureStretch, KeptStretch | FailedTask] = {}
         self._tries: dict[CaptureStretch, int] = {}
+        self._halved: set[CaptureStretch] = set()
 
     def missing(self) -> Iterable[CaptureStretch]:
         """What is to be read."""
@@ -174,14 +175,19 @@ class _SequenceReading:
         """Have it read in halves, which were tried so often; False where it is not to be halved."""
         halves = self._halves(stretch)
         if halves:
+            self._halved.add(stretch)
             index = self._stretches.index(stretch)
             self._stretches[index : index + 1] = halves
             self._tries.update(dict.fromkeys(halves, tries))
         return bool(halves)
 
     def _halves(self, stretch: CaptureStretch) -> list[CaptureStretch]:
-        """Empty where it is not to be halved."""
-        if len(stretch.paths) > 1 or sum(s.paths == stretch.paths for s in self._stretches) >= 1 << HALVINGS:
+        """Empty where it is not to be halved: also where it was, and its halves must be read together after all."""
+        if (
+            stretch in self._halved
+            or len(stretch.paths) > 1
+            or sum(s.paths == stretch.paths for s in self._stretches) >= 1 << HALVINGS
+        ):
             return []
         end = stretch.end if stretch.end < INFINITE else max(file_size(stretch.paths[0]), 2 * stretch.begin)
         middle = (stretch.begin + end) // 2

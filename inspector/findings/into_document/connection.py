@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
-from inspector import document as doc, facts
+from inspector import bounds, document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts
 from inspector.findings.case import Case, frame
 from inspector.findings.from_logs import lines_of
@@ -23,7 +23,7 @@ LETTER = [
 ]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=bounds.CACHE)
 def _ip(address: bytes) -> str:
     return ip_text(address)
 

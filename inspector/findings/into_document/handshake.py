@@ -24,7 +24,7 @@ NOT_READ = HandshakeFacts()
 Visibility = Literal["clear", "decrypted", "encrypted", "lost"]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=bounds.CACHE)
 def _hex(digest: bytes) -> str:
     return digest.hex()
 

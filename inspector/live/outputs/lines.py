@@ -273,8 +273,12 @@ class LinePrinter:
             job.drop()
         elif now >= self._survey_at and self._surveyed != self._capture.connections:
             self._surveyed = self._capture.connections
-            self._survey = ForkedJob(self._survey_aside, NICE)
             self._survey_began = now
+            try:
+                self._survey = ForkedJob(self._survey_aside, NICE)
+            except OSError:  # there can be no further process now
+                self._survey_at = now + SURVEY_SECONDS
+                self._capture.border.note(LOST_SURVEY)
 
     def _survey_aside(self, output: BinaryIO) -> None:
         self._capture.window.forget_past()  # a database must not be used by two processes
