@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from os.path import basename, dirname, join
 
 
 def copies_with_room(root: str = "/") -> int:
@@ -12,11 +12,10 @@ def copies_with_room(root: str = "/") -> int:
     as much for each as this one takes for itself. Where nothing says so there are none. ``root``: where the file system
     begins.
     """
-    base = Path(root)
     try:
-        _, resident, shared, *_ = map(int, (base / "proc/self/statm").read_text().split())
-        left = [_field(base / "proc/meminfo", "MemAvailable:") << 10]
-        for limit in memory_limits(base):
+        _, resident, shared, *_ = map(int, _text(join(root, "proc/self/statm")).split())
+        left = [_field(join(root, "proc/meminfo"), "MemAvailable:") << 10]
+        for limit in memory_limits(root):
             most = number_in(limit)
             if most is not None:
                 left.append(most - _unreclaimable(limit))
@@ -25,52 +24,57 @@ def copies_with_room(root: str = "/") -> int:
     return max(min(left), 0) // (max(resident - shared, 1) * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _unreclaimable(limit: Path) -> int:
+def _unreclaimable(limit: str) -> int:
     """Bytes of a control group but for what lies on a disk as well. ``limit``: the file of its limit. Raises OSError,
     ValueError where that is not said.
     """
-    is_second = limit.name == "memory.max"
-    used = number_in(limit.with_name("memory.current" if is_second else "memory.usage_in_bytes"))
+    is_second = basename(limit) == "memory.max"
+    used = number_in(join(dirname(limit), "memory.current" if is_second else "memory.usage_in_bytes"))
     if used is None:
         raise ValueError(f"{limit} does not say what is used")
-    statistics, whose = limit.with_name("memory.stat"), "" if is_second else "total_"
+    statistics, whose = join(dirname(limit), "memory.stat"), "" if is_second else "total_"
     return used - sum(_field(statistics, f"{whose}{name}_file") for name in ("active", "inactive"))
 
 
-def _field(path: Path, name: str) -> int:
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _field(path: str, name: str) -> int:
     """A number behind its name. Raises OSError, ValueError where there is none."""
-    for line in path.read_text().splitlines():
+    for line in _text(path).splitlines():
         words = line.split()
         if words[:1] == [name]:
             return int(words[1])
     raise ValueError(f"{path} does not say {name}")
 
 
-def memory_limits(base: Path) -> Iterator[Path]:
-    """The files in which the limits of this process's groups stand, of cgroup 2 and 1, as far as they show. ``base``:
+def memory_limits(root: str) -> Iterator[str]:
+    """The files in which the limits of this process's groups stand, of cgroup 2 and 1, as far as they show. ``root``:
     where the file system begins.
     """
     try:
-        lines = (base / "proc/self/cgroup").read_text().splitlines()
+        lines = _text(join(root, "proc/self/cgroup")).splitlines()
     except OSError:
         return
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if controllers == "":
-            top, name = base / "sys/fs/cgroup", "memory.max"
+            top, name = join(root, "sys/fs/cgroup"), "memory.max"
         elif "memory" in controllers.split(","):
-            top, name = base / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+            top, name = join(root, "sys/fs/cgroup/memory"), "memory.limit_in_bytes"
         else:
             continue
         parts = [part for part in group.split("/") if part not in ("", "..")]
-        yield from (top.joinpath(*parts[:depth], name) for depth in range(len(parts) + 1))
+        yield from (join(top, *parts[:depth], name) for depth in range(len(parts) + 1))
 
 
-def number_in(path: Path) -> int | None:
+def number_in(path: str) -> int | None:
     """None where there is none, or no limit."""
     try:
-        text = path.read_text().strip()
+        text = _text(path).strip()
     except OSError:
         return None
     return int(text) if text.isdecimal() else None

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import resource
-from pathlib import Path
 from typing import NamedTuple
 
 from inspector.capture.memory import memory_limits, number_in
@@ -37,7 +36,7 @@ def scarce(root: str = "/") -> list[Scarcity]:
         Scarcity("address space (ulimit -v, LimitAS=)", _rlimit(resource.RLIMIT_AS), LEAST_ADDRESSES),
         Scarcity("data (ulimit -d, LimitDATA=)", _rlimit(resource.RLIMIT_DATA), LEAST_MEMORY),
     ]
-    groups = [bytes_of for path in memory_limits(Path(root)) if (bytes_of := number_in(path)) is not None]
+    groups = [bytes_of for path in memory_limits(root) if (bytes_of := number_in(path)) is not None]
     if groups:
         scarcities.append(Scarcity("memory (the control group's, MemoryMax=)", min(groups), LEAST_MEMORY))
     return [one for one in scarcities if one.has < one.least]
