@@ -38,7 +38,7 @@ def merge(parts: list[Facts], numbers: Sequence[Sequence[int]] | None = None) ->
         if numbers is not None:
             renumber(parts[0], numbers[0], range(len(parts[0].captures)))
         return parts[0]
-    places = in_order([[(capture.first_ns, capture.host, capture.path) for capture in part.captures] for part in parts])
+    places = merged_numbers(parts)
     numbers = numbers or [range(len(part.captures)) for part in parts]
     captures = [
         (number, _capture_moved(capture, after))
@@ -72,6 +72,11 @@ def in_order(captures: Sequence[Sequence[CaptureKey]]) -> list[list[int]]:
     )
     numbers = {(part, index): number for number, (*_, part, index) in enumerate(order)}
     return [[numbers[part, index] for index in range(len(some))] for part, some in enumerate(captures)]
+
+
+def merged_numbers(parts: Sequence[Facts]) -> list[list[int]]:
+    """What connections of each part call its captures once the parts are merged."""
+    return in_order([[(capture.first_ns, capture.host, capture.path) for capture in part.captures] for part in parts])
 
 
 def renumber(part: Facts, before: Sequence[int], after: Sequence[int]) -> None:

@@ -11,13 +11,14 @@ What is not extracted in the end is a limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.opening import file_size
 from inspector.errors.captures import NotExtracted
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.engine import capture_facts
-from inspector.extract.merging import CaptureKey, in_order, merge
+from inspector.extract.merging import in_order, merge
 from inspector.facts import Facts
 from inspector.fleet.sequence_facts import ReadOtherwise, SequenceFacts
 from inspector.fleet.sequences import CaptureSequence
@@ -84,11 +85,13 @@ def extract_fleet(
         run_by = in_this_process if secrets.server_keys else run_by
         done = _done([WholeSequence(sequence.paths, secrets) for sequence in sequences], run_by, record)
         return merge([_whole(sequence.paths, part) for sequence, part in zip(sequences, done, strict=True)])
-    readings = [_SequenceReading(sequence) for sequence in sequences]
+    # what merging would call captures by their first frames; what turns out otherwise it puts right
+    numbers = in_order([list(zip(s.first_ns, repeat(""), s.paths)) for s in sequences])
+    readings = [_SequenceReading(*numbered) for numbered in zip(sequences, numbers, strict=True)]
     while unjoined := [reading for reading in readings if reading.facts is None]:
         while missing := [(reading, stretch) for reading in unjoined for stretch in reading.missing()]:
             _read(missing, run_by, record)
-        _join(unjoined, readings, run_by, record)
+        _join(unjoined, run_by, record)
         _read_by_one([reading for reading in unjoined if reading.is_for_one], run_by, record)
     numbered = [(reading.facts, reading.numbers) for reading in readings if reading.facts is not None]
     return merge([facts for facts, _ in numbered], [numbers for _, numbers in numbered])
@@ -131,12 +134,11 @@ class _SequenceReading:
     call its files in them. ``is_for_one``: one process must read it.
     """
 
-    def __init__(self, sequence: CaptureSequence) -> None:
+    def __init__(self, sequence: CaptureSequence, numbers: Sequence[int]) -> None:
         self.paths = sequence.paths
         self.facts: Facts | None = None
-        self.numbers: tuple[int, ...] = ()
+        self.numbers = tuple(numbers)
         self.is_for_one = False
-        self._first_ns: dict[str, int] = {}
         compares = len(self.paths) > 1
         behind = [*sequence.first_ns[1:], None]
         self._stretches = [
@@ -160,9 +162,6 @@ class _SequenceReading:
     def note(self, stretch: CaptureStretch, result: KeptStretch | FailedTask) -> None:
         """What became of a task. One that fails is left to be done again, in halves where memory may be the reason."""
         if isinstance(result, KeptStretch):
-            for path, first_ns in zip(stretch.paths, result.first_ns, strict=True):
-                if first_ns is not None:
-                    self._first_ns[path] = min(first_ns, self._first_ns.get(path, first_ns))
             if result.is_whole or not self._halve(stretch, self._tries.get(stretch, 0)):
                 self._results[stretch] = result
             return
@@ -194,10 +193,6 @@ class _SequenceReading:
         if middle <= stretch.begin:
             return []
         return [stretch._replace(end=middle, until_ns=MOST_NS), stretch._replace(begin=middle, is_first=False)]
-
-    def captures(self) -> list[CaptureKey]:
-        """What tells the order of its files among those of others."""
-        return [(self._first_ns.get(path), "", path) for path in self.paths]
 
     def join_task(self) -> JoinTask:
         """Once nothing is missing."""
@@ -234,15 +229,8 @@ def _read(missing: Sequence[tuple[_SequenceReading, CaptureStretch]], run_by: Ru
         reading.note(stretch, result)
 
 
-def _join(
-    unjoined: Sequence[_SequenceReading], readings: Sequence[_SequenceReading], run_by: RunBy, record: FleetRecord
-) -> None:
-    """Each sequence by a task. Connections are to call captures what they are called among those of all ``readings``,
-    as far as that is known by now.
-    """
-    for reading, numbers in zip(readings, in_order([reading.captures() for reading in readings]), strict=True):
-        if reading in unjoined:
-            reading.numbers = tuple(numbers)
+def _join(unjoined: Sequence[_SequenceReading], run_by: RunBy, record: FleetRecord) -> None:
+    """Each sequence by a task."""
     joined = _done([reading.join_task() for reading in unjoined], run_by, record)
     for reading, result in zip(unjoined, joined, strict=True):
         reading.take(result, record)

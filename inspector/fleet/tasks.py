@@ -30,14 +30,12 @@ class WholeSequence(NamedTuple):
 
 class KeptStretch(NamedTuple):
     """That a stretch was read. ``facts``: what was found in it or, in a process where that is not, what stands for it.
-    ``is_whole``: all that it had to hand over was kept; ``bytes_read``: of its files; ``first_ns``: of each file the
-    time of the first frame that was read.
+    ``is_whole``: all that it had to hand over was kept; ``bytes_read``: of its files.
     """
 
     facts: object
     is_whole: bool
     bytes_read: int
-    first_ns: tuple[int | None, ...]
 
 
 class JoinTask(NamedTuple):
@@ -80,8 +78,7 @@ def perform(task: Task) -> TaskResult | FailedTask:
 def _performed(task: Task) -> TaskResult:
     if isinstance(task, CaptureStretch):
         facts = read_stretch(task)
-        is_whole = facts.continued is None or facts.continued.is_whole
-        return KeptStretch(facts, is_whole, facts.bytes_read, tuple(info.first_ns for info in facts.captures))
+        return KeptStretch(facts, facts.continued is None or facts.continued.is_whole, facts.bytes_read)
     if isinstance(task, JoinTask):
         read = zip(task.stretches, map(_facts_of, task.kept), strict=True)
         joined = join(task.paths, [ReadStretch(*one) for one in read])

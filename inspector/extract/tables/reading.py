@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered
 from inspector.errors.notice import ForeignText, PathText
-from inspector.extract.merging import in_order, merge
+from inspector.extract.merging import merge, merged_numbers
 from inspector.extract.tables.manifest import SUFFIX, PartManifest, PartProblem, parts_of
 from inspector.extract.tables.parquet import pyarrow
 from inspector.extract.tables.part import PartTables
@@ -97,12 +97,7 @@ def _facts(
     """
     tables = [PartTables(directory, manifest) for manifest in manifests]
     others = [attempt(PartTables.facts, part) for part in tables]
-    readable = [facts for facts in others if isinstance(facts, Facts)]
-    numbers = iter(
-        in_order([[(capture.first_ns, capture.host, capture.path) for capture in facts.captures] for facts in readable])
-        if len(readable) > 1
-        else [list(range(len(facts.captures))) for facts in readable]
-    )
+    numbers = iter(merged_numbers([facts for facts in others if isinstance(facts, Facts)]))
     results: list[UnreadPart | PartConnections] = [
         facts if isinstance(facts, UnreadPart) else PartConnections(part, facts, next(numbers))
         for part, facts in zip(tables, others, strict=True)
