@@ -103,6 +103,23 @@ def test_whoever_dies_in_the_midst(
         assert fleet_document(paths, Unreliable(fails)) == expected
 
 
+@pytest.mark.parametrize("second", [FailedTask(""), FailedTask("", is_memory=True)])
+def test_each_half_is_tried_as_often_as_a_file(tmp_path: Path, second: FailedTask) -> None:
+    """However often what it is a half of has failed."""
+    paths = cut(tmp_path, STORY, [60])
+    tried: Counter[Task] = Counter()
+
+    def fails(task: Task, number: int) -> FailedTask | None:
+        if not isinstance(task, CaptureStretch):
+            return None
+        tried[task] += 1
+        return {1: FailedTask("Stale file handle"), 2: second}.get(tried[task])
+
+    with batches_of(8192):
+        assert fleet_document(paths, Unreliable(fails)) == document(extract(paths))
+    assert max(tried.values()) == TRIES
+
+
 @pytest.mark.parametrize("name", ["both-legs", "silent-abort", "tickets"])
 def test_files_say_what_the_uncut_capture_says(tmp_path: Path, name: str) -> None:
     """But for what names captures and frames."""

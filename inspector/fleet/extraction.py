@@ -162,22 +162,21 @@ class _SequenceReading:
     def note(self, stretch: CaptureStretch, result: KeptStretch | FailedTask) -> None:
         """What became of a task. One that fails is left to be done again, in halves where memory may be the reason."""
         if isinstance(result, KeptStretch):
-            if result.is_whole or not self._halve(stretch, self._tries.get(stretch, 0)):
+            if result.is_whole or not self._halve(stretch):
                 self._results[stretch] = result
             return
         tries = self._tries[stretch] = self._tries.get(stretch, 0) + 1
-        is_to_be_halved = result.is_memory or (tries > 1 and not result.reason)
-        if not (is_to_be_halved and self._halve(stretch, tries - 1)) and tries >= TRIES:
+        is_memory = result.is_memory or (not result.reason and (tries > 1 or stretch.is_part))
+        if not (is_memory and self._halve(stretch)) and tries >= TRIES:
             self._results[stretch] = result
 
-    def _halve(self, stretch: CaptureStretch, tries: int) -> bool:
-        """Have it read in halves, which were tried so often; False where it is not to be halved."""
+    def _halve(self, stretch: CaptureStretch) -> bool:
+        """Have it read in halves, each as if it were new; False where it is not to be halved."""
         halves = self._halves(stretch)
         if halves:
             self._halved.add(stretch)
             index = self._stretches.index(stretch)
             self._stretches[index : index + 1] = halves
-            self._tries.update(dict.fromkeys(halves, tries))
         return bool(halves)
 
     def _halves(self, stretch: CaptureStretch) -> list[CaptureStretch]:

@@ -43,6 +43,11 @@ class CaptureStretch(NamedTuple):
     compares: bool = False
     is_passing: bool = True
 
+    @property
+    def is_part(self) -> bool:
+        """Of its file; not all of it."""
+        return self.begin > 0 or self.end < INFINITE
+
 
 class StretchFacts(Struct):
     """What one task found. ``engine``: put away at the end of the stretch. ``continued``: what may belong to flows from
