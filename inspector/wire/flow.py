@@ -85,7 +85,9 @@ class Flow:
         self.resets: list[Ending | None] = [None, None]
         self.packets = [False, False]
         self.acks: list[int | None] = [None, None]
-        """What each side acknowledged last of the other, as far as its segments with data, FIN or RST say it."""
+        """What each side acknowledged last of the other, as far as its segments with data, FIN or RST say it, or what
+        answers a SYN.
+        """
         self.acknowledged = [0, 0]
         """Of each stream, how much the other side is known to have: of its first bytes alone."""
         self.tops: tuple[int, int] | None = None

@@ -35,11 +35,10 @@ from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
-from inspector.wire.reach import reached, went_on
+from inspector.wire.reach import reached, went_on, widen
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.shared_flows import SharedFlows
-from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
 SYN_AGAIN_NS = 120 * 1_000_000_000
@@ -274,16 +273,15 @@ class FlowTable:
         key, spans, run = group.key, group.spans, group.run
         newest = self._flows.get(key)
         frame_base = run.frame
-        is_alone = True
-        behind = spans[0][0] if spans else -1
+        begin = spans[0][0]
         for first, end, lane, seq, control, flags, length, captured, ack in spans:
             ns = run.time_ns[first]
             older = None
             if newest is not None and (control & SYN or newest.closed) and newest.gives_way(control, lane, seq, ns):
                 moment = ns, frame_base + run.number[first]
-                reached(newest, group, moment)
+                reached(newest, group, begin, moment[1])
                 older = self._replaced(self._flows.pop(key), control, moment)
-                newest, behind, is_alone = None, first, False
+                newest = None
             if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
@@ -291,17 +289,14 @@ class FlowTable:
                     return
                 newest = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
                 newest.older = older
+                begin = first
                 newest.is_foreign = not self._may_open
             flow = newest if newest.older is None else newest.owner(lane, seq, control)
             if not self._may_open:
                 self.shared.note(newest, flow, flags, ns, says_something=bool(length or control))
-            if group.spread:
-                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(
-                    (run.number[first], run.number[end - 1])
-                )
             flow.packets[lane] = True
             stream = flow.streams[lane]
-            if flags & ACK:
+            if flags & ACK and (length or control or flow.is_answered):
                 flow.acks[lane] = ack
             if control & SYN:
                 flow.synchronise(lane, seq, flags, ns, frame_base + run.number[first])
@@ -317,9 +312,9 @@ class FlowTable:
                 else:
                     if flow is newest and stream.begins_anew(seq, run, first, is_over=flow.closed):
                         moment = ns, frame_base + run.number[first]
-                        reached(newest, group, moment)
+                        reached(newest, group, begin, moment[1])
                         self._replaced(self._flows.pop(key), 0, moment)
-                        behind, is_alone = first, False
+                        begin = first
                         if self._is_left(flow):
                             return
                         newest = flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
@@ -333,10 +328,12 @@ class FlowTable:
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
                 ending = Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
                 self._note_control(flow, lane, control, seq, length, ending)
+            if group.spread:
+                widen(flow, (run.number[first], run.number[end - 1]))
             if ns < flow.first[0] or ((flow.closed or flow is not newest) and ns > flow.last[0]):
                 flow.extend((ns, frame_base + run.number[first]))
         if newest is not None:
-            self._leave_off(newest, group, behind, is_alone=is_alone)
+            self._leave_off(newest, group, begin)
 
     def _is_left(self, flow: Flow) -> bool:
         """Whether what begins anew behind a flow is not followed here: it is the other table's, or not all is there."""
@@ -345,13 +342,13 @@ class FlowTable:
         self.shared.is_undecided |= not flow.is_foreign
         return True
 
-    def _leave_off(self, newest: Flow, group: FlowRuns, behind: int, *, is_alone: bool) -> None:
-        """A flow is open behind a batch. ``behind``, ``is_alone``: as in ``went_on``."""
+    def _leave_off(self, newest: Flow, group: FlowRuns, begin: int) -> None:
+        """A flow is open behind a batch. ``begin``: its first row there."""
         if newest.is_foreign and newest.older is None:
             del self._flows[newest.key]
             newest.consumer.release()
             return
-        went_on(newest, group, behind, is_alone=is_alone)
+        went_on(newest, group, begin)
         self._note_unsettled(newest, group.index)
 
     def _note_unsettled(self, flow: Flow, index: int) -> None:

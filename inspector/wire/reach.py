@@ -1,41 +1,52 @@
-"""How far a flow reaches: the last of its frames, and where they lie in several captures. The same wherever a batch
-begins and ends: also frames that carry nothing count.
+"""How far a flow reaches: the last of its frames, from which sides any came, and where they lie in several captures.
+The same wherever a batch begins and ends: also frames that carry nothing count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inspector.capture.references import FRAME_BITS
-from inspector.wire.flow import Flow, Moment
+from inspector.wire.flow import Flow
 from inspector.wire.runs import FlowRuns
 from inspector.wire.spread import Spread
 
 
-def reached(flow: Flow, group: FlowRuns, until: Moment) -> None:
-    """A flow got the segments of a batch that came before ``until``, as far as it was not over."""
-    for moment in group.moments():
-        if moment >= until or flow.is_over(moment[0]):
-            return
-        if moment[0] > flow.last[0]:
-            flow.extend(moment)
-
-
-def went_on(flow: Flow, group: FlowRuns, behind: int, *, is_alone: bool) -> None:
-    """A flow is still there behind a batch. ``behind``: its first row, -1 where none tells anything. ``is_alone``: no
-    other of these ends had any.
+def reached(flow: Flow, group: FlowRuns, first: int, end: int | None = None) -> None:
+    """A flow got the segments of a batch from its row ``first`` on, as far as it was not over. ``end``: the reference
+    of the first frame that is not its own.
     """
-    run = group.run
-    last_frame = run.frame + group.last_number
-    if group.is_mixed and is_alone and not group.spread:
-        references = [reference for _, reference in group.moments()]
-        flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((min(references), max(references)))
-    if flow.is_over(group.last_ns):
-        reached(flow, group, (group.last_ns, last_frame))
+    references = []
+    for ns, reference, lane in group.frames(first, end):
+        if flow.is_over(ns):
+            break
+        references.append(reference)
+        flow.packets[lane] = True
+        if ns > flow.last[0]:
+            flow.last = ns, reference
+    is_elsewhere = any((reference ^ flow.first[1]) >> FRAME_BITS for reference in references)
+    if is_elsewhere or group.is_mixed or flow.spread is not None:
+        widen(flow, references)
+
+
+def went_on(flow: Flow, group: FlowRuns, first: int) -> None:
+    """A flow is still there behind a batch, of which it got what stands from its row ``first`` on."""
+    has_all = all(flow.packets)
+    is_alone = first == group.spans[0][0]
+    if flow.is_over(group.last_ns) or group.is_mixed or not (is_alone or (has_all and not group.spread)):
+        reached(flow, group, first)
         return
+    if not has_all:
+        flow.packets = [known or more for known, more in zip(flow.packets, group.sides(), strict=True)]
+    last_frame = group.run.frame + group.last_number
     if group.spread:
-        frames = group.spread if is_alone else (last_frame,)
-        flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(frames)
+        widen(flow, group.spread)
     elif flow.spread is not None or group.last_ns < flow.last[0] or (last_frame ^ flow.first[1]) >> FRAME_BITS:
-        first_frame = run.frame + (run.number[behind] if behind >= 0 else group.last_number)
-        flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((first_frame, last_frame))
+        widen(flow, (group.run.frame + group.run.number[first], last_frame))
     if group.last_ns > flow.last[0]:
         flow.last = (group.last_ns, last_frame)
+
+
+def widen(flow: Flow, references: Sequence[int]) -> None:
+    """Frames of a flow lie there."""
+    flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(references)

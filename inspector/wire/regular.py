@@ -165,7 +165,7 @@ class RegularFlows:
         self._shapes(grouped.captured[rows])
         length = np.where(self.odd[flow], 0, self._length)  # what a frame that was cut claims may be any number
         self.line = Line(grouped.data, grouped.start[rows][self.order], length[self.order])
-        self._sequences()
+        self._sequences(grouped)
         spans = np.flatnonzero(grouped.begins[rows])
         self._endings(spans)
         self._acks = np.full(2 * count, -1, np.int64)
@@ -188,12 +188,13 @@ class RegularFlows:
         )
         self.odd[self.flow_number[odd]] = True
 
-    def _sequences(self) -> None:
+    def _sequences(self, grouped: Grouped) -> None:
         """Sequence numbers, direction by direction."""
         order, line = self.order, self.line
         lane, control, length = self.lane[order], self._control[order], self._length[order]
         counts = np.bincount(lane, minlength=2 * len(self))
         self._packets = counts > 0
+        self._one_sided(grouped)
         last = np.cumsum(counts) - 1
         first = np.minimum(last + 1 - counts, len(order) - 1)
         self.low = np.where(self._packets, line.begin[first], 0)
@@ -217,6 +218,13 @@ class RegularFlows:
         offsets = np.empty_like(offset)
         offsets[order] = offset
         self._round_trips(order[is_answer], offsets)
+
+    def _one_sided(self, grouped: Grouped) -> None:
+        """Odd: all that came from one side carries nothing."""
+        silent = np.flatnonzero(~self._packets.reshape(-1, 2).all(axis=1))
+        if len(silent):
+            from_low, total = grouped.from_low[self.chosen[silent]], grouped.total[self.chosen[silent]]
+            self.odd[silent[(from_low > 0) & (from_low < total)]] = True
 
     def _round_trips(self, answer: I64, offset: I64) -> None:
         """How long it took from the client's SYN to its acknowledgement of the server's, where that comes next.

@@ -17,6 +17,7 @@ spans.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -131,9 +132,17 @@ class FlowRuns(Struct, frozen=True, gc=False):
     grouped: Grouped | None = None
     index: int = 0
 
-    def moments(self) -> Iterator[tuple[int, int]]:
-        """Times and references of all its frames in this batch, those that carry nothing among them."""
-        return self.grouped.moments(self.index) if self.grouped is not None else iter(())
+    def frames(self, first: int, end: int | None = None) -> Iterator[tuple[int, int, int]]:
+        """Time, reference and lane of its frames from row ``first`` of the run on, those that carry nothing among them.
+        ``end``: the reference of the first one that is not wanted.
+        """
+        if self.grouped is None:
+            return iter(())
+        return self.grouped.frames(self.index, self.run.frame + self.run.number[first], end)
+
+    def sides(self) -> tuple[bool, bool]:
+        """Of which lanes there is any frame in this batch."""
+        return self.grouped.sides(self.index) if self.grouped is not None else (False, False)
 
     def acknowledgements(self, lane: int) -> Acknowledgements:
         """All that one side acknowledged."""
@@ -299,12 +308,28 @@ class Grouped:
         last[lane] = number[has]  # of several the last stays
         return [(low, high) for low, high in last.reshape(-1, 2).tolist()]
 
-    def moments(self, index: int) -> Iterator[tuple[int, int]]:
-        """Times and references of all frames of a flow."""
+    def frames(self, index: int, begin: int, end: int | None) -> Iterator[tuple[int, int, int]]:
+        """Time, reference and lane of the frames of a flow from ``begin`` on, a reference, and before ``end``."""
         first = int(self._firsts[index])
         rows = self._order[first : first + int(self.total[index])]
-        frames = self._batch.number[rows] + self.frame
-        return zip(self._batch.time_ns[rows].tolist(), frames.tolist(), strict=True)
+        references = self._batch.number[rows] + self.frame
+        behind = np.flatnonzero(references == end)[0] if end is not None else len(rows)
+        some = slice(np.flatnonzero(references == begin)[0], behind)
+        lanes = (self._batch.source[rows[some]] != self.low[index]).astype(np.int64)
+        columns = self._batch.time_ns[rows[some]], references[some], lanes
+        return zip(*(column.tolist() for column in columns), strict=True)
+
+    @cached_property
+    def from_low(self) -> I64:
+        """Of each flow how many of all its segments are from its lower end."""
+        is_low = self._batch.source[self._order] == np.repeat(self.low, self.total)
+        counts: I64 = np.add.reduceat(is_low.astype(np.int64), self._firsts)
+        return counts
+
+    def sides(self, index: int) -> tuple[bool, bool]:
+        """Of which lanes a flow has any segment."""
+        count = int(self.from_low[index])
+        return count > 0, count < int(self.total[index])
 
     def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
         """All that one side of a flow acknowledged, segments that carry nothing else among them."""
