@@ -56,6 +56,21 @@ def test_a_host_may_stand_before_a_counter() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["web-07 (copy).pcap", "web-07.pcap.1", "web-99.pcap", "by-hand.pcap"])
+@pytest.mark.parametrize("span", [(360, 420), (380, 400), (-5, 500), (410, 440)])
+def test_a_few_that_overlap_leave_the_others_together(name: str, span: Hour) -> None:
+    """A file that was copied, one that somebody captured beside, one of which a frame came minutes late."""
+    files = [captured(f"web-{number:02}.pcap", (60 * number, 60 * number + 60)) for number in range(12)]
+    groups = clocks(*files, captured(name, span))
+    assert len(groups) <= 2
+    assert max(map(len, groups)) >= 12
+
+
+def test_two_hosts_of_which_each_other_capture_overlaps_are_no_sequence() -> None:
+    files = [captured(f"web-{number:02}.pcap", (40 * number, 40 * number + 60)) for number in range(20)]
+    assert len(clocks(*files)) == 20
+
+
 @pytest.mark.parametrize("reach", [0, 0.9, -3])
 def test_files_one_after_the_other_are_of_one_clock(reach: float) -> None:
     """They reach into each other by frames that came late, or there is nothing between them."""

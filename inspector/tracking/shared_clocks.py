@@ -3,7 +3,8 @@
 That a host has one clock is certain where somebody said of which host a capture is. A name alone says less: facts may
 be extracted on another host than the captures were made on, and ``web-1.pcap`` and ``web-2.pcap`` may be two files of
 one rotated set, or of two hosts. A capture program writes one file after the other, so captures that overlap in time
-are of one clock by no such name; a longer one, which fewer of them have in common, may still hold.
+are of one clock by no such name, but for a few among many; a longer one, which fewer of them have in common, may still
+hold.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from inspector.facts import CaptureFacts
 
 ROTATION_NS = 1_000_000_000
 """So far a file may reach into the next one of its sequence, by frames that come late."""
+
+MOST_OVERLAPPING = 10
+"""One in so many captures of a sequence may overlap with others all the same."""
 
 
 def by_clock(captures: Sequence[CaptureFacts]) -> list[list[int]]:
@@ -29,7 +33,9 @@ def by_clock(captures: Sequence[CaptureFacts]) -> list[list[int]]:
 
 
 def _by_name(captures: Sequence[CaptureFacts], indices: Sequence[int]) -> list[list[int]]:
-    """Captures of which names alone tell by what clock they go, by the shortest name that their times allow."""
+    """Captures of which names alone tell by what clock they go, by the shortest name that their times allow. A few that
+    overlap leave the others together: a file that was copied, one that somebody began beside.
+    """
     names = {index: captures[index].clock_names for index in indices}
     apart: list[list[int]] = []
     todo = [(0, [*indices])]
@@ -39,30 +45,33 @@ def _by_name(captures: Sequence[CaptureFacts], indices: Sequence[int]) -> list[l
         for index in group:
             by_name.setdefault(names[index][min(level, len(names[index]) - 1)], []).append(index)
         for alike in by_name.values():
-            if not _overlap([captures[index] for index in alike]):
-                apart.append(alike)
-            elif all(level + 1 >= len(names[index]) for index in alike):
+            overlapping = _overlapping(captures, alike)
+            if len(overlapping) * MOST_OVERLAPPING <= len(alike):
+                apart.append([index for index in alike if index not in overlapping])
+                alike = [index for index in alike if index in overlapping]
+            if not alike:
+                continue
+            if all(level + 1 >= len(names[index]) for index in alike):
                 apart += ([index] for index in alike)
             else:
                 todo.append((level + 1, alike))
     return apart
 
 
-def _overlap(captures: Sequence[CaptureFacts]) -> bool:
-    """Whether some captures overlap in time by more than rotation explains: by more than a second, or than half of the
-    shorter one.
+def _overlapping(captures: Sequence[CaptureFacts], indices: Sequence[int]) -> set[int]:
+    """Which of some captures overlap in time with others by more than rotation explains: by more than a second, or than
+    half of the shorter one. Of those that overlap the ones that end first stay, so that as many as may be do.
     """
     spans = sorted(
-        (c.first_ns, c.last_ns - sum(ns for _, ns in c.steps))  # as its clock said, which was set back
-        for c in captures
-        if c.first_ns is not None and c.last_ns is not None
+        (capture.last_ns - sum(ns for _, ns in capture.steps), capture.first_ns, index)  # by its clock, set back
+        for index in indices
+        if (capture := captures[index]).first_ns is not None and capture.last_ns is not None
     )
-    if not spans:
-        return False
-    before = spans[0]
-    for span in spans[1:]:
-        shorter = min(before[1] - before[0], span[1] - span[0])
-        if before[1] - span[0] > min(ROTATION_NS, shorter // 2):
-            return True
-        before = max(before, span, key=lambda s: s[1])
-    return False
+    overlapping: set[int] = set()
+    before: tuple[int, int] | None = None
+    for last, first, index in spans:
+        if before is None or before[1] - first <= min(ROTATION_NS, min(before[1] - before[0], last - first) // 2):
+            before = first, last
+        else:
+            overlapping.add(index)
+    return overlapping

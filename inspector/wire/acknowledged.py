@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inspector.capture.frames import I64
+from inspector.capture.references import FRAME_BITS
 from inspector.wire.flow import Flow
 from inspector.wire.runs import Acknowledgements, FlowRuns, Grouped
 from inspector.wire.streams import Stream
@@ -35,17 +37,28 @@ def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:
     """
     stream = flow.streams[lane]
     overlaps = stream.overlaps
-    if overlaps is None or len(group.spread) > 2 or (flow.spread is not None and flow.spread.ranges()):
+    if overlaps is None:
         return
     acknowledgements = group.acknowledgements(1 - lane)
     for conflict in overlaps.conflicts[known:]:
         first, second = conflict.frames
+        if not _lies_in_one(flow, acknowledgements.frames + group.run.frame, second):
+            continue
         had = max(flow.acknowledged[lane], _highest(flow, stream, acknowledgements, second - group.run.frame))
         conflict.acknowledged = first < second and had >= conflict.offset + conflict.length
     # Whoever asks whether the other side is there may send any byte in place of one that it had (RFC 9293, 3.8.4).
     overlaps.conflicts[known:] = [
         conflict for conflict in overlaps.conflicts[known:] if not (conflict.is_one_byte and conflict.acknowledged)
     ]
+
+
+def _lies_in_one(flow: Flow, frames: I64, last: int) -> bool:
+    """Whether all frames of a flow up to one are of one capture. ``frames``: the references of those in this batch."""
+    if flow.spread is not None and flow.spread.ranges():
+        return False
+    begin, end = (np.flatnonzero(frames == reference) for reference in (flow.first[1], last))
+    known = frames[begin[0] if len(begin) else 0 : end[0] + 1 if len(end) else None]
+    return not bool(((known ^ flow.first[1]) >> FRAME_BITS).any())
 
 
 def _highest(flow: Flow, stream: Stream, acknowledgements: Acknowledgements, frame: int) -> int:
