@@ -21,14 +21,17 @@ def note_acknowledged(unsettled: Sequence[tuple[Flow, int]], grouped: Grouped) -
     """Remember, at the end of a batch, what was acknowledged of what flows' next segments are compared with.
     ``unsettled``: flows, and which of the grouped ones each is.
     """
-    indexes = np.array([index for _, index in unsettled], np.int64)
-    for (flow, _), numbers in zip(unsettled, grouped.last_acknowledged(indexes), strict=True):
-        for lane, stream in enumerate(flow.streams):
-            number = numbers[1 - lane]
-            if number >= 0 and stream.anchored:
-                known = stream.offset(number)
-                if flow.acknowledged[lane] < known <= stream.top + 1:
-                    flow.acknowledged[lane] = known
+    flows = [flow for flow, _ in unsettled]
+    begins = [[stream.initial_sequence() + 1 for stream in flow.streams] for flow in flows]
+    tops = [[stream.top + 1 if stream.anchored else -1 for stream in flow.streams] for flow in flows]
+    highest = grouped.highest_acknowledged(
+        np.array([index for _, index in unsettled], np.int64),
+        np.array(begins, np.int64),
+        np.array(tops, np.int64),
+        np.array([flow.first[0] for flow in flows], np.int64),
+    )
+    for flow, numbers in zip(flows, highest, strict=True):
+        flow.acknowledged = [max(known, more) for known, more in zip(flow.acknowledged, numbers, strict=True)]
 
 
 def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:

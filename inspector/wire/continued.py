@@ -274,15 +274,16 @@ def border(tail: Continued, behind: Continued | None) -> ContinuedBorder:
         rest: list[SegmentBatch | None] = []
         other: list[SegmentBatch | None] = []
         for part in piece.both():
-            is_early = part.time_ns <= last_ns if part is not None else None
-            if part is None or is_early is None or not is_early.any():
+            is_early = part.time_ns <= last_ns if part is not None else np.zeros(0, np.bool_)
+            if part is None or is_behind or not is_early.any():
+                is_mixed |= bool(is_early.any())
                 other.append(None)
                 rest.append(part)
                 continue
             early, beside = of_tail.split(behind.renumbered(part.select(is_early), table))
             if early is not None:
                 ends.append(early)
-                is_mixed |= is_behind or part is piece.copies or bool((early.flags & (SYN | ACK) == SYN).any())
+                is_mixed |= part is piece.copies or bool((early.flags & (SYN | ACK) == SYN).any())
             other.append(beside)
             rest.append(_some(part, ~is_early))
         is_behind |= piece.now > last_ns

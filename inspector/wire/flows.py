@@ -275,13 +275,16 @@ class FlowTable:
         frame_base = run.frame
         begin = spans[0][0]
         for first, end, lane, seq, control, flags, length, captured, ack in spans:
+            if not (length or control) and (newest is None or not newest.is_answered):
+                continue  # it tells nothing, and is here because it is the first of the batch
             ns = run.time_ns[first]
             older = None
             if newest is not None and (control & SYN or newest.closed) and newest.gives_way(control, lane, seq, ns):
                 moment = ns, frame_base + run.number[first]
                 reached(newest, group, begin, moment[1])
-                older = self._replaced(self._flows.pop(key), control, moment)
-                newest = None
+                if newest.gives_way(control, lane, seq, ns):  # also where its last frame carried nothing
+                    older = self._replaced(self._flows.pop(key), control & SYN, moment)
+                    newest = None
             if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
@@ -296,13 +299,10 @@ class FlowTable:
                 self.shared.note(newest, flow, flags, ns, says_something=bool(length or control))
             flow.packets[lane] = True
             stream = flow.streams[lane]
-            if flags & ACK and (length or control or flow.is_answered):
+            if flags & ACK:
                 flow.acks[lane] = ack
             if control & SYN:
-                flow.synchronise(lane, seq, flags, ns, frame_base + run.number[first])
-                if flow.older is not None and flow.isns[0] is not None and flow.isns[1] is not None:
-                    self._end(flow.older)
-                    flow.older = None
+                self._synchronise(flow, lane, seq, flags, (ns, frame_base + run.number[first]))
                 seq = seq + 1 & 0xFFFFFFFF
             elif flow.is_answered:
                 flow.note_round_trip(lane, ack, ns, is_empty=not length and not control)
@@ -332,8 +332,14 @@ class FlowTable:
                 widen(flow, (run.number[first], run.number[end - 1]))
             if ns < flow.first[0] or ((flow.closed or flow is not newest) and ns > flow.last[0]):
                 flow.extend((ns, frame_base + run.number[first]))
-        if newest is not None:
-            self._leave_off(newest, group, begin)
+        self._leave_off(newest, group, begin)
+
+    def _synchronise(self, flow: Flow, lane: int, seq: int, flags: int, moment: Moment) -> None:
+        """A SYN came; behind those of both sides nothing of the connection before is waited for."""
+        flow.synchronise(lane, seq, flags, *moment)
+        if flow.older is not None and flow.isns[0] is not None and flow.isns[1] is not None:
+            self._end(flow.older)
+            flow.older = None
 
     def _is_left(self, flow: Flow) -> bool:
         """Whether what begins anew behind a flow is not followed here: it is the other table's, or not all is there."""
@@ -342,8 +348,10 @@ class FlowTable:
         self.shared.is_undecided |= not flow.is_foreign
         return True
 
-    def _leave_off(self, newest: Flow, group: FlowRuns, begin: int) -> None:
-        """A flow is open behind a batch. ``begin``: its first row there."""
+    def _leave_off(self, newest: Flow | None, group: FlowRuns, begin: int) -> None:
+        """A flow is open behind a batch, or none. ``begin``: its first row there."""
+        if newest is None:
+            return
         if newest.is_foreign and newest.older is None:
             del self._flows[newest.key]
             newest.consumer.release()
@@ -357,6 +365,8 @@ class FlowTable:
         """
         if any(stream.keeps_beyond(flow.acknowledged[lane]) for lane, stream in enumerate(flow.streams)):
             self._unsettled.append((flow, index))
+        if flow.older is not None:
+            self._note_unsettled(flow.older, index)
 
     def _replaced(self, flow: Flow, by_syn: int, until: Moment) -> Flow | None:
         """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
+from inspector import bounds
 from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS, frame_reference
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
@@ -132,12 +133,12 @@ class FlowRuns(Struct, frozen=True, gc=False):
     grouped: Grouped | None = None
     index: int = 0
 
-    def frames(self, first: int, end: int | None = None) -> Iterator[tuple[int, int, int]]:
+    def frames(self, first: int, end: int | None = None) -> Sequence[tuple[int, int, int]]:
         """Time, reference and lane of its frames from row ``first`` of the run on, those that carry nothing among them.
         ``end``: the reference of the first one that is not wanted.
         """
         if self.grouped is None:
-            return iter(())
+            return ()
         return self.grouped.frames(self.index, self.run.frame + self.run.number[first], end)
 
     def sides(self) -> tuple[bool, bool]:
@@ -199,6 +200,7 @@ class Grouped:
         self._keep(batch, order[rows], low[rows])
         self.begins = self._begins(opens)
         self._extent = extent
+        self._asked: tuple[int, list[tuple[int, int, int]], dict[int, int]] | None = None
         if extent is not None:
             extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
             extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
@@ -258,9 +260,10 @@ class Grouped:
         group, lane, seq, length = self.group, self.lane, self.seq, self.length
         begins = np.ones(len(group), np.bool_)
         plain = (self.control == 0) & (length > 0)
+        is_soon = self.time_ns[1:] - self.time_ns[:-1] <= bounds.CLOSED_NS  # else the flow may be over in between
         follows = plain[1:] & plain[:-1] & (group[1:] == group[:-1]) & (lane[1:] == lane[:-1])
         begins[1:] = ~(
-            follows & (self.captured[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+            follows & is_soon & (self.captured[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
         )
         return begins | opens(self.data, self.start, self.captured)
 
@@ -277,10 +280,10 @@ class Grouped:
         rows, counts = self._rows_of(wanted)
         firsts = np.flatnonzero(self.begins[rows])
         run, spans = self._run(rows, firsts)
-        bounds = np.searchsorted(firsts, np.append(0, np.cumsum(counts))).tolist()
+        edges = np.searchsorted(firsts, np.append(0, np.cumsum(counts))).tolist()
         ends_of_flows = (column[wanted].tolist() for column in (self.low, self.high, self.last_ns, self.last_number))
         for index, first, last, low, high, last_ns, last_number in zip(
-            wanted.tolist(), bounds, bounds[1:], *ends_of_flows, strict=False
+            wanted.tolist(), edges, edges[1:], *ends_of_flows, strict=False
         ):
             yield FlowRuns(
                 (low, high),
@@ -294,30 +297,38 @@ class Grouped:
                 index=index,
             )
 
-    def last_acknowledged(self, wanted: I64) -> list[tuple[int, int]]:
-        """What each side of some flows acknowledged last, lane 0 and lane 1; -1 where it did nothing of the kind."""
+    def highest_acknowledged(self, wanted: I64, begins: I64, tops: I64, since: I64) -> list[tuple[int, int]]:
+        """How many bytes of lane 0 and of lane 1 of some flows the other side has acknowledged at most; -1 where it did
+        nothing of the kind. ``begins``, ``tops``: a row for each flow, a column for each lane: the sequence number of
+        its first byte, and how many bytes may be acknowledged. ``since``: of each flow when its first frame came.
+        """
         counts = self.total[wanted]
         ends = np.cumsum(counts)
         places = np.arange(int(ends[-1])) + np.repeat(self._firsts[wanted] - ends + counts, counts)
         rows, batch = self._order[places], self._batch
         flow = np.repeat(np.arange(len(wanted)), counts)
-        number = np.where(batch.flags[rows] & ACK != 0, batch.ack[rows], -1)
-        has = number >= 0
-        lane = 2 * flow[has] + (batch.source[rows[has]] != self.low[wanted][flow[has]])
-        last = np.full(2 * len(wanted), -1, np.int64)
-        last[lane] = number[has]  # of several the last stays
-        return [(low, high) for low, high in last.reshape(-1, 2).tolist()]
+        has = (batch.flags[rows] & ACK != 0) & (batch.time_ns[rows] >= since[flow])
+        rows, flow = rows[has], flow[has]
+        lane = 2 * flow + (batch.source[rows] == self.low[wanted][flow])
+        offsets = (batch.ack[rows] - begins.reshape(-1)[lane] + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
+        is_sent = offsets <= tops.reshape(-1)[lane]  # nobody has what was not sent
+        highest = np.full(2 * len(wanted), -1, np.int64)
+        np.maximum.at(highest, lane[is_sent], offsets[is_sent])
+        return [(low, high) for low, high in highest.reshape(-1, 2).tolist()]
 
-    def frames(self, index: int, begin: int, end: int | None) -> Iterator[tuple[int, int, int]]:
-        """Time, reference and lane of the frames of a flow from ``begin`` on, a reference, and before ``end``."""
-        first = int(self._firsts[index])
-        rows = self._order[first : first + int(self.total[index])]
-        references = self._batch.number[rows] + self.frame
-        behind = np.flatnonzero(references == end)[0] if end is not None else len(rows)
-        some = slice(np.flatnonzero(references == begin)[0], behind)
-        lanes = (self._batch.source[rows[some]] != self.low[index]).astype(np.int64)
-        columns = self._batch.time_ns[rows[some]], references[some], lanes
-        return zip(*(column.tolist() for column in columns), strict=True)
+    def frames(self, index: int, begin: int, end: int | None) -> Sequence[tuple[int, int, int]]:
+        """Time, reference and lane of the frames of a flow from ``begin`` on, a reference, and before ``end``. The flow
+        that was asked for last is known: each connection between its ends asks again.
+        """
+        if self._asked is None or self._asked[0] != index:
+            first = int(self._firsts[index])
+            rows = self._order[first : first + int(self.total[index])]
+            lanes = (self._batch.source[rows] != self.low[index]).astype(np.int64)
+            columns = self._batch.time_ns[rows], self._batch.number[rows] + self.frame, lanes
+            frames = list(zip(*(column.tolist() for column in columns), strict=True))
+            self._asked = index, frames, {reference: row for row, (_, reference, _) in enumerate(frames)}
+        _, frames, row_of = self._asked
+        return frames[row_of[begin] : row_of[end] if end is not None else None]
 
     @cached_property
     def from_low(self) -> I64:

@@ -1,0 +1,124 @@
+"""Wherever a batch of segments ends, the same is said: also what carries nothing, comes late, or stands beside another
+connection between the same ends belongs to a flow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inspector.capture.references import frame_reference
+from inspector.extract.processes import extract
+from inspector.facts import ConnectionFacts
+from tests.build import (
+    ACK,
+    FIN,
+    MS,
+    SYN,
+    Pool,
+    Segment,
+    certificate,
+    ethernet,
+    numbered,
+    pcap,
+)
+from tests.fleet import RawFrame, cut, document
+from tests.harmed_cuts import batches_of, harmed_cut
+
+A = certificate("puppetdb1", ("a.example.com",))
+CLOCKS = {"set back", "jitter", "coarse"}
+"""What is wrong with a clock is noticed in the frames that are read at once."""
+EACH = 20
+SIZES = 700, 2048, 16_384, 1 << 20
+OTHER_CAPTURE = frame_reference(1, 0)
+
+
+def by_good_clock(frames: list[RawFrame]) -> list[RawFrame]:
+    """The same frames, each at a time of its own."""
+    return sorted(RawFrame(frame.ns + index * 7919 % 900_001 + 17, frame.data) for index, frame in enumerate(frames))
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_any_harm_in_any_batches(tmp_path: Path, block: int) -> None:
+    for seed in range(block * EACH, (block + 1) * EACH):
+        harm = harmed_cut(seed)
+        if harm.kinds & CLOCKS:
+            continue
+        said = set()
+        paths = cut(tmp_path, by_good_clock(harm.frames), [])
+        for size in SIZES:
+            with batches_of(size):
+                said.add(document(extract(paths)))
+        assert len(said) == 1, seed
+
+
+def connections(folder: Path, segments: list[Segment], size: int) -> list[ConnectionFacts]:
+    """Of segments that are read so many bytes at once."""
+    path = folder / "one.pcap"
+    path.write_bytes(pcap(by_good_clock([RawFrame(s.ns, ethernet(s)) for s in segments]), nano=True))
+    with batches_of(size):
+        facts = extract([str(path)])
+    return sorted(map(facts.unpack, facts.connections), key=lambda connection: connection.first_ns)
+
+
+@pytest.mark.parametrize("late", [999, 1000, 1001, 1002, 1500, 2003])
+def test_a_fin_that_is_sent_again_loses_no_connection(tmp_path: Path, late: int) -> None:
+    """A second behind the first, where the last acknowledgement came a little later than that."""
+    flow = Pool().full(A, numbered(1))
+    fin = next(segment for segment in reversed(flow.segments) if segment.flags & FIN)
+    flow.segments.append(replace(fin, ns=fin.ns + late * MS))
+    told = [connections(tmp_path, flow.segments, size) for size in SIZES]
+    assert all(each == told[0] for each in told)
+    assert [c.handshake.answered_id for c in told[0]] == [numbered(1)]
+
+
+def tells(segment: Segment) -> bool:
+    return bool(segment.payload or segment.flags & (SYN | FIN))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_who_acknowledges_alone_was_captured(tmp_path: Path, size: int) -> None:
+    """Of the client's side nothing but empty acknowledgements."""
+    flow = Pool().full(A, numbered(1))
+    flow.segments = [s for s in flow.segments if not (s.from_client and tells(s))]
+    [connection] = connections(tmp_path, flow.segments, size)
+    assert connection.from_client.has_packets
+    assert connection.from_server.has_packets
+    flow.segments = [s for s in flow.segments if not s.from_client]
+    [connection] = connections(tmp_path, flow.segments, size)
+    assert not connection.from_client.has_packets
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_server_that_only_acknowledges_was_captured(tmp_path: Path, size: int) -> None:
+    """What begins with a SYN is read by columns."""
+    flow = Pool().full(A, numbered(1))
+    asked = [s for s in flow.segments if s.from_client]
+    answers = [replace(s, ns=s.ns + 1, from_client=False, flags=ACK, payload=b"") for s in asked[1:-2]]
+    flow.segments = sorted([*asked, *answers], key=lambda segment: segment.ns)
+    [connection] = connections(tmp_path, flow.segments, size)
+    assert connection.from_server.has_packets
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_where_the_frames_of_several_connections_between_the_same_ends_lie(tmp_path: Path, size: int) -> None:
+    """In a batch of two captures: each has its own, those that carry nothing as well."""
+    first, second = Pool().full(A, numbered(1)), Pool().full(A, numbered(2))
+    second.isn = (7_000_000, 9_000_000)
+    for number, segment in enumerate(second.segments):
+        segment.ns = first.segments[-1].ns + (1 + number) * MS
+    frames = [RawFrame(s.ns, ethernet(s)) for s in (*first.segments, *second.segments)]
+    count = len(first.segments)
+    one, other = frames[: count + 2], frames[count + 2 :]
+    one.append(other.pop(1))  # an acknowledgement that another tap saw
+    paths = []
+    for name, some in (("one", one), ("other", other)):
+        paths.append(str(tmp_path / f"{name}.pcap"))
+        Path(paths[-1]).write_bytes(pcap(some, nano=True))
+    with batches_of(size):
+        facts = extract(paths)
+    lower, upper = sorted(map(facts.unpack, facts.connections), key=lambda c: c.first_ns)
+    assert not lower.spread
+    assert upper.spread == ((count + 1, count + 3), (OTHER_CAPTURE + 1, OTHER_CAPTURE + len(other)))
