@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inspector.errors import InspectorError
+from inspector.extract.journal import JournalReader
 from inspector.extract.live_engine import LiveEngine
 from inspector.facts import Facts
 from inspector.findings.case import Options
@@ -82,6 +84,20 @@ def fed(data: bytes) -> int:
 
     threading.Thread(target=write, daemon=True).start()
     return reading
+
+
+def incidents_in(path: Path) -> int:
+    """Of a journal, as far as they are committed."""
+    if not path.exists():
+        return 0
+    try:
+        reader = JournalReader(str(path))
+    except InspectorError:  # it is being made
+        return 0
+    try:
+        return len(reader.records("incident"))
+    finally:
+        reader.close()
 
 
 class Heard:

@@ -26,7 +26,9 @@ from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled, find
-from tests.live import WATCH, bytes_of, listened, of_kind, watched
+from tests.ended import Run, patient
+from tests.live import WATCH, bytes_of, incidents_in, listened, of_kind, watched
+from tests.waiting import PATIENCE_SECONDS, until
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 ALL = sorted(p.name.split(".pcap")[0] for p in CAPTURES.glob("*.pcap*.gz"))
@@ -104,14 +106,12 @@ def test_findings_only() -> None:
 
 @pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_it_after_everything_is_written(tmp_path: Path, number: int, status: int) -> None:
-    with piped(
-        capture(fault().flows), "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng")
-    ) as process:
-        wait_for(process, "incident")
-        process.send_signal(number)
-        assert process.stdout is not None
-        lines = [json.loads(line) for line in process.stdout]
-        assert process.wait(10) == status
+    words = [*WATCH, "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng"), "-"]
+    with Run(patient(words), capture(fault().flows)) as run:
+        wait_for(run.process, "incident")
+        assert run.end(number) == status
+        assert run.process.stdout is not None
+        lines = [json.loads(line) for line in run.process.stdout]
     assert of_kind(lines, "statistics")
     assert analyzed(tmp_path / "w.pcapng")["incidents"] == analyzed(tmp_path / "j.sqlite")["incidents"] != []
 
@@ -120,7 +120,7 @@ def test_hangup_writes_and_goes_on(tmp_path: Path) -> None:
     with piped(capture(fault().flows), "--journal", str(tmp_path / "j.sqlite")) as process:
         wait_for(process, "incident")
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.6)
+        assert until(lambda: incidents_in(tmp_path / "j.sqlite") == 1)
         assert process.poll() is None
         assert len(analyzed(tmp_path / "j.sqlite")["incidents"]) == 1
 
@@ -219,7 +219,7 @@ def test_stop_conditions(condition: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_stop_condition_ends_the_command() -> None:
     with piped(capture(fault(5).flows), "--no-journal", "-a", "packets:30") as process:
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
@@ -228,11 +228,11 @@ def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
     script.write_text(f'#!/bin/sh\necho "$INSPECTOR_INCIDENT|$INSPECTOR_EVIDENCE|$INSPECTOR_SUMMARY|$#" >> {out}\n')
     script.chmod(0o700)
     folder = tmp_path / "evidence"
-    lines, _ = watched(
+    with piped(
         capture(fault().flows), "--no-journal", "--incidents", str(folder), "--exec", f"{script} 'one word'"
-    )
-    (incident,) = of_kind(lines, "incident")
-    assert until(out.exists)
+    ) as process:
+        incident = wait_for(process, "incident")
+        assert until(lambda: out.exists() and out.read_text().endswith("\n"))
     name, evidence, summary, count = out.read_text().strip().split("|")
     assert (name, summary, count) == (incident["id"], incident["summary"], "1")
     assert Path(evidence) == folder / f"incident-{incident['id']}.pcapng"
@@ -328,7 +328,7 @@ def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.Monkey
     from inspector.live.outputs.execution import RUNNING, Execution
 
     incident = bundled("silent-abort").document.incidents[0]
-    execution = Execution("sleep 5")
+    execution = Execution("sleep 600")
     told = []
     for _ in range(1000):
         execution.run(incident, "")
@@ -339,7 +339,7 @@ def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.Monkey
         f"--exec was not run: {RUNNING} are still running ({1000 - RUNNING - 1:,} incidents)",
     ]
     execution.kill()
-    assert [child.wait(5) for child in execution._running] == [-9] * RUNNING
+    assert [child.wait(PATIENCE_SECONDS) for child in execution._running] == [-9] * RUNNING
 
 
 def test_names_in_metrics_are_escaped() -> None:
@@ -379,7 +379,7 @@ def test_different_names_are_different_labels() -> None:
 def test_a_storm_of_incidents(tmp_path: Path) -> None:
     """A thousand incidents as fast as they can be read: all are told, the first are written, the rest are named."""
     lines, process = watched(
-        capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 30"
+        capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 600"
     )
     assert process.returncode == 0
     assert len(of_kind(lines, "incident")) == 1000
@@ -420,14 +420,6 @@ def analyzed(path: Path) -> dict[str, Any]:
     """As ``analyze -T json`` writes it."""
     found: dict[str, Any] = json.loads(msgspec.json.encode(analyze(path)))
     return found
-
-
-def until(holds: Any, seconds: float = 10) -> bool:
-    """Whether something comes true in time."""
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(holds())
 
 
 def test_what_all_means_is_worked_out_beside_the_capture() -> None:
