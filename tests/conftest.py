@@ -100,6 +100,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     monkeypatch.setattr(Border, "is_loud", True)
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setattr(door, "ascii_wanted", lambda asked: asked)

@@ -25,6 +25,7 @@ from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Keeping, Update
 from inspector.live.window import Window
 from tests.conftest import CAPTURES
+from tests.waiting import COMMAND_SECONDS
 
 AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
 """Tests read and write where another user may not."""
@@ -47,7 +48,7 @@ def watched(
         [*WATCH, *options, "-"],
         input=data,
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         env={**os.environ, **(environment or {})},
         cwd=CAPTURES.parent,

@@ -31,6 +31,7 @@ from inspector.fleet.extraction import extract_fleet
 from inspector.fleet.sequences import CaptureSequence
 from inspector.tracking.prefixes import random_ends, times
 from tests.conftest import find
+from tests.waiting import COMMAND_SECONDS
 
 STEPS = 400
 Act = Callable[[MutableSequence[bytes], random.Random], object]
@@ -211,7 +212,7 @@ def out_of_core(facts: Path, *lines: str) -> subprocess.CompletedProcess[str]:
         f"sys.argv = ['inspector', 'analyze', {str(facts)!r}, '-T', 'json']",
     )
     code = "\n".join([*before, *lines, "cli.run()"])
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_SECONDS)
 
 
 def test_a_full_disk_ends_the_command(facts: Path) -> None:

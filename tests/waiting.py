@@ -18,6 +18,9 @@ from typing import IO
 PATIENCE_SECONDS = 60.0
 """What has not come by then does not come."""
 
+COMMAND_SECONDS = 5 * PATIENCE_SECONDS
+"""A command that has work to do, and has not ended by then, does not end."""
+
 LOOK_SECONDS = 0.02
 
 
