@@ -4,6 +4,7 @@ memory; documents that so many write are the same byte for byte.
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import signal
@@ -155,6 +156,17 @@ def test_a_reader_that_is_slow_gets_what_was_written() -> None:
             time.sleep(0.0001)
     assert b"".join(read) == b"".join(bytes([n]) * 20_000 for n in range(100))
     assert writer.has_succeeded()
+
+
+def test_what_is_written_goes_through_what_changes_it(tmp_path: Path) -> None:
+    """A file that compresses has the descriptor of the one that it writes to."""
+    path = tmp_path / "out.gz"
+    pool = ForkedPool(Marked().tasks(7), 2)
+    assert until(lambda: are_over(pool))
+    with gzip.open(path, "wb") as out, pool:
+        for result in pool.results():
+            result.append_to(out)  # type: ignore[arg-type]
+    assert gzip.decompress(path.read_bytes()).splitlines() == [b"%d" % number for number in range(7)]
 
 
 def fails_at(last: int, number: int) -> None:
