@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from inspector.tui.app_state import View
 from inspector.tui.areas import AREAS
 from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
+from tests.waiting import LOOK_SECONDS, PATIENCE_SECONDS
 
 SIZES = [(60, 20), (80, 24), (120, 40)]
 HOSTILE = "a\x1b]52;c;ZXZpbA==\x07b[@click=app.quit]x[/][bold]\u202e\x9b31m"
@@ -63,13 +65,23 @@ async def loaded(pilot: Pilot[Any]) -> None:
     """Wait until the story is on the screen, whole."""
     app = pilot.app
     assert isinstance(app, InspectorApp)
-    for _ in range(1500):
-        await pilot.pause(0.02)
-        if app._exit or (
-            app.feed.loading.is_done and not app.feed.is_behind and not isinstance(app.screen, LoadingScreen)
-        ):
-            break
     await pilot.pause()
+    await until(
+        pilot,
+        lambda: (
+            app._exit
+            or (app.feed.loading.is_done and not app.feed.is_behind and not isinstance(app.screen, LoadingScreen))
+        ),
+    )
+    await pilot.pause()
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
+    """Wait for something; fail where it does not come."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < end, f"never came true; on the screen:\n{shown(pilot.app)}"
+        await pilot.pause(LOOK_SECONDS)
 
 
 async def pressed(pilot: Pilot[Any], *keys: str) -> None:

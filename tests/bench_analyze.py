@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from inspector.document.analysis import Verdict
+from inspector.document.finding import Verdict
 from inspector.document.rules import Rule
 from tests.bench_captures import SHAPES, made
 

@@ -1,16 +1,29 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from inspector.document import Document
 from inspector.findings.judge import Analysis, judge
 from tests.build import Pool, document_of, facts_of, written
 
 CAPTURES = Path(__file__).parent.parent / "captures"
+
+settings.register_profile("here", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
+"""Nothing is held against the clock of a machine that others use too; and who changes one thing is not stopped by what
+chance finds in another: that is for ``make fuzz``.
+"""
+
+for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
+"""Who runs the tests in the background may ignore these, and commands that tests start would ignore them too."""
 
 QUICK = {
     *(
@@ -87,6 +100,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     monkeypatch.setattr(Border, "is_loud", True)
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setattr(door, "ascii_wanted", lambda asked: asked)

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inspector.errors import InspectorError
+from inspector.extract.journal import JournalReader
 from inspector.extract.live_engine import LiveEngine
 from inspector.facts import Facts
 from inspector.findings.case import Options
@@ -23,6 +25,7 @@ from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Keeping, Update
 from inspector.live.window import Window
 from tests.conftest import CAPTURES
+from tests.waiting import COMMAND_SECONDS
 
 AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
 """Tests read and write where another user may not."""
@@ -45,7 +48,7 @@ def watched(
         [*WATCH, *options, "-"],
         input=data,
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         env={**os.environ, **(environment or {})},
         cwd=CAPTURES.parent,
@@ -82,6 +85,20 @@ def fed(data: bytes) -> int:
 
     threading.Thread(target=write, daemon=True).start()
     return reading
+
+
+def incidents_in(path: Path) -> int:
+    """Of a journal, as far as they are committed."""
+    if not path.exists():
+        return 0
+    try:
+        reader = JournalReader(str(path))
+    except InspectorError:  # it is being made
+        return 0
+    try:
+        return len(reader.records("incident"))
+    finally:
+        reader.close()
 
 
 class Heard:

@@ -60,7 +60,7 @@ def places_in(length: int) -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(1, length - 1), max_size=5, unique=True).map(sorted)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(ends=places_in(len(FLIGHT)), data=st.data())
 def test_offsets_name_the_byte_in_the_stream(
     ends: list[int], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

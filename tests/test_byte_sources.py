@@ -9,6 +9,7 @@ import pytest
 
 from inspector.capture import blocks
 from inspector.capture.blocks import BURST_BYTES, ByteSource, LiveSource
+from inspector.capture.compression import Prefixed
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.pcap import Records, read_pcap
 from inspector.capture.pcapng import read_pcapng
@@ -32,6 +33,21 @@ class Scripted:
             return None
         buffer[: len(step)] = step
         return len(step)
+
+
+class Waiting(io.RawIOBase):
+    """A pipe that holds some bytes, and then nothing for now."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = iter(pieces)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        piece = next(self._pieces)  # StopIteration: whoever reads on would wait
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 FAILED = OSError(5, "Input/output error")
@@ -167,3 +183,11 @@ def test_statistics_are_of_the_interfaces_of_their_capture() -> None:
     for _ in read_pcapng(ByteSource(io.BytesIO(out.getvalue())), info):
         pass
     assert (info.packets, info.drops) == (3, 3)
+
+
+def test_what_is_in_a_pipe_is_given_at_once() -> None:
+    """Between two reads signals are heard."""
+    pipe = Prefixed(io.BufferedReader(Waiting(b"abcd", b"efgh")))
+    buffer = bytearray(1 << 20)
+    assert pipe.peek() == b"abcd"
+    assert [bytes(buffer[: pipe.readinto(memoryview(buffer))]) for _ in range(2)] == [b"abcd", b"efgh"]

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 
 import msgspec
@@ -24,6 +23,7 @@ from inspector.query.arrays import Columns
 from inspector.secrets.inputs import content_of
 from inspector.settings import Settings
 from inspector.tui.loading import Loading
+from tests.waiting import until
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 SESSIONS, ROTATED = CAPTURES / "puppet-session-ids.pcap.gz", CAPTURES / "rotated.pcap.gz"
@@ -271,8 +271,7 @@ def test_the_app_opens_a_capture_again_without_reading_it(tmp_path: Path, monkey
         paths = [str(SESSIONS)]
         loading = first.again(paths) if first is not None else Loading(paths, Options(), Settings(), cache=cache)
         loading.start()
-        while not loading.is_done:
-            time.sleep(0.01)
+        assert until(lambda: loading.is_done)
         assert loading.analysis is not None
         return loading
 
@@ -318,8 +317,7 @@ def test_of_many_connections_that_were_kept_the_first_are_shown_first(
         loading = Noting([str(SESSIONS)], Options(), Settings(), cache=cache)
         shown.clear()
         loading.start()
-        while not loading.is_done:
-            time.sleep(0.01)
+        assert until(lambda: loading.is_done)  # noqa: B023
     assert loading.analysis is not None
     count = loading.analysis.count
     assert count > 12

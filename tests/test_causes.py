@@ -313,7 +313,7 @@ CERTIFICATES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(listed=CERTIFICATES, generation=st.sampled_from(["current", "first"]))
 def test_what_is_common_is_what_javas_rule_finds(
     listed: list[tuple[tuple[str, ...], tuple[str, ...], str]], generation: Generation

@@ -111,7 +111,7 @@ def test_addresses_as_java_writes_them() -> None:
     assert equivalence(parse(one).identity, parse(two).identity) == "shared_ip"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.one_of(
         st.binary(max_size=300),
@@ -129,7 +129,7 @@ def test_any_bytes_are_a_certificate(data: bytes) -> None:
     subject_public_key_info(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(READ)), st.integers(0, 1 << 40))
 def test_redaction_keeps_what_java_reads(kind: str, seed: int) -> None:
     """Of what is odd, but not of what is damaged: there may be a name under any tag."""

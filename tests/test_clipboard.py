@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +17,15 @@ import pytest
 from inspector.tui import clipboard
 from tests.app import HOSTILE
 from tests.conftest import CAPTURES, find
+from tests.waiting import PATIENCE_SECONDS, until
 
 TMUX = shutil.which("tmux")
 
 
 @pytest.fixture(autouse=True)
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No tmux around the tests."""
+    """No tmux around the tests; one that answers has as long as it takes."""
+    monkeypatch.setattr(clipboard, "TMUX_SECONDS", PATIENCE_SECONDS)
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
 
@@ -78,11 +79,16 @@ def test_an_older_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("does", "why"),
-    [("echo no server running >&2; exit 1", "no server running"), ("exit 3", "status 3"), ("sleep 9", "no answer")],
+    [
+        ("echo no server running >&2; exit 1", "no server running"),
+        ("exit 3", "status 3"),
+        ("exec sleep 600", "no answer"),
+    ],
 )
 def test_a_tmux_that_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, why: str) -> None:
     tmux_that(tmp_path, does, monkeypatch)
-    monkeypatch.setattr(clipboard, "TMUX_SECONDS", 0.5)
+    if "sleep" in does:
+        monkeypatch.setattr(clipboard, "TMUX_SECONDS", 0.5)
     sent, told = copied("text")
     assert "tmux did not take it" in told
     assert why in told
@@ -118,12 +124,13 @@ def test_a_real_tmux_has_it_whatever_its_setting(tmux: list[str], setting: str) 
     program = f"{sys.executable} -m inspector open {find('silent-abort')}"
     subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", program], check=True, cwd=CAPTURES.parent)
     subprocess.run([*tmux, "set-option", "-g", "set-clipboard", setting], check=True)
-    until = time.monotonic() + 60
-    found = ""
-    while not found and time.monotonic() < until:
-        screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False).stdout
-        if "INCIDENTS" in screen:
+
+    def said_by(command: str, *words: str) -> str:
+        return subprocess.run([*tmux, command, *words], capture_output=True, text=True, check=False).stdout
+
+    def is_copied() -> bool:
+        if "INCIDENTS" in said_by("capture-pane", "-p"):
             subprocess.run([*tmux, "send-keys", "y"], check=True)
-        time.sleep(0.1)
-        found = subprocess.run([*tmux, "show-buffer"], capture_output=True, text=True, check=False).stdout
-    assert "aborted" in found, screen
+        return "aborted" in said_by("show-buffer")
+
+    assert until(is_copied), said_by("capture-pane", "-p")

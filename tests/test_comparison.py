@@ -88,7 +88,7 @@ def test_the_first_rule_wants_the_name_in_front() -> None:
     assert all(a.first for a in fix.additions)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

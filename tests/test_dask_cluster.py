@@ -21,8 +21,8 @@ from inspector.fleet.sequences import sequences
 from inspector.fleet.stretches import CaptureStretch
 from inspector.fleet.tasks import FailedTask, JoinTask, KeptStretch, Task, TaskResult
 from tests.conftest import find
-from tests.ended import until
 from tests.fleet import crossing_story, cut, document
+from tests.waiting import PATIENCE_SECONDS, until
 
 Future = pytest.importorskip("distributed").Future
 pytestmark = pytest.mark.xdist_group("dask")
@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_in_the_midst(cluster: DaskCluster, paths: list[
 
 def test_workers_that_die_with_what_they_found(cluster: DaskCluster, paths: list[str]) -> None:
     """All of them, before it is joined: it is read again by those that come in their place."""
-    cluster.client.wait_for_workers(2, timeout=30)
+    cluster.client.wait_for_workers(2, timeout=PATIENCE_SECONDS)
     killed: list[int] = []
 
     def run(tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult | FailedTask]]:
@@ -166,4 +166,4 @@ def test_nobody_else_is_told_what_is_read(cluster: DaskCluster) -> None:
     services = cluster.client.scheduler_info()["services"]
     for port in services.values():
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/info/main/workers.html", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/info/main/workers.html", timeout=PATIENCE_SECONDS)

@@ -160,7 +160,7 @@ PUTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(puts=PUTS, most=st.integers(1, 30))
 def test_each_turn_ends_within_the_bound_and_leaves_nothing_behind(puts: list[tuple], most: int) -> None:  # type: ignore[type-arg]
     full, resumed, facts = templates()

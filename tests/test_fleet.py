@@ -56,7 +56,7 @@ def batches_of(size: int) -> Iterator[None]:
 cuts = st.lists(st.integers(1, len(STORY) - 1), min_size=1, max_size=7)
 
 
-@settings(max_examples=25, deadline=None, phases=PHASES)
+@settings(max_examples=25, phases=PHASES)
 @given(
     at=cuts,
     order=st.randoms(use_true_random=False),
@@ -82,7 +82,7 @@ def test_any_cut_gives_the_same(
         assert fleet_document(paths, Unreliable(turn=lambda number: turn[number % len(turn)])) == expected
 
 
-@settings(max_examples=20, deadline=None, phases=PHASES)
+@settings(max_examples=20, phases=PHASES)
 @given(at=cuts, chance=st.randoms(use_true_random=False), size=st.sampled_from([2048, 8192]))
 def test_whoever_dies_in_the_midst(
     tmp_path_factory: pytest.TempPathFactory, at: list[int], chance: random.Random, size: int

@@ -10,15 +10,13 @@ from typing import BinaryIO
 import pytest
 
 from inspector.reports.forked_job import ForkedJob
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
 
 
 def over(job: ForkedJob) -> ForkedJob:
-    until = time.monotonic() + 30
-    while job.is_running():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    assert until(lambda: not job.is_running())
     return job
 
 
@@ -76,9 +74,7 @@ def test_the_copy_ends_by_signals_as_any_process_does() -> None:
     before = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
         job = ForkedJob(begins_and_stays)
-        until = time.monotonic() + 30
-        while not os.fstat(job.output.fileno()).st_size and time.monotonic() < until:
-            time.sleep(0.01)
+        assert until(lambda: os.fstat(job.output.fileno()).st_size)
         os.kill(job._process, signal.SIGTERM)
         assert not over(job).has_succeeded()
         job.drop()

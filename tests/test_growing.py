@@ -16,9 +16,10 @@ from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.loading import Loading
 from inspector.tui.rows import Rows
 from inspector.tui.waiting import LoadingScreen
-from tests.app import B, app_of, loaded, pressed, shown, then
+from tests.app import B, app_of, loaded, pressed, shown, then, until
 from tests.build import Pool, numbered, written
 from tests.conftest import find
+from tests.waiting import PATIENCE_SECONDS
 
 
 async def test_leaving_while_it_reads(tmp_path: Path) -> None:
@@ -31,8 +32,7 @@ async def test_leaving_while_it_reads(tmp_path: Path) -> None:
         files.standard_input = pipe
         app = app_of("-")
         async with app.run_test() as pilot:
-            await pilot.pause(0.3)
-            assert isinstance(app.screen, LoadingScreen)
+            await until(pilot, lambda: isinstance(app.screen, LoadingScreen))
             await pilot.press("q")
             await pilot.pause()
         assert app.return_value == 0
@@ -52,13 +52,8 @@ async def test_a_frozen_view_tells_what_waits(tmp_path: Path) -> None:
         written(tmp_path, pool.flows)
         app._read([str(path)])
         app.action_freeze()
-        for _ in range(200):
-            await pilot.pause(0.02)
-            if app.feed.loading.is_done:
-                break
-        await pilot.pause(0.3)
+        await until(pilot, lambda: "frozen, 5 more wait" in shown(app))
         assert app.screen.query_one(Rows).count == 3
-        assert "frozen, 5 more wait" in shown(app)
         await pressed(pilot, "p")
         assert app.screen.query_one(Rows).count == 8
         assert "frozen" not in shown(app)
@@ -94,7 +89,7 @@ class Halting(Loading):
         super()._look(engine, story)
         if self.analysis is not None and not self.halted.is_set():
             self.halted.set()
-            self.goes_on.wait(30)
+            self.goes_on.wait(PATIENCE_SECONDS)
 
 
 async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
@@ -102,15 +97,8 @@ async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
     loading = Halting(*paths)
     app = InspectorApp(paths, Options(), loading=loading)
     async with app.run_test(size=(120, 30)) as pilot:
-        await asyncio.to_thread(loading.halted.wait, 30)
-        for _ in range(100):
-            await pilot.pause(0.02)
-            if app.state.analysis is not None:
-                break
-        await pilot.pause(0.2)
-        text = shown(app)
-        assert "so far, reading" in text
-        assert "connections" in text
+        await asyncio.to_thread(loading.halted.wait, PATIENCE_SECONDS)
+        await until(pilot, lambda: "so far, reading" in shown(app) and "connections" in shown(app))
         await pressed(pilot, "3", "end", "4", "5", "6", "1", "2")
         before = app.state.now.count
         loading.goes_on.set()

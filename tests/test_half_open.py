@@ -97,7 +97,7 @@ def never(*_: object) -> tuple[Any, Any]:
     return np.zeros(0, np.int64), np.zeros(0, ROW)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 1 << 32),
     size=st.sampled_from((300, 700, 5_000, 1 << 20)),
@@ -127,7 +127,7 @@ def facts_in_parts(paths: list[str], cuts: list[int]) -> Any:
     return sorted(facts.connections), {flow: count for flow, count in facts.other_flows.items() if count}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 1 << 32),
     captures=st.sampled_from((1, 2, 2)),
@@ -271,7 +271,7 @@ def rows_of(entries: dict[int, tuple[int, int]]) -> Any:
     return rows
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(("add", "take", "over")), st.lists(st.integers(0, 300), max_size=30))))
 def test_a_store_is_a_dictionary(steps: list[tuple[str, list[int]]]) -> None:
     store, model = HalfOpenFlows(10_000), dict[int, tuple[int, int]]()

@@ -19,6 +19,7 @@ from cryptography import x509
 
 from tests.app import B
 from tests.build import Pool, certificate, certificate_request, numbered, written
+from tests.waiting import PATIENCE_SECONDS, painted
 
 PAYLOADS = [
     "\x1b]52;c;RVZJTA==\x07",
@@ -82,15 +83,13 @@ def drawn(path: Path, keys: list[str]) -> bytes:
                 return
 
     try:
-        until = time.monotonic() + 60
-        while b"INCIDENTS" not in output and time.monotonic() < until:
-            read(0.2, 1)
+        output.extend(painted(master, b"INCIDENTS"))
         for key in keys:
             os.write(master, key.encode())
             read(0.25, 3)
         os.write(master, b"\x03")
-        read(2, 10)
-        assert process.wait(30) == 0
+        output.extend(painted(master, b"\x1b[?1049l"))  # the screen before it is back (xterm's control sequences)
+        assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         process.kill()
         os.close(master)

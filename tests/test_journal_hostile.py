@@ -38,7 +38,7 @@ from tests.work import Work
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x"
 MOST_CALLS = 500_000
-SECONDS, KIB = 10.0, 300_000
+PROCESSOR_SECONDS, KIB = 60.0, 300_000
 """What a file may take of time and memory that says it is larger than any."""
 
 SELF = ("-Z", "root") if os.geteuid() == 0 else ()
@@ -322,12 +322,12 @@ def test_holes_in_a_file_count_for_nothing(journal: Path) -> None:
     """The same in a file that says it is 400 GB long, and of which the disk holds some pages."""
     pages = grown_tree(journal, "captures", 100_000_000)
     assert journal.stat().st_blocks * 512 < 1 << 20 < pages * 4096
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(UnreadableError, match="gives more than it can hold"):
         read_facts(str(journal))
     with closing(Journal(str(journal), 1 << 30, "again")) as kept:
         assert kept.set_aside is not None
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < PROCESSOR_SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < KIB
 
 

@@ -34,7 +34,7 @@ from tests.test_journal_hostile import ENDLESS, SELF, changed, closed_journal
 from tests.test_watch import fault
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
-SECONDS = 5.0
+PROCESSOR_SECONDS = 60.0
 """What a variant may take; most take a tenth of a second."""
 
 Damage = Callable[[Path, random.Random], None]
@@ -160,7 +160,7 @@ def test_ten_of_each_kind(honest: Path, tmp_path: Path, damage: Damage, seed: in
     Path(f"{path}.lock").touch()
     damage(path, random.Random(f"{damage.__name__} {seed}"))
     path.chmod(0o644)
-    damaged, began = path.read_bytes(), time.monotonic()
+    damaged, began = path.read_bytes(), time.process_time()
     said = ""
     try:
         judge(read_facts(str(path)), Options())
@@ -174,7 +174,7 @@ def test_ten_of_each_kind(honest: Path, tmp_path: Path, damage: Damage, seed: in
     pool.resumed(numbered(5001))
     pool.given_up(B, numbered(5002), numbered(5001))
     _, heard = listened(capture(pool.flows), Keeping(journal=journal))
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < PROCESSOR_SECONDS
     assert [finding.rule for finding in heard.findings.values()] == [ABORT]
     aside = Path(f"{path}.damaged-1")
     assert aside.exists() == (journal.set_aside is not None)

@@ -76,7 +76,7 @@ def test_what_is_no_line_is_counted_and_the_rest_is_used() -> None:
     assert list(secrets.problems.values()) == [NoKeyLogLines(PathText("keys.log"), 2, 4, 3, NotHexadecimal())]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=400))
 def test_any_bytes_are_a_key_log_with_something_wrong(data: bytes) -> None:
     secrets = Secrets()

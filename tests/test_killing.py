@@ -13,28 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.ended import Run, until
+from tests.ended import Run
 from tests.killing import killed
 from tests.live import WATCH
-
-MISSING_SECONDS = 2.0
-"""Measured: 0.6 at most (docs/reference/live.md); this machine may be busy with other tests."""
+from tests.waiting import until
 
 
 def test_a_journal_survives_kills_at_random(tmp_path: Path) -> None:
+    """With all that was in it. How much of the last second is missing is measured where nothing else runs
+    (docs/reference/live.md).
+    """
     chance = random.Random(18)
     for _ in range(5):
         one = killed(tmp_path / "j.sqlite", chance.uniform(0.3, 2.5))
-        assert one.missing_seconds < MISSING_SECONDS
-        assert one.kept <= one.sent
+        assert 0 < one.kept <= one.sent
 
 
 def captures(run: Run, journal: Path) -> bool:
     return len(run.left()) == 2 and journal.exists()
-
-
-def is_alone(run: Run) -> bool:
-    return not run.left()
 
 
 def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
@@ -45,10 +41,10 @@ def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
     for together in (False, True):
         words = [*WATCH, "-i", "lo", "--journal", str(journal)]
         with Run(words, stdout=subprocess.DEVNULL) as run:
-            assert until(partial(captures, run, journal), 30)
+            assert until(partial(captures, run, journal))
             if together:
                 for process in (run.process.pid, *run.left()):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(process, signal.SIGKILL)
-            assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
-            assert until(partial(is_alone, run), 2), "nobody is left"
+            assert run.end(signal.SIGKILL) == -signal.SIGKILL
+            assert run.is_alone(), "nobody is left"

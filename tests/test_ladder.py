@@ -110,7 +110,7 @@ RUNGS = st.builds(
     NAMES.map(safe_text),
     st.sampled_from(WIDTHS),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_columns_hold_whatever_stands_in_them(
     chapters: list[list[Rung]], is_balanced: bool, name: str, width: int
 ) -> None:

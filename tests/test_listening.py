@@ -8,18 +8,13 @@ import asyncio
 import contextlib
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
 from inspector.extract.journal import Journal
 from inspector.findings.case import Options
@@ -34,11 +29,12 @@ from inspector.text.times import SECOND_NS, clock
 from inspector.tui.app import InspectorApp
 from inspector.tui.listening import Following, Listening
 from inspector.tui.waiting import LoadingScreen
-from tests.app import shown
+from tests.app import shown, until
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
 from tests.live import AS_IS, listened
 from tests.test_watch import analyzed, fault
+from tests.waiting import painted
 
 HEADER = capture([])
 DB = certificate("db", ("db.example.com",))
@@ -60,15 +56,6 @@ class Tap:
         os.close(self._writing)
 
 
-async def until(pilot: Pilot[Any], holds: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for something; fail where it does not come."""
-    for _ in range(int(seconds * 20)):
-        await pilot.pause(0.05)
-        if holds():
-            return
-    raise AssertionError(f"never came true; on the screen:\n{shown(pilot.app)}")
-
-
 async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None:
     pool = Pool()
     for n in range(120):
@@ -82,7 +69,6 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         await until(
             pilot,
             lambda: tap.watching.window.forgotten >= 70 and "older connections were forgotten" in shown(tap.app),
-            20,
         )
         thread.join()
         state, window = tap.app.state, tap.watching.window
@@ -245,7 +231,7 @@ async def test_a_journal_that_takes_the_place_of_another_is_followed(tmp_path: P
 def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int) -> None:
     """The real command in a terminal that hangs up in the middle of it."""
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
-    command = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 60'"
+    command = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 600'"
     words = [
         sys.executable,
         "-m",
@@ -264,12 +250,7 @@ def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int)
         os.chdir(CAPTURES.parent)
         os.environ.update(TERM="xterm-256color", COLUMNS="100", LINES="30")
         os.execv(words[0], words)
-    seen = b""
-    end = time.monotonic() + 30
-    while b"aborted" not in seen and time.monotonic() < end:
-        if select.select([controller], [], [], 0.2)[0]:
-            seen += os.read(controller, 65_536)
-    assert b"aborted" in seen
+    assert b"aborted" in painted(controller, b"aborted")
     os.kill(process, number)
     drained = threading.Thread(target=_drain, args=(controller,), daemon=True)
     drained.start()

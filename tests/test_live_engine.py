@@ -54,7 +54,7 @@ def read(frames: Sequence[tuple[int, bytes, int]], columns: int, size: int) -> t
     return sorted([*map(engine.facts.pack, ended), *over]), looked
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 1 << 32), size=st.sampled_from([700, 3000, 20_000, 1 << 20]))
 def test_columns_leave_out_nothing_that_is_looked_at(seed: int, size: int) -> None:
     dice = random.Random(seed)

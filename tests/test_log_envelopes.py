@@ -157,7 +157,7 @@ PARTS = [
         max_size=14,
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_bytes_give_facts(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]) -> None:
     path = tmp_path_factory.getbasetemp() / "any-wrapped.log"
     path.write_bytes(b"\n".join(parts))

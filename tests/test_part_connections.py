@@ -213,7 +213,7 @@ def test_files_that_take_no_more_are_done_without(made: Path, spooled: bool) -> 
     assert not read.problems
     assert [*read.connections] == expected
     del read
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before, "others may be closed meanwhile"
 
 
 def test_few_connections_are_read_by_one_process(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,7 @@ def test_preambles_of_any_length(tmp_path: Path, expected: Any, name: str, joine
     assert all((c.preamble is not None) == bool(exchange) for c in document.connections)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(name=st.sampled_from([name for name in EXCHANGES if "100,000" not in name]), **SIZES)
 def test_records_of_any_size(
     tmp_path_factory: pytest.TempPathFactory, expected: Any, size: int, segment: int, name: str, joined: bool

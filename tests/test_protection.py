@@ -79,7 +79,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("suite", CLASSIC, ids=NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     plains=st.lists(st.binary(max_size=300), min_size=1, max_size=5),
     from_client=st.booleans(),
@@ -97,7 +97,7 @@ def test_what_was_sealed_is_opened(suite: Suite, plains: list[bytes], from_clien
 
 
 @pytest.mark.parametrize("suite", CLASSIC, ids=NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     place=st.integers(0, 1 << 16),
     flip=st.integers(1, 255),
@@ -122,7 +122,7 @@ def test_anything_else_is_not(suite: Suite, place: int, flip: int, what: str) ->
 
 
 @pytest.mark.parametrize("code", [0x1301, 0x1302, 0x1303, 0x1304, 0x1305])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     plain=st.binary(max_size=400),
     kind=st.sampled_from([21, 22, 23]),

@@ -27,8 +27,9 @@ from inspector.tui.unknown import GLYPH, MOST, WORDS, Stretch, UnseenTimes, betw
 from tests.build import capture
 from tests.conftest import bundled
 from tests.test_watch import fault
+from tests.waiting import PATIENCE_SECONDS
 
-QUIET_SECONDS, PATIENCE_SECONDS = 5.0, 60.0
+QUIET_SECONDS = 5.0
 START = 1_700_000_000 * SECOND_NS
 
 

@@ -238,7 +238,7 @@ def test_a_field_without_a_line_is_replaced(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_captured_messages_with_wrong_bytes_keep_their_length(draw: st.DataObject) -> None:
     data = bytearray(draw.draw(st.sampled_from(captured())))
     for _ in range(draw.draw(st.integers(0, 4))):

@@ -187,7 +187,7 @@ def told(frames: list[tuple[int, bytes, int]], columns: int, size: int, from_mid
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 1 << 32),
     size=st.sampled_from([700, 3000, 20_000, 1 << 20]),

@@ -7,24 +7,24 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from inspector.bundle.verify import verify
 from inspector.findings.case import Options
 from inspector.tui.app import InspectorApp
 from inspector.tui.dialogs.ask import Ask
-from tests.app import app_of, loaded, pressed, shown, then
+from tests.app import app_of, loaded, pressed, shown, then, until
 from tests.conftest import CAPTURES, find
 from tests.test_report import SIX
 
 
-async def wrote(app: InspectorApp, folder: Path) -> None:
+async def wrote(pilot: Pilot[Any], folder: Path) -> None:
     """Wait until the report lies there."""
-    for _ in range(300):
-        await app.workers.wait_for_complete()
-        if (folder / "MANIFEST.json").exists():
-            return
+    await until(pilot, (folder / "MANIFEST.json").exists)
+    await pilot.app.workers.wait_for_complete()
 
 
 @pytest.mark.parametrize("name", SIX)
@@ -36,7 +36,7 @@ async def test_numbers_on_the_screen_are_those_of_the_report(name: str, tmp_path
         await then("2")(pilot)
         screen = shown(app)
         await pressed(pilot, "e", "enter", "ctrl+u", *str(folder), "enter")
-        await wrote(app, folder)
+        await wrote(pilot, folder)
         assert "frames of evidence" in str([n.message for n in app._notifications])
     assert verify(str(folder)).problems == []
     [service] = json.loads((folder / "analysis.json").read_bytes())["services"][:1]
@@ -61,7 +61,7 @@ async def test_a_report_about_the_incident_that_is_shown(tmp_path: Path) -> None
         await pressed(pilot, "e", "enter")
         assert "Report on this incident" in shown(app)
         await pressed(pilot, "ctrl+u", *str(folder), "enter")
-        await wrote(app, folder)
+        await wrote(pilot, folder)
     document = json.loads((folder / "analysis.json").read_bytes())
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "about 1 of 23 incidents" in text
@@ -84,7 +84,7 @@ async def test_a_redacted_report_and_folders_that_cannot_be_used(
         await pressed(pilot, "ctrl+u", *str(tmp_path / "none" / "x"), "enter")
         assert isinstance(app.screen, Ask)
         await pressed(pilot, "ctrl+u", *str(folder), "enter")
-        await wrote(app, folder)
+        await wrote(pilot, folder)
         assert "redaction key" in str([n.message for n in app._notifications])
     manifest = json.loads((folder / "MANIFEST.json").read_bytes())
     assert manifest["redacted"]["key"]

@@ -252,7 +252,7 @@ TERMS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TERMS, min_size=1, max_size=4))
 def test_what_does_not_match_is_the_rest(terms: list[str]) -> None:
     expression = " ".join(terms)

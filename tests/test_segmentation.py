@@ -133,7 +133,7 @@ def cut(flow: Flow, dice: random.Random, *, window: int, duplicates: bool, overl
     flow.segments[start:end] = moved
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 1 << 32), window=st.sampled_from([0, 1, 4, 30]), duplicates=st.booleans(), overlap=st.booleans()
 )
@@ -161,7 +161,7 @@ def test_byte_by_byte(tmp_path: Path, expected: Any) -> None:
     assert compared(document_of(written(tmp_path, flows))) == expected
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1 << 32))
 def test_frames_in_any_order_in_the_file(tmp_path_factory: pytest.TempPathFactory, expected: Any, seed: int) -> None:
     """Time stamps tell the order; where the frames lie in the file does not matter."""

@@ -65,7 +65,7 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(shares=st.lists(st.floats(0.1, 0.98), min_size=1, max_size=3), is_passing=st.booleans())
 def test_any_cut_gives_the_same(plain: Path, shares: list[float], is_passing: bool) -> None:
     before = bounds.BATCH_BYTES
@@ -235,7 +235,7 @@ def test_who_only_connects_and_closes_is_named_wherever_a_capture_is_cut(tmp_pat
         assert +Counter(in_parts(path, [at]).other_flows) == +Counter(expected.other_flows)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(every=st.integers(1, 9), size=st.sampled_from([2048, 4096, 16_384]))
 def test_looking_at_what_is_known_leaves_no_trace(plain: Path, every: int, size: int) -> None:
     """And tells of no connection that is not there in the end, and of none twice."""

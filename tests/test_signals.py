@@ -16,30 +16,38 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from inspector.errors import InspectorError
-from inspector.extract.journal import JournalReader
+from inspector.cli import ending
 from inspector.live.outputs.line_queue import LineQueue
 from tests.build import capture
 from tests.conftest import find
-from tests.ended import SECONDS, Run, hanging, until
-from tests.live import AS_IS, WATCH, bytes_of
+from tests.ended import Run, hanging, patient
+from tests.live import AS_IS, WATCH, bytes_of, incidents_in
 from tests.test_watch import analyzed, fault
+from tests.waiting import painted, until, waiting_bytes
 
 F_SETPIPE_SZ = 1031
 PCAP_HEADER_BYTES = 24
 SMALL = 4096
 """Bytes in a pipe that is soon full."""
 
+HELD_SECONDS = 5.0
+"""So long one waits at its end that writes what nobody takes; all else is done by then."""
+
+
+def small_pipe() -> tuple[int, int]:
+    """A pipe that nobody reads, with nothing in it."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, F_SETPIPE_SZ, SMALL)
+    return reading, writing
+
 
 def full_pipe() -> tuple[int, int]:
     """A pipe that nobody reads and that takes no more."""
-    reading, writing = os.pipe()
-    fcntl.fcntl(writing, F_SETPIPE_SZ, SMALL)
+    reading, writing = small_pipe()
     os.write(writing, b"\n" * SMALL)
     return reading, writing
 
@@ -50,20 +58,6 @@ def held_terminal() -> tuple[int, int]:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     termios.tcflow(terminal, termios.TCOOFF)
     return controller, terminal
-
-
-def incidents_in(path: Path) -> int:
-    """As far as they are committed."""
-    if not path.exists():
-        return 0
-    try:
-        reader = JournalReader(str(path))
-    except InspectorError:  # it is being made
-        return 0
-    try:
-        return len(reader.records("incident"))
-    finally:
-        reader.close()
 
 
 def log_bytes(path: Path) -> int:
@@ -78,13 +72,12 @@ def test_output_that_nobody_takes(held: object, number: int, status: int, tmp_pa
     assert callable(held)
     ours, theirs = held()
     journal, recording = tmp_path / "j.sqlite", tmp_path / "w.pcapng"
-    words = [*WATCH, "--journal", str(journal), "-w", str(recording), "-"]
+    words = patient([*WATCH, "--journal", str(journal), "-w", str(recording), "-"], HELD_SECONDS)
     with Run(words, capture(fault(20).flows), stdout=theirs) as run:
         os.close(theirs)
         assert until(lambda: incidents_in(journal) == 20), "the capture goes on though nobody reads"
-        ended, seconds = run.end(number)
-        assert (ended, run.left()) == (status, [])
-        assert seconds < SECONDS
+        assert run.end(number) == status
+        assert run.is_alone()
         assert "lines of standard output, which nobody reads" in run.errors()
     assert log_bytes(journal) == 0, "it is closed"
     assert len(analyzed(journal)["incidents"]) == len(analyzed(recording)["incidents"]) == 20
@@ -94,7 +87,8 @@ def test_output_that_nobody_takes(held: object, number: int, status: int, tmp_pa
 def test_standard_error_that_nobody_takes_either(tmp_path: Path) -> None:
     ours, theirs = full_pipe()
     journal = tmp_path / "j.sqlite"
-    words = ["sh", "-c", 'exec "$@" 2>"$0"', str(tmp_path / "fifo"), *WATCH, "--journal", str(journal), "-"]
+    watch = [*WATCH, "--journal", str(journal), "-"]
+    words = ["sh", "-c", 'exec "$@" 2>"$0"', str(tmp_path / "fifo"), *watch]
     os.mkfifo(tmp_path / "fifo")
     errors = os.open(tmp_path / "fifo", os.O_RDWR | os.O_NONBLOCK)
     with Run(words, capture(fault(20).flows), stdout=theirs) as run:
@@ -105,9 +99,8 @@ def test_standard_error_that_nobody_takes_either(tmp_path: Path) -> None:
                 pass
         except BlockingIOError:
             pass
-        status, seconds = run.end()
-        assert (status, run.left()) == (143, [])
-        assert seconds < SECONDS
+        assert run.end() == 143
+        assert run.is_alone()
     os.close(ours)
     os.close(errors)
 
@@ -137,15 +130,26 @@ def test_lines_that_nobody_read_are_counted() -> None:
     assert set(bytes(read).splitlines(keepends=True)) == {line}
 
 
+def test_it_is_in_time() -> None:
+    """Two seconds are promised, the last words included."""
+    assert ending.SECONDS + ending.LAST_WORDS_SECONDS < 2
+
+
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     ours, theirs = full_pipe()
     journal = tmp_path / "j.sqlite"
-    with Run([*WATCH, "--journal", str(journal), "-"], capture(fault(20).flows), stdout=theirs) as run:
+    words = patient([*WATCH, "--journal", str(journal), "-"])
+    with Run(words, capture(fault(20).flows), stdout=theirs) as run:
         os.close(theirs)
         assert until(lambda: incidents_in(journal) == 20)
-        status, seconds = run.end(signal.SIGTERM, (0.5, signal.SIGINT))
-        assert status == 143, "that of the first"
-        assert seconds < 1.2
+        run.process.send_signal(signal.SIGINT)  # of two that wait it is the one of the smaller number that comes first
+
+        def ends() -> bool:
+            run.process.send_signal(signal.SIGTERM)
+            return run.process.poll() is not None
+
+        assert until(ends), "soon after the first it is taken for the same, and later it is not"
+        assert run.process.returncode == 130, "that of the first"
         assert "by a second signal" in run.errors()
     assert len(analyzed(journal)["incidents"]) == 20
     os.close(ours)
@@ -159,16 +163,15 @@ def test_a_long_batch(tmp_path: Path) -> None:
     with Run([*WATCH, "--journal", str(journal), "--via", f"sh -c 'cat {path}; exec sleep 60'"]) as run:
         assert run.process.stdout is not None
         run.process.stdout.readline()
-        status, seconds = run.end()
-        assert status == 143
-        assert seconds < SECONDS
-        assert until(lambda: run.left() == [], 1)
+        assert run.end() == 143
+        assert run.is_alone()
     analyzed(journal)
 
 
 def test_a_journal_that_another_process_holds(tmp_path: Path) -> None:
     journal = tmp_path / "j.sqlite"
-    with Run([*WATCH, "--findings-only", "--journal", str(journal), "-"], capture(fault(1).flows)) as run:
+    words = patient([*WATCH, "--findings-only", "--journal", str(journal), "-"])
+    with Run(words, capture(fault(1).flows)) as run:
         assert until(lambda: incidents_in(journal) == 1)
         other = sqlite3.connect(journal, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
@@ -179,9 +182,8 @@ def test_a_journal_that_another_process_holds(tmp_path: Path) -> None:
         for _ in range(30):
             while json.loads(run.process.stdout.readline())["record"] != "incident":
                 pass
-        status, seconds = run.end()
-        assert (status, run.left()) == (143, [])
-        assert seconds < SECONDS
+        assert run.end() == 143
+        assert run.is_alone()
         told = [json.loads(line) for line in run.process.stdout]
         other.execute("ROLLBACK")
         other.close()
@@ -205,7 +207,7 @@ def test_what_came_while_the_journal_was_held_is_written_afterwards(tmp_path: Pa
         other.execute("ROLLBACK")
         other.close()
         assert until(lambda: incidents_in(journal) == 3)
-        assert run.end()[0] == 143
+        assert run.end() == 143
         assert not [line for line in run.process.stdout if json.loads(line)["record"] == "news"]
 
 
@@ -225,9 +227,8 @@ def test_what_hangs_outside_of_python(place: str, tmp_path: Path) -> None:
     kept = ["-w", str(tmp_path / "w.pcapng")] if place == "-w" else ["--journal", str(tmp_path / "j.sqlite")]
     with Run([*words, *kept, *(["--no-journal"] if place == "-w" else []), "-"], capture(fault(3).flows)) as run:
         assert until(told.exists)
-        status, seconds = run.end()
-        assert (status, run.left()) == (143, [])
-        assert seconds < SECONDS
+        assert run.end() == 143
+        assert run.is_alone()
         assert "ended 1.7 s after the signal, without: the last that was captured" in run.errors()
     if place != "-w":
         analyzed(tmp_path / "j.sqlite")
@@ -239,10 +240,8 @@ def test_what_hangs_while_it_is_opened(tmp_path: Path) -> None:
     words = hanging("inspector.live.outputs:disk.create", told)
     with Run([*words, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "--via", "sleep 60"]) as run:
         assert until(told.exists)
-        status, seconds = run.end()
-        assert status == -signal.SIGTERM
-        assert seconds < SECONDS
-        assert until(lambda: run.left() == [], 1)
+        assert run.end() == -signal.SIGTERM
+        assert run.is_alone()
 
 
 DEAF = "trap '' TERM INT HUP; "
@@ -255,12 +254,10 @@ def test_commands_that_do_not_end(tmp_path: Path) -> None:
     via = f'sh -c "{DEAF} cat {path}; while :; do sleep 1; done"'
     execute = f'sh -c "{DEAF} while :; do sleep 1; done"'
     journal = tmp_path / "j.sqlite"
-    with Run([*WATCH, "--journal", str(journal), "--via", via, "--exec", execute]) as run:
+    with Run(patient([*WATCH, "--journal", str(journal), "--via", via, "--exec", execute])) as run:
         assert until(lambda: incidents_in(journal) == 3 and len(run.left()) >= 5)
-        status, seconds = run.end()
-        assert status == 143
-        assert seconds < SECONDS
-        assert until(lambda: run.left() == [], 1)
+        assert run.end() == 143
+        assert run.is_alone()
         assert run.process.stdout is not None
         assert any(b"--exec was still running at the end" in line for line in run.process.stdout)
     assert len(analyzed(journal)["incidents"]) == 3
@@ -281,47 +278,46 @@ def test_commands_end_with_a_watch_that_is_killed(tmp_path: Path) -> None:
     journal = tmp_path / "j.sqlite"
     with Run([*WATCH, "--journal", str(journal), "--via", f"{deaf} {path}", "--exec", deaf]) as run:
         assert until(lambda: incidents_in(journal) == 3 and len(run.left()) == 5)  # and what started them
-        assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
-        assert until(lambda: run.left() == [], 2)
+        assert run.end(signal.SIGKILL) == -signal.SIGKILL
+        assert run.is_alone()
 
 
 ANALYZE = [sys.executable, "-m", "inspector", "analyze", "-T", "json"]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_an_analysis_that_nobody_reads(number: int, status: int) -> None:
-    ours, theirs = full_pipe()
-    with Run([*ANALYZE, str(find("puppet-session-ids"))], stdout=theirs) as run:
+@pytest.mark.parametrize("count", [100, 1_500], ids=["by one process", "by several, where there are more processors"])
+def test_an_analysis_that_nobody_reads(number: int, status: int, count: int, tmp_path: Path) -> None:
+    """The pipe is full, and most of the document is yet to be written."""
+    path = tmp_path / "c.pcap"
+    path.write_bytes(capture(fault(count).flows))
+    ours, theirs = small_pipe()
+    with Run([*ANALYZE, str(path)], stdout=theirs) as run:
         os.close(theirs)
-        assert until(lambda: b"pipe" in Path(f"/proc/{run.process.pid}/wchan").read_bytes() or _sleeps(run))
-        ended, seconds = run.end(number)
-        assert (ended, run.left()) == (status, [])
-        assert seconds < SECONDS
+        assert until(lambda: waiting_bytes(ours) == SMALL)
+        assert run.end(number) == status
+        assert run.is_alone()
     os.close(ours)
 
 
-def _sleeps(run: Run) -> bool:
-    """Whether it has done what it can without being read."""
-    fields = Path(f"/proc/{run.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return fields[0] == "S" and int(fields[11]) > 50
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_an_analysis_in_the_midst_of_it(number: int, status: int, tmp_path: Path) -> None:
-    path = tmp_path / "c.pcap"
-    path.write_bytes(capture(fault(3_000).flows))
-    with Run([*ANALYZE, str(path)], stdout=subprocess.DEVNULL) as run:
-        assert until(lambda: _worked(run) > 100)
+def test_an_analysis_in_the_midst_of_it(number: int, status: int) -> None:
+    """Of a capture that has no end."""
+    data = capture(fault(100).flows)
+    with Run([*ANALYZE, "-"], data, stdout=subprocess.DEVNULL) as run:
+        pipe = run.process.stdin
+        assert pipe is not None
+        for _ in range(10):  # more than a pipe holds: it has begun, and has read most of that
+            pipe.write(data[PCAP_HEADER_BYTES:])
         assert run.process.poll() is None
-        ended, seconds = run.end(number)
-        assert ended == status
-        assert seconds < SECONDS
-        assert until(lambda: run.left() == [], 1)
 
+        def ends() -> bool:  # one that comes between the last look at signals and a read is heard with the next
+            run.process.send_signal(number)
+            return run.process.poll() is not None
 
-def _worked(run: Run) -> int:
-    """Hundredths of a second."""
-    return int(Path(f"/proc/{run.process.pid}/stat").read_text().rpartition(")")[2].split()[11])
+        assert until(ends)
+        assert run.process.returncode == status
+        assert run.is_alone()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
@@ -332,26 +328,17 @@ def test_the_app_on_a_terminal_that_is_held(number: int, status: int) -> None:
     before = termios.tcgetattr(terminal)
     words = [sys.executable, "-m", "inspector", "open", str(find("silent-abort"))]
     with Run(words, stdin=terminal, stdout=terminal, stderr=terminal, env={"TERM": "xterm-256color"}) as run:
-        assert until(lambda: termios.tcgetattr(terminal) != before and _worked(run) > 50)
-        painted = b""
-        end = time.monotonic() + 30
-        while b"puppetdb" not in painted and time.monotonic() < end:
-            painted += taken(controller)
+        assert b"puppetdb" in painted(controller, b"puppetdb")
+        assert termios.tcgetattr(terminal) != before
         for width in range(60, 120):  # painted anew, until it takes no more
             fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
             run.process.send_signal(signal.SIGWINCH)
             select.select([], [], [], 0.02)
-        ended, seconds = run.end(number)
-        assert (ended, run.left()) == (status, [])
-        assert seconds < SECONDS
+        assert run.end(number) == status
+        assert run.is_alone()
         assert termios.tcgetattr(terminal) == before
     os.close(controller)
     os.close(terminal)
-
-
-def taken(controller: int) -> bytes:
-    """What was painted by now."""
-    return os.read(controller, 1 << 16) if select.select([controller], [], [], 0.1)[0] else b""
 
 
 def test_a_live_capture_on_a_terminal_that_is_held(tmp_path: Path) -> None:
@@ -364,10 +351,8 @@ def test_a_live_capture_on_a_terminal_that_is_held(tmp_path: Path) -> None:
     words += ["--journal", str(journal), "-w", str(recording)]
     with Run(words, stdin=terminal, stdout=terminal, stderr=terminal, env={"TERM": "xterm-256color"}) as run:
         assert until(lambda: recording.exists() and recording.stat().st_size > 10_000), "it captures all the same"
-        status, seconds = run.end()
-        assert status == 143
-        assert seconds < SECONDS
-        assert until(lambda: run.left() == [], 1)
+        assert run.end() == 143
+        assert run.is_alone()
     assert log_bytes(journal) == 0
     assert analyzed(journal)["incidents"] == analyzed(recording)["incidents"] != []
     os.close(controller)

@@ -63,7 +63,7 @@ def one_by_one(frames: Frames, size: int) -> object:
         return told(frames, 0, size, False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 1 << 32), size=st.sampled_from([5_000, 100_000, 1 << 20]))
 def test_records_may_be_skipped_together(seed: int, size: int) -> None:
     dice = random.Random(seed)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +20,7 @@ from inspector.findings.change import ABORT
 from inspector.live.host.privileges import Account, account
 from inspector.live.sources import pipes, sniff
 from inspector.live.sources.open_sources import kernel_filter, ssh_session
-from inspector.live.sources.processes import FIRST_WAIT, Command
+from inspector.live.sources.processes import Command
 from inspector.live.sources.sniff import Unavailable
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
@@ -37,7 +39,8 @@ from inspector.live.sources.source import PipeSource, Source, ready
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH, listened
-from tests.test_watch import fault, until, wait_for
+from tests.test_watch import fault, wait_for
+from tests.waiting import LOOK_SECONDS, PATIENCE_SECONDS, children_of, is_running, until
 
 
 def script(folder: Path, text: str) -> str:
@@ -47,42 +50,41 @@ def script(folder: Path, text: str) -> str:
     return str(path)
 
 
-def pumped(source: Source, seconds: float) -> list[int]:
-    """Frames of each batch that comes within some seconds."""
-    import select
-
-    found = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def pumped(source: Source, holds: Callable[[list[int]], object]) -> list[int]:
+    """Frames of each batch that comes until something is true of them, or of what the source says."""
+    found: list[int] = []
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not holds(found):
+        assert time.monotonic() < end
         source.tick()
         for descriptor in select.select(source.descriptors(), [], [], 0.05)[0]:
             batch = source.ready(descriptor)
             if batch is not None and len(batch):
                 found.append(len(batch))
         if not source.descriptors():
-            time.sleep(0.02)
+            time.sleep(LOOK_SECONDS)
     return found
+
+
+def says(source: Source, text: str) -> Callable[[object], bool]:
+    return lambda _: any(text in news for news in source.news)
 
 
 def test_a_command_is_started_again_and_what_it_said_is_told(tmp_path: Path) -> None:
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
     source = Command(script(tmp_path, f"cat {tmp_path}/c.pcap\necho 'permission \033[31mdenied' >&2\nexit 3\n"))
     source.start()
-    batches = pumped(source, FIRST_WAIT + 1.0)
+    batches = pumped(source, says(source, "ended with status 3, is started again in 1 s"))
+    assert says(source, "permission")(batches)
+    again = pumped(source, says(source, "ended with status 3, is started again in 2 s"))
     source.stop()
-    assert len(batches) >= 2
-    assert batches[0] == batches[1]
-    told = list(source.news)
-    assert any("permission" in text for text in told)
-    assert any("ended with status 3, is started again in 1 s" in text for text in told)
-    assert any("is started again in 2 s" in text for text in told)
+    assert sum(batches) == sum(again) > 0
 
 
 def test_a_command_that_is_killed(tmp_path: Path) -> None:
     source = Command(script(tmp_path, "kill -9 $$\n"))
     source.start()
-    pumped(source, 0.5)
-    assert any("ended by SIGKILL" in text for text in source.news)
+    pumped(source, says(source, "ended by SIGKILL"))
     states = [source.state]
     source.stop()
     assert [*states, source.state] == ["waiting", "ended"]
@@ -91,8 +93,7 @@ def test_a_command_that_is_killed(tmp_path: Path) -> None:
 def test_a_command_that_writes_something_else(tmp_path: Path) -> None:
     source = Command(script(tmp_path, "yes hello | head -c 100000\nsleep 5\n"))
     source.start()
-    pumped(source, 0.5)
-    assert any("does not write pcap or pcapng" in text for text in source.news)
+    pumped(source, says(source, "does not write pcap or pcapng"))
     source.stop()
     source.kill()
 
@@ -102,11 +103,9 @@ def test_a_command_with_both_formats_and_endless_lines(tmp_path: Path) -> None:
     import gzip
 
     (tmp_path / "c.pcapng").write_bytes(gzip.decompress((CAPTURES / "both-legs.pcapng.gz").read_bytes()))
-    source = Command(
-        script(tmp_path, f"cat {tmp_path}/c.pcapng\nhead -c 1000000 /dev/zero | tr '\\0' x >&2\nsleep 1\n")
-    )
+    source = Command(script(tmp_path, f"cat {tmp_path}/c.pcapng\nhead -c 1000000 /dev/zero | tr '\\0' x >&2\n"))
     source.start()
-    assert sum(pumped(source, 1.0)) > 100
+    assert sum(pumped(source, says(source, "ended with status 0"))) > 100
     assert sum(len(text) for text in source.news) < 10_000
     source.stop()
 
@@ -121,13 +120,11 @@ def test_frames_come_through_a_command_as_they_do_from_a_file(tmp_path: Path) ->
             process, "finding"
         )  # comes while the command still runs: it would sleep for longer than any test waits
         assert line["rule"] == ABORT
-        children = subprocess.run(
-            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
+        children = children_of(process.pid)
         process.terminate()
-        assert process.wait(10) == 143
+        assert process.wait(PATIENCE_SECONDS) == 143
     assert children
-    assert until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    assert until(lambda: not any(map(is_running, children)))
 
 
 def test_several_sources_are_one_story(tmp_path: Path) -> None:
@@ -135,13 +132,13 @@ def test_several_sources_are_one_story(tmp_path: Path) -> None:
     sources: list[Source] = []
     for number, flow in enumerate(flows):
         (tmp_path / f"{number}.pcap").write_bytes(capture([flow]))
-        command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 30'")
+        command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 600'")
         command.start()
         sources.append(command)
     from inspector.live.outputs.recording import Conditions
     from inspector.live.update import Keeping
 
-    _, heard = listened(b"", Keeping(stop=Conditions(incidents=1, duration=20)), sources=sources)
+    _, heard = listened(b"", Keeping(stop=Conditions(incidents=1, duration=PATIENCE_SECONDS)), sources=sources)
     assert [len(f.connections) for f in heard.findings.values()] == [3]
 
 
@@ -393,6 +390,7 @@ def test_frames_gather_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_comes_frame_by_frame_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "GATHER_SECONDS", 2.0)
     reading, writing = os.pipe()
     source = PipeSource("test", reading)
     data = capture(fault(3).flows)

@@ -31,6 +31,7 @@ from inspector.fleet.extraction import extract_fleet
 from inspector.fleet.sequences import CaptureSequence
 from inspector.tracking.prefixes import random_ends, times
 from tests.conftest import find
+from tests.waiting import COMMAND_SECONDS
 
 STEPS = 400
 Act = Callable[[MutableSequence[bytes], random.Random], object]
@@ -172,7 +173,7 @@ def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(spool, "WRITTEN_BYTES", 100)
     spooled = SpooledConnections([bytes(100)])
     assert spooled[0] == bytes(100)
-    (descriptor,) = _open_files() - known
+    (descriptor,) = {number for number, _ in _open_files() - known}
     state = os.fstat(descriptor)
     assert (state.st_nlink, state.st_size, state.st_dev) == (0, 100, tmp_path.stat().st_dev)
     assert not list(tmp_path.iterdir())
@@ -181,12 +182,14 @@ def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         os.fstat(descriptor)
 
 
-def _open_files() -> set[int]:
+def _open_files() -> set[tuple[int, int]]:
+    """Descriptors and the numbers of their files, for one that is closed makes room for the next."""
     descriptors = set()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # that of the listing is closed
-            if stat.S_ISREG(os.fstat(int(name)).st_mode):
-                descriptors.add(int(name))
+            state = os.fstat(int(name))
+            if stat.S_ISREG(state.st_mode):
+                descriptors.add((int(name), state.st_ino))
     return descriptors
 
 
@@ -209,7 +212,7 @@ def out_of_core(facts: Path, *lines: str) -> subprocess.CompletedProcess[str]:
         f"sys.argv = ['inspector', 'analyze', {str(facts)!r}, '-T', 'json']",
     )
     code = "\n".join([*before, *lines, "cli.run()"])
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_SECONDS)
 
 
 def test_a_full_disk_ends_the_command(facts: Path) -> None:

@@ -342,7 +342,7 @@ def test_legs_are_ordered_by_topology(tmp_path: Path, shape: str, late: int) -> 
     assert ("clock_offset" in kinds(document)) == (late != 0)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(shares=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=3))
 def test_any_stretches_of_two_directions_give_the_same(
     tmp_path_factory: pytest.TempPathFactory, shares: list[float]

@@ -15,9 +15,10 @@ import pytest
 from inspector.live.host.supervisor import Supervisor
 from tests.build import capture
 from tests.conftest import CAPTURES
-from tests.ended import Run, hanging, until
+from tests.ended import Run, hanging
 from tests.live import WATCH
 from tests.test_watch import fault
+from tests.waiting import until
 
 UNIT = CAPTURES.parent / "docs" / "inspector-watch.service"
 
@@ -63,9 +64,9 @@ def test_a_service_is_ready_lives_and_stops(kind: str, tmp_path: Path) -> None:
         assert manager.heard[:2] == ["READY=1", "STATUS=capturing -"]
         for _ in range(3):
             manager.forget()
-            assert until(lambda: manager.hears("WATCHDOG=1"), 5)
+            assert until(lambda: manager.hears("WATCHDOG=1"))
         assert until((tmp_path / "environment").exists)
-        assert run.end()[0] == 143
+        assert run.end() == 143
         assert manager.hears("STOPPING=1")
     assert "NOTIFY_SOCKET" not in (tmp_path / "environment").read_text(), "it is not meant for others"
 
@@ -80,7 +81,7 @@ def test_a_loop_that_hangs_is_noticed(tmp_path: Path) -> None:
         manager.forget()
         time.sleep(1.0)
         assert not manager.hears("WATCHDOG=1")
-        assert run.end(signal.SIGABRT)[0] == -signal.SIGABRT
+        assert run.end(signal.SIGABRT) == -signal.SIGABRT
         assert "in _judge" in run.errors()
 
 

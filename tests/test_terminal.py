@@ -6,23 +6,21 @@ import fcntl
 import gzip
 import os
 import pty
-import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import CAPTURES, find
+from tests.waiting import PATIENCE_SECONDS, painted
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
 HUNG_UP = 129
-ENDS_SECONDS = 20.0
 
 
 def deaf(is_controlling: bool, is_blocked: bool) -> Callable[[], None]:
@@ -48,14 +46,11 @@ def left_alone(arguments: list[str], wanted: bytes, prepare: Callable[[], None])
         [*INSPECTOR, *arguments], stdin=terminal, stdout=terminal, stderr=terminal, env=environment, preexec_fn=prepare
     )
     os.close(terminal)
-    painted, until = b"", time.monotonic() + 60
-    while wanted not in painted and time.monotonic() < until:
-        if select.select([controller], [], [], 0.2)[0]:
-            painted += os.read(controller, 1 << 16)
+    text = painted(controller, wanted)
     os.close(controller)
     try:
-        assert wanted in painted
-        return child.wait(ENDS_SECONDS)
+        assert wanted in text
+        return child.wait(PATIENCE_SECONDS)
     finally:
         child.kill()
 
@@ -71,7 +66,7 @@ def test_a_live_capture_is_finished_without_its_terminal(tmp_path: Path) -> None
     [packed] = CAPTURES.glob("silent-abort.pcap*")
     capture = tmp_path / "c.pcap"
     capture.write_bytes(gzip.decompress(packed.read_bytes()))
-    source = f"sh -c 'cat {capture}; sleep 100'"
+    source = f"sh -c 'cat {capture}; sleep 600'"
     path = tmp_path / "live.pcapng"
     options = ["live", "-Z", "root", "--no-journal", "-w", str(path), "--via", source]
     assert left_alone(options, b"puppetdb", deaf(is_controlling=True, is_blocked=True)) == HUNG_UP

@@ -71,7 +71,7 @@ def test_a_change_is_marked_below_its_step() -> None:
 handshakes = st.tuples(st.floats(0, 90_000), st.integers(0, 3), st.integers(-1, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(handshakes, min_size=1, max_size=40), st.integers(40, 200), st.integers(0, 90_000), st.text(max_size=60)
 )

@@ -20,7 +20,7 @@ from inspector.tui.difference import DifferenceScreen
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.services import ServicesScreen
-from tests.app import HOSTILE, A, B, app_of, home, loaded, pressed, shown, then, two_services
+from tests.app import HOSTILE, A, B, app_of, home, loaded, pressed, shown, then, two_services, until
 from tests.build import Pool, certificate, certificate_request, facts_of, numbered, written
 from tests.conftest import bundled, find
 
@@ -39,10 +39,7 @@ async def test_a_file_that_goes_bad_while_opening(tmp_path: Path) -> None:
     path.write_text("no capture")
     app = app_of(path)
     async with app.run_test() as pilot:
-        for _ in range(100):
-            await pilot.pause(0.02)
-            if not app.is_running:
-                break
+        await until(pilot, lambda: not app.is_running)
     assert app.return_value == 2
     assert "not a pcap" in app.problem
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import time
@@ -26,7 +23,9 @@ from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled, find
-from tests.live import WATCH, bytes_of, listened, of_kind, watched
+from tests.ended import Run, patient
+from tests.live import WATCH, bytes_of, incidents_in, listened, of_kind, watched
+from tests.waiting import PATIENCE_SECONDS, until
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 ALL = sorted(p.name.split(".pcap")[0] for p in CAPTURES.glob("*.pcap*.gz"))
@@ -104,14 +103,12 @@ def test_findings_only() -> None:
 
 @pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_it_after_everything_is_written(tmp_path: Path, number: int, status: int) -> None:
-    with piped(
-        capture(fault().flows), "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng")
-    ) as process:
-        wait_for(process, "incident")
-        process.send_signal(number)
-        assert process.stdout is not None
-        lines = [json.loads(line) for line in process.stdout]
-        assert process.wait(10) == status
+    words = [*WATCH, "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng"), "-"]
+    with Run(patient(words), capture(fault().flows)) as run:
+        wait_for(run.process, "incident")
+        assert run.end(number) == status
+        assert run.process.stdout is not None
+        lines = [json.loads(line) for line in run.process.stdout]
     assert of_kind(lines, "statistics")
     assert analyzed(tmp_path / "w.pcapng")["incidents"] == analyzed(tmp_path / "j.sqlite")["incidents"] != []
 
@@ -120,7 +117,7 @@ def test_hangup_writes_and_goes_on(tmp_path: Path) -> None:
     with piped(capture(fault().flows), "--journal", str(tmp_path / "j.sqlite")) as process:
         wait_for(process, "incident")
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.6)
+        assert until(lambda: incidents_in(tmp_path / "j.sqlite") == 1)
         assert process.poll() is None
         assert len(analyzed(tmp_path / "j.sqlite")["incidents"]) == 1
 
@@ -219,7 +216,7 @@ def test_stop_conditions(condition: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_stop_condition_ends_the_command() -> None:
     with piped(capture(fault(5).flows), "--no-journal", "-a", "packets:30") as process:
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
@@ -228,11 +225,11 @@ def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
     script.write_text(f'#!/bin/sh\necho "$INSPECTOR_INCIDENT|$INSPECTOR_EVIDENCE|$INSPECTOR_SUMMARY|$#" >> {out}\n')
     script.chmod(0o700)
     folder = tmp_path / "evidence"
-    lines, _ = watched(
+    with piped(
         capture(fault().flows), "--no-journal", "--incidents", str(folder), "--exec", f"{script} 'one word'"
-    )
-    (incident,) = of_kind(lines, "incident")
-    assert until(out.exists)
+    ) as process:
+        incident = wait_for(process, "incident")
+        assert until(lambda: out.exists() and out.read_text().endswith("\n"))
     name, evidence, summary, count = out.read_text().strip().split("|")
     assert (name, summary, count) == (incident["id"], incident["summary"], "1")
     assert Path(evidence) == folder / f"incident-{incident['id']}.pcapng"
@@ -246,77 +243,6 @@ def test_a_command_that_cannot_be_run_is_named() -> None:
     ]
 
 
-def test_metrics_are_a_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "inspector.prom"
-    watched(capture(fault().flows), "--no-journal", "--metrics", str(path))
-    text = path.read_text()
-    assert text.endswith("# EOF\n")
-    assert (
-        'inspector_handshakes_total{service="puppetdb.example.com:8081",backend="B",result="aborted",'
-        'health_check="false"} 1\n' in text
-    )
-    assert "inspector_incidents_total 1\n" in text
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert not list(tmp_path.glob("*.part"))
-
-
-def series(text: str) -> dict[str, str]:
-    """The samples of a file in Prometheus' text format, whose types are told before them, each once."""
-    types: dict[str, str] = {}
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert name not in types
-            types[name] = kind
-        elif not line.startswith("#"):
-            sample, _, value = line.rpartition(" ")
-            name = sample.partition("{")[0]
-            assert types[name] == ("counter" if name.endswith("_total") else "gauge")
-            assert sample not in found, "the collector refuses a file with a series twice"
-            float(value)
-            found[sample] = value
-    return found
-
-
-def test_every_metric_has_its_type(tmp_path: Path) -> None:
-    path = tmp_path / "inspector.prom"
-    watched(
-        capture(fault(3).flows),
-        "--journal",
-        str(tmp_path / "j"),
-        "--metrics",
-        str(path),
-        "-w",
-        str(tmp_path / "w.pcapng"),
-        "--incidents",
-        str(tmp_path),
-    )
-    found = series(path.read_text())
-    if promtool := shutil.which("promtool"):
-        checked = subprocess.run(
-            [promtool, "check", "metrics"], input=path.read_bytes(), capture_output=True, timeout=60, check=False
-        )
-        assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
-    assert len(found) > 10
-    assert found["inspector_incidents_total"] == "3"
-    assert "inspector_journal_bytes" in found
-
-
-def test_names_that_look_the_same_are_series_of_their_own(tmp_path: Path) -> None:
-    """A control character, and the text that stands for it."""
-    pool, other = Pool(name="a\x01b"), Pool(name="a\\x01b", port=50_000)
-    for each in (pool, other):
-        each.full(A, numbered(1))
-    path = tmp_path / "inspector.prom"
-    watched(capture([*pool.flows, *other.flows]), "--no-journal", "--metrics", str(path))
-    services = [name for name in series(path.read_text()) if "handshakes" in name]
-    assert len(services) == 2
-    assert {r'service="a\\x01b:8081"', r'service="a\\\\x01b:8081"'} == {
-        name.partition("{")[2].partition(",")[0] for name in services
-    }
-
-
 def test_the_end_says_how_every_service_stands() -> None:
     lines, _ = watched(capture(fault().flows), "--no-journal")
     last = [line["record"] for line in lines][-2:]
@@ -328,7 +254,7 @@ def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.Monkey
     from inspector.live.outputs.execution import RUNNING, Execution
 
     incident = bundled("silent-abort").document.incidents[0]
-    execution = Execution("sleep 5")
+    execution = Execution("sleep 600")
     told = []
     for _ in range(1000):
         execution.run(incident, "")
@@ -339,47 +265,13 @@ def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.Monkey
         f"--exec was not run: {RUNNING} are still running ({1000 - RUNNING - 1:,} incidents)",
     ]
     execution.kill()
-    assert [child.wait(5) for child in execution._running] == [-9] * RUNNING
-
-
-def test_names_in_metrics_are_escaped() -> None:
-    from inspector.live.outputs.metrics import escaped
-
-    assert escaped('a"b\\c\nd\x1b[0m') == r"a\"b\\\\c\\x0ad\\x1b[0m"
-
-
-def test_different_names_are_different_labels() -> None:
-    """Whatever of a character, its escape, and the escape's escape stands side by side; they are read back."""
-    from inspector.live.outputs.metrics import escaped
-
-    pieces = [
-        "\x08",
-        "\u0890",
-        "90",
-        "\\",
-        "\\x08",
-        "\\x0890",
-        "\n",
-        "\\n",
-        '"',
-        '\\"',
-        "\u2028",
-        "\U000e0001",
-        "x",
-        "0",
-    ]
-    values = {"".join(several) for count in (1, 2, 3) for several in itertools.product(pieces, repeat=count)}
-    labels = {escaped(value) for value in values}
-    assert len(labels) == len(values)
-    for label in labels:
-        assert label.isprintable()
-        assert not re.search(r'(?<!\\)(\\\\)*"', label), "a quotation mark ends the label"
+    assert [child.wait(PATIENCE_SECONDS) for child in execution._running] == [-9] * RUNNING
 
 
 def test_a_storm_of_incidents(tmp_path: Path) -> None:
     """A thousand incidents as fast as they can be read: all are told, the first are written, the rest are named."""
     lines, process = watched(
-        capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 30"
+        capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 600"
     )
     assert process.returncode == 0
     assert len(of_kind(lines, "incident")) == 1000
@@ -420,14 +312,6 @@ def analyzed(path: Path) -> dict[str, Any]:
     """As ``analyze -T json`` writes it."""
     found: dict[str, Any] = json.loads(msgspec.json.encode(analyze(path)))
     return found
-
-
-def until(holds: Any, seconds: float = 10) -> bool:
-    """Whether something comes true in time."""
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(holds())
 
 
 def test_what_all_means_is_worked_out_beside_the_capture() -> None:

@@ -84,7 +84,7 @@ def test_tickets_are_followed_through_their_renewals(tmp_path_factory: pytest.Te
         assert incident.connections in [i.connections for i in found.incidents]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1 << 30), most=st.integers(ANCHORS * 4, 400))
 def test_it_never_holds_more_than_it_may(seed: int, most: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     chance = random.Random(seed)

@@ -106,11 +106,11 @@ class Lab:
         authority = _certificate("Puppet CA: ca.example.com", [], key, None)
         _pem(self.folder / "ca.pem", authority)
         for number in range(1, 4):
-            own = rsa.generate_private_key(65537, 2048)
+            private = rsa.generate_private_key(65537, 2048)
             name = f"puppetdb{number}.example.com"
-            certificate = _certificate(name, [name, *([NAME] if self._shared_name else [])], own, (authority, key))
+            certificate = _certificate(name, [name, *([NAME] if self._shared_name else [])], private, (authority, key))
             _pem(self.folder / f"puppetdb{number}.pem", certificate)
-            _key(self.folder / f"puppetdb{number}.key", own)
+            _key(self.folder / f"puppetdb{number}.key", private)
         _run(
             "keytool",
             "-importcert",

@@ -11,23 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inspector.bundle.costs import Costs, costs
-from inspector.bundle.figures import Chart, LadderDrawing, chart, ladder_drawing
+from inspector.bundle.figures import Chart, chart
 from inspector.bundle.members_drawing import MembersDrawing, members_drawing
 from inspector.bundle.scope import Scope
 from inspector.bundle.slices import Slice
-from inspector.document import Client, Finding, FrameRef, Incident, Limit, LogFile, Remedy, Service
-from inspector.facts import FRAME_BITS, frame_reference
+from inspector.bundle.statements import EvidenceFrames, Location, Statement, evidence_of
+from inspector.bundle.stories import FailureStory, IncidentStory, failure_story, incident_story, ladder_text
+from inspector.document import Client, Finding, Incident, Limit, LogFile, Remedy, Service
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
-from inspector.findings.renegotiation import CHANGED
-from inspector.reports import attributes, overview, what_if, why, why_failed
+from inspector.reports import attributes, overview, what_if
 from inspector.reports.changes import lost, moments
-from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Cell, plain
-from inspector.reports.story import Ladder, chapters, ladder, lane_names
-from inspector.reports.text import ladder_lines
 from inspector.text.times import span
 
 STORIES = 3
@@ -38,84 +35,9 @@ SERVICES, MORE_SERVICES = 12, 100
 
 LISTED = 300
 FINDINGS = 40
-EVIDENCE = 6
 CLIENTS = 20
 NAME_WIDTH = 60
 SEARCHED = 500
-SENTENCE_WIDTH = 110
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """``original``: as people count. ``evidence``: frame numbers there, empty where it is not among the evidence.
-    ``filter``: for Wireshark.
-    """
-
-    original: str
-    evidence: str
-    filter: str
-
-
-class EvidenceFrames:
-    """From the frames of the input to those of the evidence."""
-
-    def __init__(self, analysis: Analysis, evidence: dict[int, int]) -> None:
-        self.numbers = evidence
-        self._analysis = analysis
-
-    def location(self, references: Sequence[int]) -> Location | None:
-        """None where no frame is known."""
-        known = [r for r in dict.fromkeys(references) if r]
-        if not known:
-            return None
-        numbers = [self.numbers[r] for r in known if r in self.numbers]
-        named = " || ".join(f"frame.number == {n}" for n in (numbers or [r & (1 << FRAME_BITS) - 1 for r in known]))
-        return Location(why.frame_text(self._analysis, *known), ", ".join(map(str, numbers)), named)
-
-    def location_of(self, frames: Sequence[FrameRef]) -> Location | None:
-        """The same for references as the document writes them."""
-        return self.location([frame_reference(capture, number) for capture, number in frames])
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One claim: its mark, what it says, how sure it is, where it stands."""
-
-    mark: str
-    text: str
-    grade: str
-    where: Location | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToldStory:
-    """A finding in full, told by one connection. ``lines``: the ladder as text. ``rows``: two certificates, one beside
-    the other.
-    """
-
-    finding: Finding
-    drawing: LadderDrawing
-    lines: list[str]
-    steps: list[Statement]
-    evidence: list[Statement]
-    rows: list[why.ReasonRow]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentStory(ToldStory):
-    """An incident. ``rows``: both certificates; ``decided``: by which step."""
-
-    incident: Incident
-    decided: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureStory(ToldStory):
-    """Failed handshakes, told by the first of them. ``rows``: the certificate that was accepted elsewhere beside the
-    one that was not, below what they are ``called``.
-    """
-
-    called: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +151,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         title=title,
         parts=parts,
         more=more,
-        others=[Other(f, _evidence(frames, f), _ladder_lines(analysis, f)) for f in others[:FINDINGS]],
+        others=[Other(f, evidence_of(frames, f), ladder_text(analysis, f)) for f in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -303,9 +225,9 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
         clients=clients[:CLIENTS],
         more_clients=max(len(clients) - CLIENTS, 0),
-        stories=[_story(analysis, incident, by_id[incident.findings[0]], frames) for incident in ladders],
+        stories=[incident_story(analysis, incident, by_id[incident.findings[0]], frames) for incident in ladders],
         failures=[
-            _failure(analysis, finding, frames)
+            failure_story(analysis, finding, frames)
             for finding in [f for f in scope.findings if f.rule == FAILED and f.service == service.id][:STORIES]
         ],
         lines=lines,
@@ -354,69 +276,6 @@ def _ladders(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
         kinds.setdefault(tuple(verdicts[incident.findings[0]].backends), incident)
     ordered = list(dict.fromkeys([i.id for i in kinds.values()] + [i.id for i in incidents]))[:STORIES]
     return [i for i in incidents if i.id in ordered]
-
-
-def _story(analysis: Analysis, incident: Incident, finding: Finding, frames: EvidenceFrames) -> IncidentStory:
-    ladder_of: Ladder = ladder(analysis, incident)
-    steps = _statements(why.steps(analysis, incident), frames)
-    rows, decided = why.certificates(analysis, incident)
-    return IncidentStory(
-        incident=incident,
-        finding=finding,
-        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
-        lines=ladder_lines(ladder_of),
-        steps=steps,
-        evidence=_evidence(frames, finding),
-        rows=rows,
-        decided=decided,
-    )
-
-
-def _statements(steps: Sequence[why.ReasonStep], frames: EvidenceFrames) -> list[Statement]:
-    return [
-        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], frames.location(s.references)) for s in steps
-    ]
-
-
-def _failure(analysis: Analysis, finding: Finding, frames: EvidenceFrames) -> FailureStory:
-    observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
-    ladder_of = Ladder(finding.title, chapters(analysis, observed))
-    rows, works, fails = why_failed.certificates(analysis, finding)
-    return FailureStory(
-        finding=finding,
-        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
-        lines=ladder_lines(ladder_of),
-        steps=_statements(why_failed.steps(analysis, finding), frames),
-        evidence=_evidence(frames, finding),
-        rows=rows,
-        called=(works, fails),
-    )
-
-
-def _ladder_lines(analysis: Analysis, finding: Finding) -> list[str]:
-    """The connection of a renegotiation that matters, or the first one of those that failed."""
-    observed = (
-        next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)
-        if finding.rule in (CHANGED, FAILED)
-        else None
-    )
-    if observed is None:
-        return []
-    if finding.rule == FAILED:
-        return ladder_lines(Ladder("", chapters(analysis, observed)))
-    sentences = [
-        line
-        for number in range(len(observed.renegotiations))
-        for line in ["", *map(plain, renegotiation_lines(analysis, observed, number, SENTENCE_WIDTH))]
-    ]
-    return [*ladder_lines(Ladder("", chapters(analysis, observed))), *sentences]
-
-
-def _evidence(frames: EvidenceFrames, finding: Finding) -> list[Statement]:
-    return [
-        Statement(e.role.replace("_", " "), e.text, overview.WORDS[finding.grade], frames.location_of(e.frames))
-        for e in finding.evidence[:EVIDENCE]
-    ]
 
 
 def _advice(findings: Sequence[Finding]) -> list[Advice]:

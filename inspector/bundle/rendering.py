@@ -11,8 +11,9 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from inspector.bundle.content import Content, Location
+from inspector.bundle.content import Content
 from inspector.bundle.manifest import Manifest
+from inspector.bundle.statements import Location
 from inspector.document import LogFile
 from inspector.text.safe import safe_text
 from inspector.text.times import span

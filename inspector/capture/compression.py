@@ -60,7 +60,9 @@ class Counted(io.RawIOBase):
 
 
 class Prefixed(Counted):
-    """A pipe: the first bytes are read, looked at and given back."""
+    """A pipe: the first bytes are read, looked at and given back. A read gives what is there: one that goes on until
+    its buffer is full hears no signal that came beside some bytes, and waits for the next ones all the same.
+    """
 
     def __init__(self, raw: BinaryIO) -> None:
         super().__init__(raw, None)
@@ -80,7 +82,8 @@ class Prefixed(Counted):
             buffer[:count] = self._head[:count]
             self._head = self._head[count:]
             return count
-        return super().readinto(buffer)
+        got: int = self._raw.readinto1(buffer) or 0  # type: ignore[attr-defined]
+        return got
 
 
 def inflate(stream: Counted) -> Readable:

@@ -2,9 +2,10 @@
 
 A pipe holds the numbers of tasks that may be begun, and whoever is free takes the next: the kernel gives each number to
 one of them. So none waits for another, whatever else this process has to do meanwhile, and however busy each core is.
-Results are written into files without a name that all share, a few (``window``) that are used in turn: only when this
-process has handed on a result may the task begin that needs its file, so that nobody gets far ahead and memory stays
-bounded. Each copy has a pipe besides, through which it says what it has done; when that ends, so has the copy.
+Copies write their results into files without a name that all share, a few (``window``) that are used in turn: only when
+this process has handed on a result may the task begin that needs its file, so that nobody gets far ahead and memory
+stays bounded. What this process does itself it keeps in memory. Each copy has a pipe besides, through which it says
+what it has done; when that ends, so has the copy.
 
 A copy that ends before its time was killed, mostly for want of memory. Then the others are let go as well, and this
 process does alone what is not done.
@@ -23,7 +24,6 @@ from typing import BinaryIO, NamedTuple
 
 from inspector.capture.forked_copy import ForkedCopy
 from inspector.capture.nameless import nameless_file
-from inspector.errors import UnwritableError
 
 Task = Callable[[BinaryIO], object]
 """Writes its result."""
@@ -63,17 +63,25 @@ class TaskResult(NamedTuple):
         if self.file is None:
             out.write(self.in_memory)
             return
-        out.flush()
-        source, start = self.file.fileno(), 0
-        try:
-            target = out.fileno()
-            while start < self.length:
-                start += os.sendfile(target, source, start, self.length - start)
-        except OSError:  # no file of the kernel's, or one that does not take this
-            while start < self.length:
-                data = self.read(start, min(COPIED_BYTES, self.length - start))
-                out.write(data)
-                start += len(data)
+        start = 0
+        target = plain_file(out)
+        if target is not None:
+            out.flush()
+            with contextlib.suppress(OSError):  # one that does not take this
+                while start < self.length:
+                    start += os.sendfile(target.fileno(), self.file.fileno(), start, self.length - start)
+        while start < self.length:
+            data = self.read(start, min(COPIED_BYTES, self.length - start))
+            out.write(data)
+            start += len(data)
+
+
+def plain_file(out: BinaryIO) -> io.FileIO | None:
+    """The file of the kernel's that takes what is written as it is; None where there is none, or where what is written
+    becomes something else on its way, as in a compressed file.
+    """
+    raw = out.raw if isinstance(out, io.BufferedWriter) else out
+    return raw if isinstance(raw, io.FileIO) else None
 
 
 class ForkedPool:
@@ -91,8 +99,8 @@ class ForkedPool:
         """
         self._tasks = tasks
         self._files: list[BinaryIO] = []
-        self._lengths: dict[int, int] = {}
-        """Of results in files, by their tasks."""
+        self._results: dict[int, TaskResult] = {}
+        """What is done and not handed on, by the number of its task."""
         self._permitted = 0
         self._copies: dict[int, ForkedCopy] = {}
         """Those at work, by the pipe through which each says what it has done."""
@@ -141,14 +149,14 @@ class ForkedPool:
             if not permit:
                 break
             (number,) = NUMBER.unpack(permit)
-            os.write(telling, DONE.pack(number, self._do(number)))
+            os.write(telling, DONE.pack(number, self._write(number)))
 
     def _file(self, number: int) -> BinaryIO:
-        """Where the result of a task is written."""
+        """Where a copy writes the result of a task."""
         return self._files[number % len(self._files)]
 
-    def _do(self, number: int) -> int:
-        """A task; says how long its result is."""
+    def _write(self, number: int) -> int:
+        """In the copy: a task; says how long its result is."""
         descriptor = self._file(number).fileno()
         os.truncate(descriptor, 0)  # who began with it may have been killed
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -169,20 +177,22 @@ class ForkedPool:
 
     def results(self) -> Iterator[TaskResult]:
         """All of them, in order; each is there until the next is asked for. Raises what a task raises."""
-        for number, task in enumerate(self._tasks):
-            while self._copies and number not in self._lengths:
+        for number in range(len(self._tasks)):
+            while self._copies and number not in self._results:
                 self._go_on(number)
-            length = self._lengths.pop(number, None)
-            if length is None:  # there are no copies, or none any more
-                result = io.BytesIO()
-                task(result)
-                yield TaskResult(len(result.getbuffer()), None, result.getvalue())
-                continue
-            file = self._file(number)
-            yield TaskResult(length, file)
-            os.truncate(file.fileno(), 0)
+            result = self._results.pop(number, None) or self._done_here(number)
+            yield result
+            if result.file is not None:
+                os.truncate(result.file.fileno(), 0)
             if self._copies:
                 self._permit(1)
+
+    def _done_here(self, number: int) -> TaskResult:
+        """A task that this process does itself."""
+        out = io.BytesIO()
+        self._tasks[number](out)
+        octets = out.getvalue()
+        return TaskResult(len(octets), None, octets)
 
     def _permit(self, count: int) -> None:
         """So many more tasks may begin."""
@@ -196,14 +206,11 @@ class ForkedPool:
     def _go_on(self, wanted: int) -> None:
         """Hear what copies have done, and do a task where there is one. ``wanted``: the next whose result is."""
         self._hear(is_waiting=False)
-        if wanted in self._lengths:
+        if wanted in self._results:
             return
         number = self._next() if self._copies else None
         if number is not None:
-            try:
-                self._lengths[number] = self._do(number)
-            except (OSError, UnwritableError):  # its file takes no more, as by a limit of file sizes: memory may
-                self._let_go()
+            self._results[number] = self._done_here(number)
         elif self._copies:
             self._hear(is_waiting=True)
 
@@ -224,7 +231,8 @@ class ForkedPool:
     def _read(self, listening: int) -> bool:
         """Whether a copy said anything more."""
         said_bytes = os.read(listening, READ_BYTES)
-        self._lengths.update(DONE.iter_unpack(said_bytes))
+        for number, length in DONE.iter_unpack(said_bytes):
+            self._results[number] = TaskResult(length, self._file(number))
         return bool(said_bytes)
 
     def _end(self, listening: int) -> ForkedCopy:

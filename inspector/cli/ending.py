@@ -25,7 +25,9 @@ SECONDS = 1.7
 AGAIN_SECONDS = 0.3
 """Sooner it is the same signal: terminals and timeout(1) send it to a process and to its group."""
 
-LAST_WORDS_SECONDS = 0.1
+LAST_WORDS_SECONDS = 0.2
+"""So long standard error has for them, which may take nothing any more."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -91,14 +93,17 @@ def _look_away() -> None:
 
 
 def _say(text: str) -> None:
-    """On standard error, as far as that takes it at once."""
-    _thread.start_new_thread(_write, (text.encode("utf-8", "backslashreplace"),))
-    time.sleep(LAST_WORDS_SECONDS)
+    """On standard error, as far as that takes it soon."""
+    is_written = _thread.allocate_lock()
+    is_written.acquire()
+    _thread.start_new_thread(_write, (text.encode("utf-8", "backslashreplace"), is_written))
+    is_written.acquire(timeout=LAST_WORDS_SECONDS)
 
 
-def _write(data: bytes) -> None:
+def _write(data: bytes, is_written: _thread.LockType) -> None:
     with contextlib.suppress(OSError):  # there is nobody to tell
         os.write(2, data)
+    is_written.release()
 
 
 def terminal_given_back() -> Callable[[], None]:

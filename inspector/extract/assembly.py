@@ -104,8 +104,8 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
     """What one direction says. ``opened``: encrypted records that secrets opened."""
     stream, fin, rst = flow.streams[lane], flow.fins[lane], flow.resets[lane]
     reader, missed = connection.reader(lane), stream.top - stream.received
-    records, size, tail = connection.application_facts(lane)
-    flight_records, flight_bytes = connection.flight(lane)
+    records, size, tail = connection.application.facts(lane)
+    flight_records, flight_bytes = connection.application.flight(lane)
     return LaneFacts(
         bytes=stream.received,
         gap=missed if missed > 0 else 0,

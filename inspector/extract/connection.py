@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from inspector import bounds
 from inspector.extract.alerts import AlertNote, AlertNotes
+from inspector.extract.application_data import ApplicationData
 from inspector.extract.event_ladder import EventLadder
 from inspector.extract.handshakes import (
     FLIGHT,
@@ -30,7 +31,6 @@ from inspector.facts import (
     S_BEGUN_FLIGHT,
     SERVER_BITS,
     HandshakeFacts,
-    Tail,
     decrypted_letter,
     event_ns,
 )
@@ -58,14 +58,6 @@ from inspector.tls.types import (
     HandshakeType,
 )
 
-BEGIN: Mark = (0, 0, 0)
-"""Where nothing came before."""
-
-LastThree = tuple[tuple[int, Mark], tuple[int, Mark], int]
-"""The last records of application data of a direction, the latest first: of two how long each is and where it stands,
-of the third its time.
-"""
-
 MESSAGE_HEADER, SSLV2_HEADER = 4, 2
 """Of a handshake message (RFC 8446, section 4), and of a record of SSLv2."""
 
@@ -84,17 +76,14 @@ class ConnectionAssembly:
     """The sink of both record readers of a flow. ``client_lane`` is None until a SYN or a hello tells the sides."""
 
     __slots__ = (
-        "_applications",
-        "_flights",
         "_greeted",
         "_missing",
         "_readers",
         "_rounds",
-        "_sizes",
         "_store",
-        "_tails",
         "alerts",
         "anomalies",
+        "application",
         "channel",
         "client_lane",
         "handshake",
@@ -117,6 +106,7 @@ class ConnectionAssembly:
         self._rounds = [0, 0]
         self.ladder = EventLadder()
         self.alerts = AlertNotes()
+        self.application = ApplicationData()
         self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
         self.openings = [b"", b""]
@@ -125,11 +115,6 @@ class ConnectionAssembly:
         """Whether a direction's hello was read."""
         self._missing = [0, 0]
         """What is missing of each direction, as if it were the client's."""
-        self._applications = [0, 0]
-        self._sizes = [0, 0]
-        self._flights = [(0, 0), (0, 0)]
-        """What each direction had sent of it when the other one began."""
-        self._tails: list[LastThree] = [((0, BEGIN), (0, BEGIN), 0)] * 2
         self._store = store
         self._readers: list[RecordReader] = []
 
@@ -168,7 +153,7 @@ class ConnectionAssembly:
     @property
     def is_established(self) -> bool:
         """Whether both sides encrypt."""
-        return all(reader.sealed for reader in self._readers) or self.is_flowing()
+        return all(reader.sealed for reader in self._readers) or self.application.is_mutual
 
     def release(self) -> None:
         """The readers and the channel hold the connection: leave no cycle behind."""
@@ -228,13 +213,6 @@ class ConnectionAssembly:
         self.ladder = EventLadder(events, event_ns(events[-EVENT_BYTES:]))
         self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
         self._readers[1 - client].is_tls13 = handshake.is_tls13
-
-    def flowed(self, lane: int, records: int, size: int, tail: LastThree, flight: tuple[int, int]) -> None:
-        """Application data that was counted elsewhere: records, bytes, the last three of them; records and bytes before
-        the other direction's first one.
-        """
-        self._applications[lane], self._sizes[lane], self._tails[lane] = records, size, tail
-        self._flights[lane] = flight
 
     def beginning(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """The first bytes of a handshake message in clear whose rest is missing."""
@@ -338,20 +316,13 @@ class ConnectionAssembly:
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """A record of type application data; in TLS 1.3 that is every encrypted record."""
-        if not self._applications[lane]:
+        if self.application.add(lane, length, mark):
             self.tls = True
             self.event(lane, APPLICATION_DATA_BYTE, length, mark)
-            other = 1 - lane
-            self._flights[other] = self._applications[other], self._sizes[other]
-        self._applications[lane] += 1
-        self._sizes[lane] += length
-        last, (_, (_, _, earlier_ns)), _ = self._tails[lane]
-        self._tails[lane] = (length, mark), last, earlier_ns
 
     def skipped(self, lane: int, lengths: Sequence[int]) -> None:
         """Some more of them, behind the first; the last three come one by one."""
-        self._applications[lane] += len(lengths)
-        self._sizes[lane] += sum(lengths)
+        self.application.skip(lane, lengths)
 
     def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
         """Something that does not follow the protocol. ``offset``: in the direction's stream."""
@@ -430,28 +401,6 @@ class ConnectionAssembly:
     def unsealed_data(self, lane: int, length: int, mark: Mark) -> None:
         """TLS 1.3: the first record that holds application data."""
         self.event(lane, decrypted_letter(APPLICATION_DATA_BYTE), length, mark)
-
-    def is_flowing(self) -> bool:
-        """Whether both sides have sent records of type application data: in TLS 1.3 the handshake is done then."""
-        return all(self._applications)
-
-    def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
-        """How many records of application data one direction holds, how many bytes, and the last one."""
-        (size, (_, frame, ns)), (previous_size, (_, previous_frame, previous_ns)), earlier_ns = self._tails[lane]
-        tail = Tail(
-            size=size,
-            ns=ns,
-            frame=frame,
-            previous_ns=previous_ns,
-            previous_size=previous_size,
-            previous_frame=previous_frame,
-            earlier_ns=earlier_ns,
-        )
-        return self._applications[lane], self._sizes[lane], tail if frame else None
-
-    def flight(self, lane: int) -> tuple[int, int]:
-        """Records and bytes of application data before the other direction's first one."""
-        return self._flights[lane] if self._applications[1 - lane] else (self._applications[lane], self._sizes[lane])
 
 
 def new_connection(store: Store) -> ConnectionAssembly:

@@ -58,4 +58,4 @@ def stand(connection: ConnectionAssembly, states: Sequence[ReaderState[int]]) ->
             flight = state.flight_records, state.flight_bytes
             last = state.tail_size, (0, state.tail_frame, state.tail_ns)
             before = state.before_size, (0, state.before_frame, state.before_ns)
-            connection.flowed(lane, state.records, state.bytes, (last, before, state.earlier_ns), flight)
+            connection.application.go_on(lane, state.records, state.bytes, (last, before, state.earlier_ns), flight)

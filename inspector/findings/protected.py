@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inspector.document import Assessment, Grade
-from inspector.document.analysis import NOTHING_TO_DO
+from inspector.document.service import NOTHING_TO_DO
 from inspector.findings.gate import CERTIFICATE_CHANGE, unknown
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS

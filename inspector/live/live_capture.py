@@ -31,17 +31,16 @@ from inspector.extract.journal import JournalRecord
 from inspector.extract.live_engine import CompletedConnection, LiveEngine, Settled
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings.case import Options
-from inspector.findings.incidents import incidents
 from inspector.findings.judge import Analysis
 from inspector.findings.wording import worded
+from inspector.live.aborts import KnownAborts
 from inspector.live.clock import LoopClock, PacketClock
 from inspector.live.closing import Closing
 from inspector.live.judging import Changed, JudgedPart, judged_in_parts
-from inspector.live.latest_states import LatestStates
 from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import FRAMES_AT_ONCE, Source, ready, stopped
-from inspector.live.update import Keeping, Listener, NewsKind, Update
+from inspector.live.update import Keeping, Listener, NewsKind
 from inspector.live.window import Window
 from inspector.live.window_entry import WindowEntry, row_of
 from inspector.logs.entries import LogFacts
@@ -66,10 +65,6 @@ TOGETHER = 1_000
 
 FLOWS = 10_000
 CONNECTIONS = 10_000
-DOUBTFUL = 50
-KNOWN = 10_000
-"""Findings that are known to have been announced, and incidents whose packets were asked for."""
-
 LOSSES = 100
 TIDY_SECONDS = 60.0
 
@@ -104,7 +99,6 @@ class LiveCapture:
         self.window = Window(self.engine, most, journal)
         self.connections = 0
         """Connections whose handshake was decided."""
-        self.incidents = 0
         self.lag_ns = 0
         """How far the last frame lay behind this machine's clock when it was looked at; 0 where its time is of another
         machine.
@@ -129,10 +123,7 @@ class LiveCapture:
         self._closing = Closing()
         self._judged = 0.0
         self._journaling = Journaling()
-        self._announced: LatestStates[str] = LatestStates(KNOWN)
-        self._wanted: LatestStates[None] = LatestStates(KNOWN)
-        """Incidents that are known."""
-        self._doubtful: LatestStates[None] = LatestStates(DOUBTFUL)
+        self._aborts = KnownAborts()
         self._dropped = 0
         self._tidied = self._clock.monotonic()
         if journal is not None:
@@ -143,6 +134,11 @@ class LiveCapture:
     def border(self) -> Border:
         """Where mistakes of whatever takes in or judges one thing end."""
         return self.engine.border
+
+    @property
+    def incidents(self) -> int:
+        """Aborts because the server's certificate changed."""
+        return self._aborts.incidents
 
     @property
     def dropped(self) -> int | None:
@@ -354,7 +350,7 @@ class LiveCapture:
         self._judged = self._clock.monotonic()
         for name in changed:
             self._urgent.pop(name, None)
-        for name in self._doubtful:
+        for name in self._aborts.doubtful:
             changed.setdefault(name, (False, False))
         for part in judged_in_parts(changed, self._around, self.options, self.reader, self.border):
             with self.border:
@@ -367,41 +363,16 @@ class LiveCapture:
 
     def _announce(self, part: JudgedPart, listener: Listener) -> None:
         """Tell what is new of connections that were judged."""
-        changed, analysis, aborts = part
-        case = analysis.case
-        indexes = {o.id: o.index for o in case.observed if o.id in changed}
-        decided = sorted(index for name, index in indexes.items() if changed[name][0])
-        ended = sorted(index for name, index in indexes.items() if changed[name][1])
-        announced = []
-        wanted = set(indexes.values())
-        for raised in aborts:
-            finding, connection = raised.finding, raised.on[-1]
-            if connection.index in wanted:
-                self._doubt(connection.id, finding)
-                if self._announced.note(finding.id, finding.verdict):
-                    announced.append(raised)
-        findings = [raised.finding for raised in announced]
-        their_incidents = incidents(case, announced)
-        self.incidents += sum(incident.id not in self._wanted for incident in their_incidents)
-        listener.update(Update(analysis, decided, ended, findings, their_incidents))
-        by_id = {finding.id: finding for finding in findings}
-        for incident in their_incidents:
-            self._want(analysis, by_id[incident.id], incident, listener)
-
-    def _doubt(self, name: str, finding: Finding) -> None:
-        """An abort that is only possible is judged again with what comes: how its client takes the same certificate
-        later may settle it.
-        """
-        if finding.verdict == "confirmed":
-            self._doubtful.drop(name)
-        else:
-            self._doubtful.note(name, None)
+        update = self._aborts.update(part)
+        listener.update(update)
+        by_id = {finding.id: finding for finding in update.findings}
+        for incident in update.incidents:
+            self._want(update.analysis, by_id[incident.id], incident, listener)
 
     def _want(self, analysis: Analysis, finding: Finding, incident: Incident, listener: Listener) -> None:
         """Have the packets of an incident written, once."""
         trigger = self.keeping.trigger
-        is_new = self._wanted.note(incident.id, None)
-        if trigger is None or not is_new:
+        if not self._aborts.is_new(incident) or trigger is None:
             return
         answer = trigger.want(wanted_of(analysis, finding, incident, self.now_ns + AFTER_NS, self.window.connections))
         if answer is not None:

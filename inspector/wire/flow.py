@@ -10,7 +10,7 @@ from inspector import bounds
 from inspector.capture.references import FRAME_BITS
 from inspector.wire.addresses import FlowEnd
 from inspector.wire.consumer import FlowConsumer
-from inspector.wire.segments import ACK, SYN
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG
 from inspector.wire.spread import Spread
 from inspector.wire.streams import PLAUSIBLE_START, Stream
 
@@ -117,6 +117,23 @@ class Flow:
         """Another table may have taken a piece of it for a flow that began there."""
         self.until: Moment | None = None
         """Where it was replaced: when what replaced it began."""
+
+    def note_control(self, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
+        """A FIN or RST, or urgent data. ``ending``: where it closes its side."""
+        stream = self.streams[lane]
+        if control & URG and length:
+            stream.note_urgent(seq, ending.frame)
+        if not control & (FIN | RST):
+            return
+        if control & FIN and self.fins[lane] is None:
+            self.fins[lane] = ending
+            self.consumer.closed(lane, ending.frame, ending.ns, is_reset=False)
+        if control & RST and self.resets[lane] is None:
+            self.resets[lane] = ending
+            self.consumer.closed(lane, ending.frame, ending.ns, is_reset=True)
+        if (self.fins[0] is not None and self.fins[1] is not None) or any(self.resets):
+            self.close()
+        stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
 
     def close(self) -> None:
         """Nothing is taken any more, whatever comes."""

@@ -30,16 +30,14 @@ from inspector.capture.frames import I64, Rows
 from inspector.wire import half_open
 from inspector.wire.acknowledged import note_acknowledged, weigh_conflicts
 from inspector.wire.addresses import AddressTable, FlowEnd
-from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.reach import reached, went_on, widen
-from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
+from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.shared_flows import SharedFlows
-from inspector.wire.streams import Stream
 
 SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
@@ -321,7 +319,7 @@ class FlowTable:
                         stream = flow.streams[lane]
                         flow.packets[lane] = stream.sequence_jump = True
                     known = stream.conflict_count
-                    self._insert(stream, run, first, end, seq)
+                    stream.insert_run(run, first, end, seq)
                     if stream.conflict_count > known:
                         weigh_conflicts(flow, lane, known, group)
             if control & (FIN | RST | URG):
@@ -398,37 +396,8 @@ class FlowTable:
         low, high = (self._addresses.endpoint(end) for end in flow.key)
         return (low, high) if low < high else (high, low)
 
-    @staticmethod
-    def _insert(stream: Stream, run: Run, first: int, end: int, seq: int) -> None:
-        """A span that does not simply come next, segment by segment."""
-        for row in range(first, end):
-            start = run.start[row]
-            if run.extent is not None:
-                run.extent[row] = run.captured[row]
-            piece = run.data[start : start + run.captured[row]].tobytes()
-            headers = run.data[max(start - HEADERS_BYTES, 0) : start].tobytes()
-            frame, ns = run.frame + run.number[row], run.time_ns[row]
-            stream.insert(stream.offset(seq), piece, run.length[row], frame, ns, headers)
-            seq = seq + run.length[row] & 0xFFFFFFFF
-
     def _note_control(self, flow: Flow, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
-        """A FIN or RST, or urgent data. ``ending``: where it closes its side."""
-        stream = flow.streams[lane]
-        if control & URG and length:
-            stream.note_urgent(seq, ending.frame)
-        if control & (FIN | RST):
-            self._close(flow, lane, control, ending)
-            stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
-
-    def _close(self, flow: Flow, lane: int, control: int, ending: Ending) -> None:
-        if control & FIN and flow.fins[lane] is None:
-            flow.fins[lane] = ending
-            flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=False)
-        if control & RST and flow.resets[lane] is None:
-            flow.resets[lane] = ending
-            flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=True)
-        if (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets):
-            flow.close()
+        flow.note_control(lane, control, seq, length, ending)
 
     def _end_over(self, now: int) -> None:
         """End what is over."""

@@ -99,8 +99,8 @@ class LiveFlowTable(FlowTable):
         if flow.closed:
             self._closing[flow.key] = flow
 
-    def _close(self, flow: Flow, lane: int, control: int, ending: Ending) -> None:
-        super()._close(flow, lane, control, ending)
+    def _note_control(self, flow: Flow, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
+        super()._note_control(flow, lane, control, seq, length, ending)
         if flow.closed:
             self._closing[flow.key] = flow
 

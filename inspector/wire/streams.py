@@ -11,6 +11,7 @@ from bisect import bisect_right, insort
 from operator import itemgetter
 
 from inspector import bounds
+from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.consumer import ByteConsumer
 from inspector.wire.overlaps import KeptSegment, Overlaps, kept
 from inspector.wire.runs import Run
@@ -125,6 +126,18 @@ class Stream:
             (0, self.top) if self.anchored else (self._pending[0][0], self._pending[-1][0] + self._pending[-1][2])
         )
         return max(low - offset, offset - high, 0)
+
+    def insert_run(self, rows: Run, first: int, end: int, seq: int) -> None:
+        """A span of segments that does not simply come next, one by one."""
+        for row in range(first, end):
+            start = rows.start[row]
+            if rows.extent is not None:
+                rows.extent[row] = rows.captured[row]
+            piece = rows.data[start : start + rows.captured[row]].tobytes()
+            headers = rows.data[max(start - HEADERS_BYTES, 0) : start].tobytes()
+            frame, ns = rows.frame + rows.number[row], rows.time_ns[row]
+            self.insert(self.offset(seq), piece, rows.length[row], frame, ns, headers)
+            seq = seq + rows.length[row] & 0xFFFFFFFF
 
     def insert(self, offset: int, piece: bytes, length: int, frame: int, ns: int, headers: bytes = b"") -> None:
         """A segment in any order. ``piece`` may be shorter than ``length`` where the frame was cut. ``headers``: what
