@@ -12,7 +12,7 @@ from inspector.wire.spread import Spread
 
 def reached(flow: Flow, group: FlowRuns, until: Moment) -> None:
     """A flow got the segments of a batch that came before ``until``, as far as it was not over."""
-    for moment in group.moments():
+    for moment in group.moments(flow.last[0]):
         if moment >= until or flow.is_over(moment[0]):
             return
         if moment[0] > flow.last[0]:

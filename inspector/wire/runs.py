@@ -16,6 +16,7 @@ spans.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -131,9 +132,11 @@ class FlowRuns(Struct, frozen=True, gc=False):
     grouped: Grouped | None = None
     index: int = 0
 
-    def moments(self) -> Iterator[tuple[int, int]]:
-        """Times and references of all its frames in this batch, those that carry nothing among them."""
-        return self.grouped.moments(self.index) if self.grouped is not None else iter(())
+    def moments(self, behind_ns: int | None = None) -> Iterator[tuple[int, int]]:
+        """Times and references of all its frames in this batch, those that carry nothing among them, by time.
+        ``behind_ns``: only of those that are later.
+        """
+        return self.grouped.moments(self.index, behind_ns) if self.grouped is not None else iter(())
 
     def acknowledgements(self, lane: int) -> Acknowledgements:
         """All that one side acknowledged."""
@@ -190,6 +193,7 @@ class Grouped:
         self._keep(batch, order[rows], low[rows])
         self.begins = self._begins(opens)
         self._extent = extent
+        self._timed: tuple[int, list[int], list[int]] | None = None
         if extent is not None:
             extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
             extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
@@ -299,12 +303,15 @@ class Grouped:
         last[lane] = number[has]  # of several the last stays
         return [(low, high) for low, high in last.reshape(-1, 2).tolist()]
 
-    def moments(self, index: int) -> Iterator[tuple[int, int]]:
-        """Times and references of all frames of a flow."""
-        first = int(self._firsts[index])
-        rows = self._order[first : first + int(self.total[index])]
-        frames = self._batch.number[rows] + self.frame
-        return zip(self._batch.time_ns[rows].tolist(), frames.tolist(), strict=True)
+    def moments(self, index: int, behind_ns: int | None) -> Iterator[tuple[int, int]]:
+        """As in ``FlowRuns``. The flow that was asked for last is known: each connection on its ends asks again."""
+        if self._timed is None or self._timed[0] != index:
+            first = int(self._firsts[index])
+            rows = self._order[first : first + int(self.total[index])]
+            self._timed = index, self._batch.time_ns[rows].tolist(), (self._batch.number[rows] + self.frame).tolist()
+        _, times, frames = self._timed
+        behind = 0 if behind_ns is None else bisect_right(times, behind_ns)
+        return ((times[row], frames[row]) for row in range(behind, len(times)))
 
     def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
         """All that one side of a flow acknowledged, segments that carry nothing else among them."""
