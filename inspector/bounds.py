@@ -94,6 +94,12 @@ eight megabytes holds as many, unless most of them come to nothing.
 CROWDED_PIECE = 4 << 10
 """Segments of such a piece."""
 
+CROWD_SHARE = 4
+"""Flows that may be open divided by this: more are too many for one piece as well."""
+
+SMALLEST_CROWD = 1 << 10
+"""But so many are not."""
+
 HALF_OPEN = 1_000_000
 """Flows of which nothing but a SYN, or a SYN and a RST, has come; beyond it the oldest are closed first."""
 

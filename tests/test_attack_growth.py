@@ -33,6 +33,7 @@ PIECES = {
     "logs: failures": 200,
     "logs: lines of a byte": 1_000,
     "half open: a hello each": 200,
+    "half open: SYN, with other numbers": 300,
     "segments: a byte each, every second missing": 2_000,
     "records: of hellos": 100,
     "flights: tickets, several holes": 60,

@@ -19,8 +19,8 @@ from inspector.extract.greedy_dual import Entry, GreedyDualQueue
 
 T = TypeVar("T")
 
-STORED_BYTES = 400
-"""What a value takes beside its bytes: two objects, and places in tables."""
+STORED_BYTES = 500
+"""What a value takes beside its bytes: its key, a few objects, and places in tables."""
 
 PROVEN_SHARE = 2
 """All room divided by this is for those that were met again."""
@@ -100,9 +100,15 @@ class KeptValues(dict[bytes, T]):
         """What keys stand for; what is not known is recalled, where something remembers longer. It is known then where
         there is room: what is only asked for pushes out nothing that was met.
         """
-        wanted = dict.fromkeys(keys)
-        values = {key: self[key] for key in wanted if key in self}
-        missing = [key for key in wanted if key not in self] if remembered is not None else []
+        values: dict[bytes, T] = {}
+        unknown: dict[bytes, None] = {}
+        for key in keys:  # one by one: they may be as many as all connections have together
+            value = self.get(key)
+            if value is not None:
+                values[key] = value
+            elif len(unknown) < bounds.CACHE:
+                unknown[key] = None
+        missing = list(unknown) if remembered is not None else []
         room = self._most_bytes // RECALLED_SHARE
         for at in range(0, len(missing), RECALLED_AT_ONCE):
             some = missing[at : at + RECALLED_AT_ONCE]
@@ -118,9 +124,10 @@ class KeptValues(dict[bytes, T]):
                     self[key] = value
         return values
 
-    def retain(self, used: Collection[bytes]) -> list[bytes]:
+    def retain(self, used: Iterable[bytes]) -> Collection[bytes]:
         """Forget all others; their keys."""
-        gone = [key for key in self if key not in used]
+        gone = set(self)
+        gone.difference_update(used)  # one by one, as above
         for key in gone:
             del self[key]
         return gone

@@ -8,7 +8,7 @@ Others are open for longer than a batch: they are handed out when their handshak
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from inspector import bounds
@@ -154,7 +154,7 @@ class LiveEngine(Engine):
         """Of all shapes of either hello that are kept."""
         return bounds.LIVE_SHAPES_BYTES
 
-    def forget_certificates(self, used: set[bytes]) -> list[bytes]:
+    def forget_certificates(self, used: Iterable[bytes]) -> Collection[bytes]:
         """Keep only those that are still used; the others' digests."""
         return self.certificates.retain(used)
 

@@ -16,7 +16,7 @@ from inspector.findings.differing import value_words, values_in_words
 from inspector.findings.requested_authorities import requested
 from inspector.pool.alike import Alike
 from inspector.pool.attributes import ASKS_FOR_NONE, Extractor, PoolAttribute, Value
-from inspector.pool.odd_one import PoolDifference
+from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.rates import middle
 from inspector.pool.waits import Wait, evenly, waits_of
 from inspector.text.times import rfc3339, span
@@ -105,9 +105,12 @@ def _of_difference(pool: ComparedPool, difference: PoolDifference) -> MemberAttr
     case = pool.case
     odd = {holder.value for holder in difference.odd}
     words_of = values_in_words(case, pool, difference)
+    by_value: defaultdict[Value, list[Holder]] = defaultdict(list)
+    for holder in difference.holders:
+        by_value[holder.value].append(holder)
     values = []
     for value, words in words_of.items():
-        holders = [holder for holder in difference.holders if holder.value == value]
+        holders = by_value[value]
         values.append(
             MemberValue(
                 value=words,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from inspector.document import About
 from inspector.findings.blame import Blame
@@ -13,6 +14,7 @@ from inspector.findings.requested_authorities import differences, requested
 from inspector.pool.attributes import PoolAttribute, Value
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.telltales import Aspect, FlightShape, Telltale
+from inspector.text.listing import MOST, listed, more_than
 from inspector.text.times import rfc3339, rfc3339_signed
 from inspector.tls.protection import Extent
 from inspector.tls.registry import alert_name, cipher_name, version_name
@@ -20,7 +22,7 @@ from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
 
 MOST_NAMES = 4
-"""Names of a certificate that a value lists."""
+"""Names of a certificate, or of a chain, that a value lists."""
 
 CALLED: dict[PoolAttribute, str] = {
     PoolAttribute.CLIENT_AUTHORITIES: "client certificate authorities",
@@ -61,38 +63,41 @@ def value_words(case: Case, attribute: PoolAttribute, value: Value) -> str:
     if attribute is PoolAttribute.ALPN and isinstance(value, bytes):
         return value.decode("ascii", "backslashreplace") or "none"
     if attribute is PoolAttribute.CHAIN and isinstance(value, tuple):
-        return ", ".join(case.certificate_name(digest) for digest in value) or "no intermediate certificate"
+        names = [case.certificate_name(digest) for digest in value[:MOST_NAMES]]
+        return f"{', '.join(names)}{more_than(len(value), MOST_NAMES)}" or "no intermediate certificate"
     return str(value)
 
 
-def values_in_words(case: Case, pool: ComparedPool, difference: PoolDifference) -> dict[Value, str]:
-    """All values of a difference; lists of authorities only by what not all ask for."""
+def values_in_words(
+    case: Case, pool: ComparedPool, difference: PoolDifference, wanted: Iterable[Value] | None = None
+) -> dict[Value, str]:
+    """The values of a difference, or those that are wanted; lists of authorities only by what not all ask for."""
     values = list(dict.fromkeys(holder.value for holder in difference.holders))
     if difference.attribute is not PoolAttribute.CLIENT_AUTHORITIES:
-        return {value: value_words(case, difference.attribute, value) for value in values}
+        return {value: value_words(case, difference.attribute, value) for value in wanted or values}
     extract = pool.extractors[difference.attribute]
-    samples = [
-        next(g.sample for g in pool.groups if g.sample.kind == "full" and extract(g.sample) == v) for v in values
-    ]
-    words, _ = differences([requested(case, sample.client_leg.handshake) for sample in samples])
+    samples: dict[Value | None, Observed] = {}
+    for group in pool.groups:
+        if group.sample.kind == "full":
+            samples.setdefault(extract(group.sample), group.sample)
+    words, _ = differences([requested(case, samples[value].client_leg.handshake) for value in values])
     return dict(zip(values, words, strict=True))
 
 
 def about_difference(pool: ComparedPool, difference: PoolDifference) -> About:
     """The odd one where there is one, else the pool that is mixed: then the first value is the rarest."""
     case = pool.case
-    words = values_in_words(case, pool, difference)
     odd = difference.odd[0] if difference.odd else min(difference.holders, key=lambda holder: holder.connections)
     alone = difference.odd_one
     backend = alone.backend if alone is not None else -1
     count, failed = pool.reached(backend) if backend >= 0 else (_showing(difference, odd.value), 0)
     total, all_failed = pool.total
-    others = [difference.common] if difference.common is not None else [v for v in words if v != odd.value]
+    words, others = _some_words(pool, difference, odd.value)
     return About(
         attribute=difference.attribute,
         backend=case.backends[backend].id if backend >= 0 else None,
-        value=words[odd.value],
-        others="; ".join(words[value] for value in others),
+        value=words,
+        others=others,
         since=rfc3339(odd.since_ns),
         affected=failed,
         reached=count,
@@ -100,6 +105,15 @@ def about_difference(pool: ComparedPool, difference: PoolDifference) -> About:
         elsewhere=total - count,
         changed=alone is not None and alone.has_changed,
     )
+
+
+def _some_words(pool: ComparedPool, difference: PoolDifference, value: Value) -> tuple[str, str]:
+    """A value, and what others have: the common one, or as many as a sentence lists."""
+    common = difference.common
+    values = dict.fromkeys(holder.value for holder in difference.holders)
+    others = [common] if common is not None else [other for other in values if other != value]
+    words = values_in_words(pool.case, pool, difference, [value, *others[:MOST]])
+    return words[value], "; ".join(words[other] for other in others[:MOST]) + more_than(len(others))
 
 
 def about_member(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> About | None:
@@ -119,7 +133,8 @@ def who(case: Case, holders: Sequence[Holder]) -> str:
     """``A, C``, and how many connections of nobody in particular."""
     names = [case.backends[holder.backend].label for holder in holders if holder.backend >= 0]
     nameless = sum(holder.connections for holder in holders if holder.backend < 0)
-    return ", ".join(names + ([f"{nameless} connections" + (" of others" if names else "")] if nameless else []))
+    called = [listed(names)] if names else []
+    return ", ".join(called + ([f"{nameless} connections" + (" of others" if names else "")] if nameless else []))
 
 
 def about_failures(pool: ComparedPool, blame: Blame) -> About:
@@ -190,15 +205,15 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
             return f"valid only from {rfc3339_signed(certificate.not_before)[:10]}", "valid"
         return f"valid until {rfc3339_signed(certificate.not_after)[:10]}", "valid"
     if attribute is PoolAttribute.NAMES and certificate is not None:
-        listed = certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.common_name,)
-        return f"only {', '.join(listed[:MOST_NAMES])}", "have the name asked for"
+        names = certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.common_name,)
+        return f"only {', '.join(names[:MOST_NAMES])}", "have the name asked for"
     if attribute in (PoolAttribute.CHAIN, PoolAttribute.CLIENT_AUTHORITIES) and difference is not None:
         words = values_in_words(case, pool, difference)
         holder = next((h for h in difference.holders if h.backend in blame.backends), None) or difference.odd_one
         if holder is not None and difference.common is not None and holder.value != difference.common:
             return words[holder.value], words[difference.common]
         if holder is not None and difference.common is None:
-            return words[holder.value], "; ".join(word for value, word in words.items() if value != holder.value)
+            return _some_words(pool, difference, holder.value)
     if attribute is PoolAttribute.CHAIN and certificate is not None:
         return f"issued by {authority(certificate) or 'a CA without a name'}", "accepted"
     if attribute in (PoolAttribute.PROTOCOL, PoolAttribute.PROXY):
@@ -227,8 +242,10 @@ def _accepted(pool: ComparedPool, attribute: PoolAttribute) -> str:
     if attribute not in (PoolAttribute.VERSIONS, PoolAttribute.CIPHER, PoolAttribute.ALPN):
         return "answers" if attribute is PoolAttribute.REACHABILITY else "accepted"
     extract = pool.extractors[attribute]
-    values = {extract(g.sample): None for g in pool.groups if g.sample.outcome == "established"}
-    return ", ".join(value_words(pool.case, attribute, value) for value in values if value is not None) or "accepted"
+    values = dict.fromkeys(extract(g.sample) for g in pool.groups if g.sample.outcome == "established")
+    values.pop(None, None)
+    words = [value_words(pool.case, attribute, value) for value in islice(values, MOST) if value is not None]
+    return ", ".join(words) + more_than(len(values)) or "accepted"
 
 
 def _quoted(observed: Observed) -> str:

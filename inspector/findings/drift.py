@@ -5,7 +5,9 @@ longer, or are reached without a name.
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
+from itertools import islice
 
 from inspector.document import About, Evidence, Finding, Remedy
 from inspector.document.rules import Rule, Severity
@@ -16,9 +18,10 @@ from inspector.findings.differing import about_difference, called, values_in_wor
 from inspector.findings.finding import finding
 from inspector.findings.nameless import drift_of_names
 from inspector.findings.slow_answers import slow_at_nobody
-from inspector.pool.attributes import PoolAttribute
+from inspector.pool.attributes import PoolAttribute, Value
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.waits import SlowMember, slow_members
+from inspector.text.listing import MOST, listed, more_than
 from inspector.text.times import rfc3339, span
 from inspector.tls.suite_strength import differ_in_strength
 
@@ -59,12 +62,13 @@ def drift_of_answers(pools: Sequence[ComparedPool], explained: Set[Explained]) -
 
 def _of_answers(pool: ComparedPool, difference: PoolDifference, severity: Severity) -> Finding:
     case, service, name = pool.case, pool.service, called(difference.attribute)
+    by_value: defaultdict[Value, list[Holder]] = defaultdict(list)
+    for holder in difference.holders:
+        by_value[holder.value].append(holder)
     words = values_in_words(case, pool, difference)
     about = about_difference(pool, difference)
     backends = [case.backends[holder.backend] for holder in difference.holders if holder.backend >= 0]
-    parts = [
-        f"{who(case, [h for h in difference.holders if h.value == value])}: {text}" for value, text in words.items()
-    ]
+    parts = "; ".join(f"{who(case, by_value[value])}: {text}" for value, text in islice(words.items(), MOST))
     return finding(
         case,
         Rule.POOL_DRIFT,
@@ -80,7 +84,7 @@ def _of_answers(pool: ComparedPool, difference: PoolDifference, severity: Severi
         title=_title(pool, difference, about, name),
         what=f"The back ends of {service.name}:{service.port} differ in {name}",
         matter=difference.attribute,
-        explanation=f"To equal ClientHellos: {'; '.join(parts)}. {_since(case, difference)}".strip(),
+        explanation=f"To equal ClientHellos: {parts}{more_than(len(words))}. {_since(case, difference)}".strip(),
         remedies=answer_remedies(pool, difference),
         evidence=[
             _evidence(pool, difference, holder, words[holder.value]) for holder in difference.holders[:MOST_SHOWN]
@@ -99,7 +103,7 @@ def _title(pool: ComparedPool, difference: PoolDifference, about: About, name: s
 
 
 def _since(case: Case, difference: PoolDifference) -> str:
-    changed = [holder for holder in difference.odd if holder.has_changed]
+    changed = [holder for holder in difference.odd if holder.has_changed][:MOST_SHOWN]
     return " ".join(
         f"{case.backends[holder.backend].label} answers so since {rfc3339(holder.since_ns)}." for holder in changed
     )
@@ -149,7 +153,7 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
             elsewhere=total - count,
             changed=worst.has_changed,
         ),
-        title=f"Back end{'s' * (not only)} {', '.join(labels)} of {service.name}:{service.port}"
+        title=f"Back end{'s' * (not only)} {listed(labels)} of {service.name}:{service.port}"
         f" {'is' if only else 'are'} slow: {WAITS[worst.wait]} after {span(worst.median_ns)}, elsewhere after"
         f" {span(worst.others_ns)}",
         what=f"The back ends of {service.name}:{service.port} differ in latency",
@@ -157,7 +161,7 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
         explanation=" ".join(
             f"{case.backends[member.backend].label}: {WAITS[member.wait]} after {span(member.median_ns)} (median of"
             f" {member.measured}), elsewhere after {span(member.others_ns)}."
-            for member in slow
+            for member in slow[:MOST]
         )
         + (WAY if worst.wait == "answer" else ""),
         remedies=[
@@ -167,7 +171,7 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
                 f"for i in 1 2 3 4 5; do time openssl s_client -connect {shlex.quote(service.name)}:{service.port}"
                 " </dev/null; done",
             )
-            for label in dict.fromkeys(labels)
+            for label in dict.fromkeys(labels[:MOST])
         ],
         evidence=[
             Evidence(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from itertools import islice
 from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy
@@ -18,12 +19,16 @@ from inspector.findings.prediction import Extended, ems_answers, unnamed
 from inspector.findings.requested_authorities import RequestedAuthorities, differences, requested
 from inspector.findings.shared_remedies import change_remedies
 from inspector.pool.attributes import PoolAttribute
+from inspector.text.listing import MOST, listed, more_than
 from inspector.text.times import DAY_NS, day, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
+
+MOST_NAMED = 100
+"""Back ends whose chains are compared by the names in them; where they are more, by the certificates themselves."""
 
 SOON_DAYS = 30
 ONE_SERVER = {
@@ -74,10 +79,10 @@ def drift(
                 groups.setdefault(value, []).append(backend)
             if len(groups) < 2:
                 continue
-            words, common = _words(list(groups))
+            words, common = _words(case, list(groups))
             parts = [
-                f"{', '.join(b.label for b in backends)}: {words_of}"
-                for words_of, backends in zip(words, groups.values(), strict=True)
+                f"{listed([b.label for b in backends])}: {words_of}"
+                for words_of, backends in zip(words, groups.values(), strict=False)
             ]
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
             yield finding(
@@ -94,7 +99,7 @@ def drift(
                 if (difference := pool.difference(ATTRIBUTES[attribute])) is not None
                 else None,
                 matter=attribute,
-                explanation=f"{'; '.join(parts)}. {common}".strip(),
+                explanation=f"{'; '.join(parts)}{more_than(len(groups))}. {common}".strip(),
                 remedies=(
                     pool_remedies(case, service, ems[service.index])[:2]
                     if attribute in ("certificate_names", "ems") and service.index in exposed
@@ -102,22 +107,26 @@ def drift(
                 ),
                 evidence=[
                     _shown(case, backends[0], f"{name}: {words_of}")
-                    for words_of, backends in zip(words, groups.values(), strict=True)
+                    for words_of, backends in zip(words, groups.values(), strict=False)
                 ],
             )
 
 
-def _words(values: list[object]) -> tuple[list[str], str]:
-    """Different values of one attribute, and a sentence on what they have in common, if anything is to
-    be said of that.
+def _words(case: Case, values: Sequence[object]) -> tuple[list[str], str]:
+    """The first ones of different values of one attribute, as many as a sentence lists, and a sentence on what all have
+    in common, if anything is to be said of that.
     """
     requests = [value for value in values if isinstance(value, RequestedAuthorities)]
-    return differences(requests) if requests else ([_value_words(value) for value in values], "")
+    if requests:
+        words, common = differences(requests)
+        return words[:MOST], common
+    return [_value_words(case, value) for value in islice(values, MOST)], ""
 
 
-def _value_words(value: object) -> str:
+def _value_words(case: Case, value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
+        named = [case.certificate_name(one) if isinstance(one, bytes) else str(one) for one in value[:MOST]]
+        return f"{', '.join(named)}{more_than(len(value))}" or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
@@ -139,7 +148,10 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
             if case.observed[index].leaf is not None:
                 handshake = case.observed[index].client_leg.handshake
                 behind = case.observed[index].shown.behind
-                chains.append((backend, tuple(case.certificate_name(digest) for digest in behind)))
+                if len(members) <= MOST_NAMED:
+                    chains.append((backend, tuple(case.certificate_name(digest) for digest in behind)))
+                else:
+                    chains.append((backend, behind))
                 authorities.append((backend, requested(case, handshake)))
                 break
     yield "chain", chains

@@ -4,7 +4,8 @@ lists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from inspector import document as doc
@@ -48,12 +49,20 @@ def differences(requests: Sequence[RequestedAuthorities]) -> tuple[list[str], st
     shared = frozenset[str]()
     if len(listed) > 1:
         shared = frozenset.intersection(*(one.keys for one in listed if one.keys is not None))
-    return [_difference(one, shared, listed) for one in requests], _in_common(
+    encodings: defaultdict[str | None, set[str]] = defaultdict(set)
+    for one in listed:
+        for authority in one.accepted.authorities:
+            encodings[authority.name].add(authority.key)
+    return [_difference(one, shared, encodings) for one in requests], _in_common(
         listed, shared, len(listed) == len(requests)
     )
 
 
-def _difference(one: RequestedAuthorities, shared: frozenset[str], listed: list[RequestedAuthorities]) -> str:
+Encodings = Mapping[str | None, Set[str]]
+"""By what names read as: the keys that Java compares."""
+
+
+def _difference(one: RequestedAuthorities, shared: frozenset[str], encodings: Encodings) -> str:
     if one.keys is None:
         return (
             f"asks for CAs of which the names were not kept, only the digest {one.digest.hex()[:12]}"
@@ -62,7 +71,7 @@ def _difference(one: RequestedAuthorities, shared: frozenset[str], listed: list[
         )
     accepted = one.accepted
     own_authorities = [authority for authority in accepted.authorities if authority.key not in shared]
-    called = [_called(authority) + _alike(authority, one, listed) for authority in own_authorities[:NAMED]]
+    called = [_called(authority) + _alike(authority, encodings) for authority in own_authorities[:NAMED]]
     called += [f"{len(own_authorities) - NAMED} more"] if len(own_authorities) > NAMED else []
     called += [f"{accepted.more} that were not read"] if accepted.more else []
     if not called:
@@ -84,14 +93,9 @@ def _called(authority: Authority) -> str:
     return authority.name or "an empty name"
 
 
-def _alike(authority: Authority, one: RequestedAuthorities, listed: list[RequestedAuthorities]) -> str:
+def _alike(authority: Authority, encodings: Encodings) -> str:
     """What tells a name from one that reads the same elsewhere, and that Java does not take for it."""
-    others = (other for request in listed if request is not one for other in request.accepted.authorities)
-    return (
-        " (in another encoding)"
-        if authority.name and any(other.name == authority.name and other.key != authority.key for other in others)
-        else ""
-    )
+    return " (in another encoding)" if authority.name and encodings[authority.name] != {authority.key} else ""
 
 
 def authorities(case: Case) -> list[doc.AcceptedAuthorities]:

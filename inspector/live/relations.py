@@ -6,7 +6,6 @@ connections, and what they are known by is in their entries.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from inspector.live.window_entry import ServiceKey, WindowEntry
@@ -35,7 +34,7 @@ class Relations:
         self._most = most
         self._sessions: dict[bytes, SessionUse] = {}
         self._legs: dict[bytes, dict[str, None]] = {}
-        self._recent: dict[ServiceKey, deque[str]] = {}
+        self._recent: dict[ServiceKey, tuple[str, ...]] = {}
         self._named: dict[ServiceKey, list[ServiceKey]] = {}
         """The names under which an address answers, two at most: who gives no name there belongs to the only one."""
 
@@ -53,9 +52,9 @@ class Relations:
 
     def add_recent(self, name: str, entry: WindowEntry, address: ServiceKey) -> None:
         """It is the last one of its service. ``address``: of its server."""
-        recent = self._recent.setdefault(entry.service, deque(maxlen=RECENT))
+        recent = self._recent.get(entry.service, ())
         if name not in recent:
-            recent.append(name)
+            self._recent[entry.service] = (*recent[1 - RECENT :], name)
         if entry.service != address and (address in self._named or len(self._named) < self._most):
             names = self._named.setdefault(address, [])
             if entry.service not in names and len(names) < 2:
@@ -80,10 +79,10 @@ class Relations:
 
     def remove_recent(self, name: str, entry: WindowEntry) -> None:
         """It is none of the last ones of its service any more."""
-        recent = self._recent.get(entry.service)
-        if recent is not None and name in recent:
-            recent.remove(name)
-            if not recent:
+        recent = self._recent.get(entry.service, ())
+        if name in recent:
+            self._recent[entry.service] = tuple([one for one in recent if one != name])
+            if len(recent) == 1:
                 del self._recent[entry.service]
 
     def of_session(self, key: bytes) -> SessionUse:
@@ -99,9 +98,9 @@ class Relations:
         """Connections with this client random: one handshake may be seen on several legs."""
         return list(self._legs.get(random, ()))
 
-    def recent(self, service: ServiceKey) -> list[str]:
+    def recent(self, service: ServiceKey) -> tuple[str, ...]:
         """The last ones of a service."""
-        return list(self._recent.get(service, ()))
+        return self._recent.get(service, ())
 
     def named(self, address: ServiceKey) -> list[ServiceKey]:
         """The services that are known at an address."""

@@ -28,7 +28,7 @@ of a pool or of clients, are those of what is remembered, and only ``whole`` is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -196,9 +196,9 @@ class Window:
             or self._engine.certificates.bytes > 2 * CERTIFICATE_BYTES
         )
 
-    def tidy(self) -> set[bytes] | None:
-        """Forget hello shapes and authorities that nothing uses; the certificates that are used, or None where there
-        are few of either.
+    def tidy(self) -> Iterator[bytes] | None:
+        """Forget hello shapes and authorities that nothing uses; the certificates that are used, some of them several
+        times, or None where there are few of either.
         """
         facts = self.facts
         if len(facts.offers) > SHAPES or len(facts.answers) > SHAPES:
@@ -211,7 +211,7 @@ class Window:
         self._relations.tidy()
         self._anchors.tidy(self._entries)
         if len(facts.certificates) > self._most // 10 or self._engine.certificates.bytes > CERTIFICATE_BYTES:
-            return {digest for entry in self._entries.values() for digest in entry.chains}
+            return (digest for entry in self._entries.values() for digest in entry.chains)
         return None
 
     def around(self, names: Iterable[str], captures: list[CaptureFacts]) -> Facts:

@@ -19,8 +19,8 @@ ENTRY_BYTES = 1_200
 KEY_BYTES = 300
 """The same for each session, beside its bytes."""
 
-DIGEST_BYTES = 80
-"""Of a certificate or a list of authorities."""
+DIGEST_BYTES = 160
+"""Of a certificate or a list of authorities: once in the window, once more where all that it holds is judged."""
 
 
 class WindowEntry(Struct, gc=False):

@@ -21,12 +21,18 @@ from inspector.tracking.certificates import ParsedCertificate, parse
 PASSING_SHARE = 4
 """All room divided by this is for those that pass."""
 
+REFUSED_SHARE = 4
+"""Room for certificates divided by this is what answers take whether Java refuses one, beside it."""
+
+REFUSED_BYTES = 160
+"""What an answer takes: a digest, and its place in a table."""
+
 FEWEST_PASSING = 2
 """As many are remembered whatever they take: certificates are compared by two."""
 
 
 class CertificateReader:
-    """Reads certificates and remembers them. ``most_bytes``: of memory."""
+    """Reads certificates and remembers them. ``most_bytes``: of memory that they take."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_passing = most_bytes // PASSING_SHARE
@@ -41,6 +47,7 @@ class CertificateReader:
         self._passing: OrderedDict[bytes, ParsedCertificate] = OrderedDict()
         self._passing_bytes = 0
         """The same for which there was no room beside them; the one that was read first stands first."""
+        self._most_refused = most_bytes // REFUSED_SHARE // REFUSED_BYTES
         self._refused: dict[bytes, bool] = {}
 
     def read(self, digest: bytes, der: bytes) -> ParsedCertificate:
@@ -80,7 +87,7 @@ class CertificateReader:
         """Whether no Java can parse it."""
         known = self._refused.get(digest)
         if known is None:
-            if len(self._refused) >= bounds.CERTIFICATES:
+            if len(self._refused) >= self._most_refused:
                 self._refused.clear()
             known = self._refused[digest] = self.read(digest, der).is_read_by_java is False
         return known

@@ -69,7 +69,7 @@ class FlowTable:
         self._addresses = addresses
         self._owner = owner
         self._from_middle = from_middle
-        self._most_flows = most_flows
+        self._most_flows, self._crowd = most_flows, max(most_flows // bounds.CROWD_SHARE, bounds.SMALLEST_CROWD)
         self._is_one_clock = is_one_clock
         self._flows: dict[Key, Flow] = {}
         self._most_half_open = most_half_open
@@ -91,15 +91,14 @@ class FlowTable:
         """Flows that were closed because too many were open, by how many may be."""
 
     def feed(self, batch: SegmentBatch) -> None:
-        """Take a batch; in pieces where it is of so many flows that they cannot all be open, and nobody asks for the
-        extent of the whole.
-        """
+        """Take a batch; in pieces where it is of too many flows, and nobody asks for the extent of the whole."""
         grouped = self._grouped(batch)
-        if grouped is None or len(grouped) <= bounds.CROWDED or self.extent is not None:
+        if grouped is None or len(grouped) <= min(bounds.CROWDED, self._crowd) or self.extent is not None:
             self._feed_piece(batch, grouped)
             return
-        for first in range(0, len(batch), bounds.CROWDED_PIECE):
-            piece = batch.select(slice(first, first + bounds.CROWDED_PIECE))
+        size = min(bounds.CROWDED_PIECE, self._crowd)
+        for first in range(0, len(batch), size):
+            piece = batch.select(slice(first, first + size))
             self._feed_piece(piece, self._grouped(piece))
 
     def _grouped(self, batch: SegmentBatch) -> Grouped | None:

@@ -10,7 +10,19 @@ from functools import partial
 
 from tests import der as d
 from tests.attacks.attack import A, Attack, Crowd, Given, flows, numbered_by
-from tests.build import CHANGE, DONE, FINISHED, KEY_EXCHANGE, Flow, Pool, certificates, message, numbered, server_hello
+from tests.build import (
+    CHANGE,
+    DATA,
+    DONE,
+    FINISHED,
+    KEY_EXCHANGE,
+    Flow,
+    Pool,
+    certificates,
+    message,
+    numbered,
+    server_hello,
+)
 from tests.hostile import CHAINS, in_records, shown
 
 Chain = Callable[[int], tuple[bytes, ...]]
@@ -26,8 +38,10 @@ def template(size: int = 1_000, *general: bytes) -> bytes:
     return d.certificate(d.names(d.dns("nnnnnnnn.example.com"), *general), filled, serial=NUMBERED)
 
 
-def of_many(chain: Chain, count: int, *, by_client: bool = False, pieces: int = 0) -> Given:
-    """Full handshakes with other chains each. ``pieces``: bytes of each segment of the flight; 0 for one of all."""
+def of_many(chain: Chain, count: int, *, by_client: bool = False, pieces: int = 0, is_used: bool = False) -> Given:
+    """Full handshakes with other chains each. ``pieces``: bytes of each segment of the flight; 0 for one of all.
+    ``is_used``: both sides go on to send data, so that none is a health check.
+    """
     pool = Crowd()
     for number in range(count):
         ours = certificates(*chain(number))
@@ -40,6 +54,8 @@ def of_many(chain: Chain, count: int, *, by_client: bool = False, pieces: int = 
         for piece in in_records(ours) if by_client else ():
             flow.client_says(piece)
         flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED).server_says(CHANGE, FINISHED)
+        if is_used:
+            flow.client_says(DATA).server_says(DATA)
         pool._end(flow.close())
     return flows(pool)
 
@@ -141,6 +157,7 @@ ATTACKS = (
         for name, one in CHAINS_OF_SERVERS.items()
     ),
     Attack("chains", "of four, in segments of 100 bytes", partial(of_many, chain(4), pieces=100), 5, 2_000),
+    Attack("chains", "of sixty, of five bytes, in use", partial(of_many, crumbs, is_used=True), 5, 2_000),
     *(
         Attack("client chains", name, partial(of_many, one, by_client=True), 5, FEWER.get(name, 5_000))
         for name, one in CHAIN_SHAPES.items()
