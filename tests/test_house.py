@@ -37,7 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "wire": {"bounds", "capture"},
     "extract": {"bounds", "capture", "errors", "facts", "logs", "secrets", "text", "tls", "tracking", "wire"},
     "findings": {"bounds", "document", "errors", "facts", "logs", "pool", "text", "tls", "tracking"},
-    "probe": {"capture", "errors", "text"},
+    "probe": {"capture", "errors", "text", "tls"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
     "query": {"document", "errors", "extract", "facts", "findings", "text", "tls", "tracking"},
     "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},

@@ -19,6 +19,7 @@ from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.options import format_option, generation_option
 from inspector.cli.probe_options import ProbeOptions, plan_of, probe_options
 from inspector.cli.streams import output_file
+from inspector.errors import UsageError
 from inspector.probe.client_cache import ClientCache
 from inspector.probe.client_model import Credentials, context_of
 from inspector.probe.conversation import Probing
@@ -71,6 +72,8 @@ def probe_command(
     if capture is None:
         analysis.case.facts.captures[0].path = f"probe of {path_text(target)}"
     print_analysis(analysis, form, None, output)
+    if not analysis.count and not ending.status:
+        raise UsageError(f"{path_text(target)}: no connection came as far as a ClientHello")
     if ending.status:
         raise SystemExit(ending.status)
     if fail_on.any_of(analysis.document.findings):

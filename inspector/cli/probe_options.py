@@ -77,9 +77,7 @@ probe_options = gathered(
             metavar="HOST:PORT",
             help="A back end, asked twice directly to tell who answers; with commas between or repeated.",
         ),
-        click.option(
-            "--sni", "server_name", metavar="NAME", help="The server name to ask for; by default HOST."
-        ),
+        click.option("--sni", "server_name", metavar="NAME", help="The server name to ask for; by default HOST."),
         click.option("--cert", "certificate", metavar="PEM", type=PEM, help="A client certificate."),
         click.option("--key", metavar="PEM", type=PEM, help="Its key, where it is not in the same file."),
         click.option(

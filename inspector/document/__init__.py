@@ -28,6 +28,8 @@ from inspector.document.analysis import (
     MatrixCell as MatrixCell,
     MemberAttribute as MemberAttribute,
     MemberValue as MemberValue,
+    Probed as Probed,
+    ProbedAddress as ProbedAddress,
     Remedy as Remedy,
     RemedyKind as RemedyKind,
     Service as Service,

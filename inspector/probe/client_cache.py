@@ -20,9 +20,9 @@ class ClientCache:
             del self._sessions[peer]
         return session
 
-    def keep(self, peer: tuple[str, int], session: ssl.SSLSession | None, *, is_new: bool, is_tls13: bool) -> None:
-        """What a completed handshake left, where it can be resumed. ``is_new``: it came behind the handshake."""
-        if session is not None and (is_new if is_tls13 else session.has_ticket or session.id):
-            self._sessions[peer] = session, is_tls13
-        elif not is_tls13:
+    def keep(self, peer: tuple[str, int], session: ssl.SSLSession | None, *, is_single: bool) -> None:
+        """What a completed handshake left; None where that cannot be offered. ``is_single``: it is used once."""
+        if session is not None and (session.has_ticket or session.id):
+            self._sessions[peer] = session, is_single
+        elif not is_single:
             self._sessions.pop(peer, None)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from inspector.probe.client_cache import ClientCache
 from inspector.probe.destination import Destination
 from inspector.probe.plan import ProbePlan
+from inspector.probe.server_answer import does_extended_master_secret
 from inspector.probe.starttls import proxy_header
 from inspector.probe.transcript import ProbeClock, ProbeEnd, Said, Transcript
 
@@ -102,6 +103,9 @@ class Conversation:
         except ConnectionRefusedError:
             transcript.note(Said.REFUSED, from_client=False)
             raise _Over(ProbeEnd.REFUSED) from None
+        except ConnectionResetError:  # accepted, and reset before this was looked at
+            transcript.note(Said.ACCEPTED, from_client=False)
+            raise self._reset() from None
         except OSError as error:
             raise _Over(ProbeEnd.UNREACHABLE, errno.errorcode.get(error.errno or 0, "")) from None
         transcript.note(Said.ACCEPTED, from_client=False)
@@ -131,14 +135,21 @@ class Conversation:
             self._incoming, self._outgoing, server_hostname=plan.server_name or None, session=offered
         )
         try:
+            answer = b""
             while not _is_done(tls):
                 await self._flush()
-                self._incoming.write(await self._receive())
+                data = await self._receive()
+                answer += data if len(answer) < READ_BYTES else b""
+                self._incoming.write(data)
             await self._flush()
             self.transcript.end = ProbeEnd.FINISHED
             before = _session_id(tls)
             await self._after(tls, before)
-            cache.keep(key, tls.session, is_new=_session_id(tls) != before, is_tls13=_is_tls13(tls))
+            if _is_tls13(tls):
+                is_kept = _session_id(tls) != before
+            else:  # Java that does extended master secret offers no session that was made without
+                is_kept = not (plan.model.has_ems and does_extended_master_secret(answer) is False)
+            cache.keep(key, tls.session if is_kept else None, is_single=_is_tls13(tls))
             await self._say_goodbye(tls)
         except ssl.SSLError as error:
             with contextlib.suppress(_Over):
