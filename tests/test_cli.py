@@ -58,17 +58,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 LATE = (
-    "difflib",
-    "zstandard",
-    "lzma",
-    "bz2",
-    "pathlib",
-    "subprocess",
-    "statistics",
-    "shutil",
-    "cryptography",
-    "ssl",
-    "asyncio",
+    *("difflib", "zstandard", "lzma", "bz2", "pathlib", "subprocess", "statistics", "shutil", "cryptography"),
+    *("ssl", "asyncio", "inspector.probe"),
 )
 """What an analysis of a plain file need not load; difflib is click's, for options that it does not know."""
 

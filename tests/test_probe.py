@@ -143,7 +143,7 @@ def test_a_member_that_is_down_in_the_rotation(tmp_path: Path, pool: LoopbackPoo
     assert Counter(transcript.end for transcript in run.transcripts)[ProbeEnd.RESET] == 4
 
 
-def test_source_affinity_is_told_by_back_ends_that_are_asked_directly(
+def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
 ) -> None:
     ports = back_ends(pool, certificates)
@@ -455,20 +455,8 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
 ) -> None:
     vip = pool.balancer(openssl_servers, "random")
     kept, at_once, later = tmp_path / "kept.pcapng", tmp_path / "at-once.json", tmp_path / "later.json"
-    options = [
-        "--as",
-        "java8-no-ems",
-        "-n",
-        "20",
-        "--at-once",
-        "1",
-        "--rate",
-        "50",
-        "--fail-on",
-        "exposed",
-        "-T",
-        "json",
-    ]
+    options = [*("--as", "java8-no-ems", "-n", "20", "--at-once", "1", "--rate", "50"), "-T", "json"]
+    options += ["--fail-on", "exposed"]
     done = inspector("probe", f"{HOST}:{vip}", *options, "-w", str(kept), "-o", str(at_once))
     assert done.returncode == 1, done.stderr
     assert f"20 TLS handshakes with {HOST} port {vip}, as java8-no-ems, 50 a second at most" in done.stderr

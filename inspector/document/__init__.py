@@ -28,8 +28,6 @@ from inspector.document.analysis import (
     MatrixCell as MatrixCell,
     MemberAttribute as MemberAttribute,
     MemberValue as MemberValue,
-    Probed as Probed,
-    ProbedAddress as ProbedAddress,
     Remedy as Remedy,
     RemedyKind as RemedyKind,
     Service as Service,
@@ -64,6 +62,7 @@ from inspector.document.handshake import (
     Sender as Sender,
     SessionFields as SessionFields,
 )
+from inspector.document.probed import Probed as Probed, ProbedAddress as ProbedAddress
 from inspector.document.rules import (
     SEVERITIES as SEVERITIES,
     Severity as Severity,

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from inspector.document.connection import Connection
 from inspector.document.handshake import FrameRef
+from inspector.document.probed import Probed
 from inspector.document.rules import Rule, Severity
 
 SCHEMA = "inspector.analysis/1"
@@ -185,36 +186,6 @@ class MemberAttribute(Struct, kw_only=True):
     values: list[MemberValue]
     changes: list[ValueChange] = []
     finding: str | None = None
-
-
-class ProbedAddress(Struct, kw_only=True):
-    """What answered a probe at one address. ``failed``: connections that were not established. ``backends``: who
-    answered the others. ``order``: ``in_turn``, by strict rotation, of which one place fails where ``fails_in_turn``;
-    ``one``, always the same; ``mixed``; None where nobody answered. ``missed``: the chance that one more back end with
-    an equal share would not have been met; ``unseen_share``: the share of connections that back ends which were not met
-    have at most, by 95 % confidence. Both assume that connections are placed independently; None where they are not,
-    or that cannot be told.
-    """
-
-    ip: str
-    port: int
-    connections: int
-    failed: int
-    backends: list[str]
-    order: Literal["one", "in_turn", "mixed"] | None
-    fails_in_turn: bool
-    missed: float | None
-    unseen_share: float | None
-
-
-class Probed(Struct, kw_only=True):
-    """What a probe of the service met. ``declined``: sessions that it offered in vain; ``would_abort``: of them, those
-    after which a Java client that asks as the probe did gives up.
-    """
-
-    addresses: list[ProbedAddress]
-    declined: int
-    would_abort: int
 
 
 class Service(Struct, kw_only=True):

@@ -41,14 +41,14 @@ class Placement(NamedTuple):
 def placement(answered: Sequence[int]) -> Placement:
     """Of members by number, ``FAILED`` among them, in the order of the connections."""
     places = tuple(dict.fromkeys(answered))
-    members = tuple(place for place in places if place != FAILED)
+    members = tuple(member for member in places if member != FAILED)
     if not members:
         return Placement((), None)
     if _is_in_turn(answered, len(places)):
         return Placement(members, "in_turn", FAILED in places)
     if len(members) == 1:
         return Placement(members, "one")
-    count = sum(place != FAILED for place in answered)
+    count = sum(member != FAILED for member in answered)
     return Placement(
         members,
         "mixed",

@@ -18,7 +18,7 @@ from inspector.probe.destination import Destination
 from inspector.probe.plan import ProbePlan
 from inspector.probe.server_answer import does_extended_master_secret
 from inspector.probe.starttls import proxy_header
-from inspector.probe.transcript import ProbeClock, ProbeEnd, Said, Transcript
+from inspector.probe.transcript import ProbeClock, ProbeEnd, TcpEvent, Transcript
 
 MOST_BYTES = 256 << 10
 """That are taken of one connection: a handshake with long chains takes a tenth."""
@@ -41,7 +41,7 @@ class Probing(NamedTuple):
     clock: ProbeClock
 
 
-class _Over(Exception):
+class _EndsHere(Exception):
     """The connection ends here."""
 
     def __init__(self, end: ProbeEnd, reason: str = "") -> None:
@@ -84,31 +84,31 @@ class Conversation:
         except TimeoutError:
             if transcript.end is not ProbeEnd.FINISHED:
                 transcript.end = ProbeEnd.HUNG if self._is_connected else ProbeEnd.NO_ANSWER
-        except _Over as over:
+        except _EndsHere as over:
             transcript.end, transcript.reason = over.end, over.reason
         finally:
             self._close()
 
     @property
     def _is_connected(self) -> bool:
-        return self.transcript.has(Said.ACCEPTED, from_client=False)
+        return self.transcript.has(TcpEvent.ACCEPTED, from_client=False)
 
     async def _connect(self) -> None:
         transcript = self.transcript
-        transcript.note(Said.SYN)
+        transcript.note(TcpEvent.SYN)
         try:
             await asyncio.get_running_loop().sock_connect(
                 self._socket, (self._destination.address, self._destination.port)
             )
         except ConnectionRefusedError:
-            transcript.note(Said.REFUSED, from_client=False)
-            raise _Over(ProbeEnd.REFUSED) from None
+            transcript.note(TcpEvent.REFUSED, from_client=False)
+            raise _EndsHere(ProbeEnd.REFUSED) from None
         except ConnectionResetError:  # accepted, and reset before this was looked at
-            transcript.note(Said.ACCEPTED, from_client=False)
+            transcript.note(TcpEvent.ACCEPTED, from_client=False)
             raise self._reset() from None
         except OSError as error:
-            raise _Over(ProbeEnd.UNREACHABLE, errno.errorcode.get(error.errno or 0, "")) from None
-        transcript.note(Said.ACCEPTED, from_client=False)
+            raise _EndsHere(ProbeEnd.UNREACHABLE, errno.errorcode.get(error.errno or 0, "")) from None
+        transcript.note(TcpEvent.ACCEPTED, from_client=False)
 
     async def _say_before_tls(self) -> None:
         plan = self._probing.plan
@@ -124,7 +124,7 @@ class Conversation:
                 wanted = answer.send(await self._exactly(wanted))
             except StopIteration as over:
                 if over.value is not True:
-                    raise _Over(ProbeEnd.NO_STARTTLS) from None
+                    raise _EndsHere(ProbeEnd.NO_STARTTLS) from None
                 return
 
     async def _handshake(self) -> None:
@@ -152,9 +152,9 @@ class Conversation:
             cache.keep(key, tls.session if is_kept else None, is_single=_is_tls13(tls))
             await self._say_goodbye(tls)
         except ssl.SSLError as error:
-            with contextlib.suppress(_Over):
+            with contextlib.suppress(_EndsHere):
                 await self._flush()
-            raise _Over(ProbeEnd.TLS_ERROR, error.reason or type(error).__name__) from None
+            raise _EndsHere(ProbeEnd.TLS_ERROR, error.reason or type(error).__name__) from None
 
     async def _after(self, tls: ssl.SSLObject, before: bytes) -> None:
         """What comes behind the handshake: the answer to a HEAD request, a ticket of TLS 1.3, an alert where it wants a
@@ -172,7 +172,7 @@ class Conversation:
                 while not _is_answered(tls) and (plan.sends_head or _session_id(tls) == before):
                     try:
                         self._incoming.write(await self._receive())
-                    except _Over as over:
+                    except _EndsHere as over:
                         if over.end is ProbeEnd.FLOODED:
                             raise
                         return
@@ -184,13 +184,13 @@ class Conversation:
         try:
             await self._flush()
             self._socket.shutdown(socket.SHUT_WR)
-            self.transcript.note(Said.FIN)
+            self.transcript.note(TcpEvent.FIN)
             async with asyncio.timeout(CLOSING_SECONDS):
                 while True:
                     await self._receive()
         except OSError:  # TimeoutError among them
             pass
-        except _Over as over:
+        except _EndsHere as over:
             if over.end is ProbeEnd.FLOODED:
                 raise
 
@@ -199,7 +199,7 @@ class Conversation:
             await self._send(self._outgoing.read())
 
     async def _send(self, data: bytes) -> None:
-        self.transcript.note(Said.DATA, data)
+        self.transcript.note(TcpEvent.DATA, data)
         try:
             await asyncio.get_running_loop().sock_sendall(self._socket, data)
         except OSError:
@@ -218,23 +218,23 @@ class Conversation:
         except OSError:
             raise self._reset() from None
         if not data:
-            self.transcript.note(Said.FIN, from_client=False)
-            raise _Over(ProbeEnd.CLOSED)
-        self.transcript.note(Said.DATA, data, from_client=False)
+            self.transcript.note(TcpEvent.FIN, from_client=False)
+            raise _EndsHere(ProbeEnd.CLOSED)
+        self.transcript.note(TcpEvent.DATA, data, from_client=False)
         if self.transcript.received > MOST_BYTES:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOW)
-            self.transcript.note(Said.RESET)
-            raise _Over(ProbeEnd.FLOODED)
+            self.transcript.note(TcpEvent.RESET)
+            raise _EndsHere(ProbeEnd.FLOODED)
         return data
 
-    def _reset(self) -> _Over:
-        self.transcript.note(Said.RESET, from_client=False)
-        return _Over(ProbeEnd.RESET)
+    def _reset(self) -> _EndsHere:
+        self.transcript.note(TcpEvent.RESET, from_client=False)
+        return _EndsHere(ProbeEnd.RESET)
 
     def _close(self) -> None:
         transcript = self.transcript
-        if self._is_connected and not any(transcript.has(Said.RESET, from_client=side) for side in (True, False)):
-            transcript.note(Said.FIN)
+        if self._is_connected and not any(transcript.has(TcpEvent.RESET, from_client=side) for side in (True, False)):
+            transcript.note(TcpEvent.FIN)
         self._socket.close()
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from inspector.probe.transcript import Said, Transcript, Utterance
+from inspector.probe.transcript import TcpEvent, Transcript, Utterance
 
 SEGMENT_BYTES = 1440
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -25,7 +25,7 @@ class SyntheticFrame(NamedTuple):
     data: bytes
 
 
-class _Side:
+class _TcpSide:
     """One end of a connection. ``at``: its next sequence number, as the other side has acknowledged it."""
 
     def __init__(self, address: str, port: int) -> None:
@@ -36,8 +36,8 @@ class _Side:
 
 def frames_of(transcript: Transcript) -> Iterator[SyntheticFrame]:
     """In the order of time."""
-    client = _Side(*transcript.client)
-    server = _Side(transcript.destination.address, transcript.destination.port)
+    client = _TcpSide(*transcript.client)
+    server = _TcpSide(transcript.destination.address, transcript.destination.port)
     utterances = transcript.utterances
     # told apart from whoever used the same ports before
     client.at = (utterances[0].ns if utterances else 0) & 0x7FFFFFFF
@@ -52,14 +52,14 @@ def frames_of(transcript: Transcript) -> Iterator[SyntheticFrame]:
 
 def _segments(utterance: Utterance) -> Iterator[tuple[int, bytes, bool]]:
     """Flags and data of each, and whether the other side sends it."""
-    if utterance.said is Said.SYN:
+    if utterance.event is TcpEvent.SYN:
         yield SYN, b"", False
-    elif utterance.said is Said.ACCEPTED:
+    elif utterance.event is TcpEvent.ACCEPTED:
         yield SYN | ACK, b"", False
         yield ACK, b"", True
-    elif utterance.said in (Said.REFUSED, Said.RESET):
+    elif utterance.event in (TcpEvent.REFUSED, TcpEvent.RESET):
         yield RST | ACK, b"", False
-    elif utterance.said is Said.FIN:
+    elif utterance.event is TcpEvent.FIN:
         yield FIN | ACK, b"", False
         yield ACK, b"", True
     else:
@@ -69,7 +69,7 @@ def _segments(utterance: Utterance) -> Iterator[tuple[int, bytes, bool]]:
             yield ACK | (PSH if is_last else 0), data[start : start + SEGMENT_BYTES], False
 
 
-def _frame(sender: _Side, receiver: _Side, flags: int, data: bytes) -> bytes:
+def _frame(sender: _TcpSide, receiver: _TcpSide, flags: int, data: bytes) -> bytes:
     acknowledged = receiver.at if flags & ACK else 0
     segment = (
         struct.pack(

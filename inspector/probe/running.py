@@ -15,10 +15,10 @@ class ProbeRun:
     ``unsent``: connections for which there was no socket, or no way, as the system says.
     """
 
-    def __init__(self, probing: Probing, told: Callable[[int, int], None] = lambda begun, total: None) -> None:
-        """``told``: is called with how many connections have begun, of how many."""
+    def __init__(self, probing: Probing, on_begun: Callable[[int, int], None] = lambda begun, total: None) -> None:
+        """``on_begun``: is called with how many connections have begun, of how many."""
         self._probing = probing
-        self._told = told
+        self._on_begun = on_begun
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
@@ -64,7 +64,7 @@ class ProbeRun:
                 else:
                     self.transcripts.append(conversation.transcript)
                     group.create_task(_held(conversation, room))
-                self._told(number, plan.total)
+                self._on_begun(number, plan.total)
 
 
 async def _held(conversation: Conversation, room: asyncio.Semaphore) -> None:

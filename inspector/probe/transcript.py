@@ -9,7 +9,7 @@ from typing import NamedTuple
 from inspector.probe.destination import Destination
 
 
-class Said(Enum):
+class TcpEvent(Enum):
     """What happened at one moment."""
 
     SYN = auto()
@@ -24,7 +24,7 @@ class Utterance(NamedTuple):
     """One of them. ``ns``: nanoseconds since the epoch. ``data``: of ``DATA`` alone."""
 
     ns: int
-    said: Said
+    event: TcpEvent
     from_client: bool
     data: bytes = b""
 
@@ -77,14 +77,14 @@ class Transcript:
         self.received = 0
         self._clock = clock
 
-    def note(self, said: Said, data: bytes = b"", *, from_client: bool = True) -> None:
+    def note(self, event: TcpEvent, data: bytes = b"", *, from_client: bool = True) -> None:
         """Something happened now; an end is noted once."""
-        if said in (Said.FIN, Said.RESET) and self.has(said, from_client=from_client):
+        if event in (TcpEvent.FIN, TcpEvent.RESET) and self.has(event, from_client=from_client):
             return
-        self.utterances.append(Utterance(self._clock.ns(), said, from_client, data))
+        self.utterances.append(Utterance(self._clock.ns(), event, from_client, data))
         if not from_client:
             self.received += len(data)
 
-    def has(self, said: Said, *, from_client: bool) -> bool:
+    def has(self, event: TcpEvent, *, from_client: bool) -> bool:
         """Whether that has happened."""
-        return any(was.said is said and was.from_client == from_client for was in self.utterances)
+        return any(was.event is event and was.from_client == from_client for was in self.utterances)

@@ -149,17 +149,17 @@ def _answering(address: ProbedAddress, labels: list[str], members: int) -> str:
     """Who answered at one address, and in what order."""
     at = f"[{address.ip}]:{address.port}" if ":" in address.ip else f"{address.ip}:{address.port}"
     failed = f", {address.failed:,} of them not established" if address.failed else ""
-    asked = f"probed at {at}: {counted(address.connections, 'connection')}{failed}"
+    start = f"probed at {at}: {counted(address.connections, 'connection')}{failed}"
     if address.order is None:
-        return f"{asked}; nobody answered"
+        return f"{start}; nobody answered"
     if address.order == "one":
         others = members - len(labels)
         why = f"; {counted(others, 'other')} answered elsewhere" if others else ""
-        return f"{asked}, always {labels[0]}{why}: alone there, or the balancer keeps this client at it"
+        return f"{start}, always {labels[0]}{why}: alone there, or the balancer keeps this client at it"
     if address.order == "in_turn":
         place = " and a place at which nobody answers" if address.fails_in_turn else ""
-        return f"{asked}, {', '.join(labels)}{place} in strict turn: none is missing in the rotation"
-    return f"{asked}, {', '.join(labels)} in no fixed order"
+        return f"{start}, {', '.join(labels)}{place} in strict turn: none is missing in the rotation"
+    return f"{start}, {', '.join(labels)} in no fixed order"
 
 
 def _missed(address: ProbedAddress) -> str:

@@ -16,16 +16,16 @@ ROW_OF_ABORTS = 6
 
 def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
     """None where no probe asked it."""
-    asked = [observed for observed in case.members(service) if observed.stack == PROBE]
-    if not asked:
+    by_probe = [observed for observed in case.members(service) if observed.stack == PROBE]
+    if not by_probe:
         return None
     by_address: dict[tuple[str, int], list[Observed]] = {}
-    for observed in sorted(asked, key=lambda observed: observed.first_ns):
+    for observed in sorted(by_probe, key=lambda observed: observed.first_ns):
         by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
     return doc.Probed(
         addresses=[_address(case, ip, port, members) for (ip, port), members in by_address.items()],
-        declined=sum(observed.declined for observed in asked),
-        would_abort=sum(case.judgements[observed.index].decision.row == ROW_OF_ABORTS for observed in asked),
+        declined=sum(observed.declined for observed in by_probe),
+        would_abort=sum(case.judgements[observed.index].decision.row == ROW_OF_ABORTS for observed in by_probe),
     )
 
 
