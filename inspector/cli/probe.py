@@ -87,6 +87,8 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
     probing = Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock())
     with output_file(path) as out:
         run = ProbeRun(probing)
+        import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
+
         end_by(ending, lambda status: run.stop())
         click.echo(f"inspector: {_intention(plan)}", err=True)
         run.run()
