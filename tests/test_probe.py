@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import shutil
-import signal
 import socket
 import ssl
-import subprocess
-import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from inspector.capture.files import Story
-from inspector.capture.writer import PcapngWriter
-from inspector.document import Document, Service
 from inspector.probe import conversation
 from inspector.probe.client_cache import ClientCache
 from inspector.probe.client_model import MODELS, Credentials, context_of
 from inspector.probe.conversation import MOST_BYTES, Probing
-from inspector.probe.destination import Destination
-from inspector.probe.plan import ProbePlan
 from inspector.probe.running import ProbeRun
 from inspector.probe.starttls import StartTls
 from inspector.probe.synthetic_capture import write_capture
 from inspector.probe.transcript import ProbeClock, ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, loopback_pool, server_context, tls
-
-TLS12 = ssl.TLSVersion.TLSv1_2
-NO_CREDENTIALS = Credentials()
-WITH_TICKETS = {name: model._replace(has_tickets=True) for name, model in MODELS.items()}
-"""Python's servers resume up to TLS 1.2 by tickets alone."""
-PLAN = ProbePlan("db.example.com", (), MODELS["java17"], connections=12, per_second=1000, at_once=1)
+from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, to
 
 
 @pytest.fixture(autouse=True)
@@ -57,40 +40,6 @@ def pool() -> Iterator[LoopbackPool]:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[Issued]:
     folder = tmp_path_factory.mktemp("certificates")
     return [issued(folder, f"db{number}.example.com") for number in (1, 2, 3)]
-
-
-def back_ends(pool: LoopbackPool, certificates: list[Issued], newest: ssl.TLSVersion = TLS12) -> list[int]:
-    return [pool.server(tls(server_context(certificate, newest))) for certificate in certificates]
-
-
-def to(*ports: int, is_direct: bool = False) -> tuple[Destination, ...]:
-    return tuple(Destination(HOST, port, is_direct=is_direct) for port in ports)
-
-
-def probe(folder: Path, plan: ProbePlan, credentials: Credentials = NO_CREDENTIALS) -> tuple[ProbeRun, Path]:
-    """A probe that ran, and its capture."""
-    keys = folder / "keys"
-    run = ProbeRun(Probing(plan, context_of(plan.model, credentials, str(keys)), ClientCache(), ProbeClock()))
-    run.run()
-    path = folder / "probe.pcapng"
-    with path.open("wb") as out:
-        write_capture(run.transcripts, keys.read_bytes(), out)
-    return run, path
-
-
-def asked(folder: Path, plan: ProbePlan, credentials: Credentials = NO_CREDENTIALS) -> tuple[ProbeRun, Document]:
-    run, path = probe(folder, plan, credentials)
-    return run, document_of(path)
-
-
-def ends(run: ProbeRun) -> set[ProbeEnd]:
-    return {transcript.end for transcript in run.transcripts}
-
-
-def only(document: Document) -> Service:
-    [service] = document.services
-    assert service.probed is not None
-    return service
 
 
 @pytest.mark.parametrize(
@@ -418,114 +367,3 @@ def test_stopped_before_its_end_it_gives_what_is_known(
     with (tmp_path / "part.pcapng").open("wb") as out:
         write_capture(run.transcripts, keys.read_bytes(), out)
     assert document_of(tmp_path / "part.pcapng").captures[0].source == "probe"
-
-
-def test_a_pool_that_resumes_by_ids(tmp_path: Path, pool: LoopbackPool, openssl_servers: list[int]) -> None:
-    vip = pool.balancer(openssl_servers, "random")
-    _, document = asked(tmp_path, PLAN._replace(through=to(vip), model=MODELS["java8-no-ems"], connections=30))
-    service = only(document)
-    assert service.probed is not None
-    kinds = Counter((c.handshakes[0].kind, c.handshakes[0].declined) for c in document.connections)
-    assert kinds[("session_id", False)] + kinds[("full", True)] == 29
-    assert {c.handshakes[0].ems.negotiated for c in document.connections} == {False}
-    assert service.probed.declined == kinds[("full", True)]
-    assert 0 < service.probed.would_abort <= service.probed.declined
-
-
-@pytest.fixture
-def openssl_servers(certificates: list[Issued]) -> Iterator[list[int]]:
-    """``openssl s_server``, one for each certificate, which keep sessions by their ids."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl")
-    with contextlib.ExitStack() as stack:
-        ports = []
-        for certificate in certificates:
-            words = ["openssl", "s_server", "-accept", f"{HOST}:0", "-cert", str(certificate.path), "-tls1_2", "-www"]
-            process = stack.enter_context(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
-            stack.callback(process.kill)
-            assert process.stdout is not None
-            accepting = next(line for line in process.stdout if line.startswith(b"ACCEPT"))
-            ports.append(int(accepting.rpartition(b":")[2]))
-        yield ports
-
-
-def inspector(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "inspector", *words], capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
-    tmp_path: Path, pool: LoopbackPool, openssl_servers: list[int]
-) -> None:
-    vip = pool.balancer(openssl_servers, "random")
-    kept, at_once, later = tmp_path / "kept.pcapng", tmp_path / "at-once.json", tmp_path / "later.json"
-    options = [*("--as", "java8-no-ems", "-n", "20", "--at-once", "1", "--rate", "50"), "-T", "json"]
-    options += ["--fail-on", "exposed"]
-    done = inspector("probe", f"{HOST}:{vip}", *options, "-w", str(kept), "-o", str(at_once))
-    assert done.returncode == 1, done.stderr
-    assert f"20 TLS handshakes with {HOST} port {vip}, as java8-no-ems, 50 a second at most" in done.stderr
-    assert "20 of 20 connections: 20 finished" in done.stderr
-    assert inspector("analyze", str(kept), "-T", "json", "-o", str(later)).returncode == 1
-    assert at_once.read_bytes() == later.read_bytes()
-    text = inspector("analyze", str(kept)).stdout
-    assert "(a probe, not users' traffic)" in text
-    assert "a Java client that asks as the probe did gives up on" in text
-
-
-def test_ctrl_c_gives_what_is_known_so_far(pool: LoopbackPool, certificates: list[Issued]) -> None:
-    accepted = threading.Semaphore(0)
-    talk = tls(server_context(certificates[0]), lambda connection: accepted.release())
-    words = ["probe", f"{HOST}:{pool.server(talk)}", "-n", "1000", "-T", "json"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "inspector", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        for _ in range(3):
-            assert accepted.acquire(timeout=120)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert b"ctrl+c ends it" in errors
-    if b"after the signal" not in errors:  # it was done in time, as it is but on a machine that stands still
-        assert json.loads(output)["services"][0]["connections"] >= 2
-
-
-def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> None:
-    done = inspector("probe", f"{HOST}:{pool.down()}", "-n", "2", "--rate", "50")
-    assert done.returncode == 2
-    assert "2 refused (RST to the SYN)" in done.stderr
-
-
-def test_what_is_kept_of_a_probe_goes_on_to_say_so(
-    tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
-) -> None:
-    vip = pool.balancer(back_ends(pool, certificates), "random")
-    plan = PLAN._replace(through=to(vip), model=WITH_TICKETS["java8-no-ems"], connections=30)
-    _, path = probe(tmp_path, plan)
-    assert inspector("report", str(path), "-o", str(tmp_path / "report"), "--redact").returncode == 0
-    assert inspector("verify", str(tmp_path / "report")).returncode == 0
-    assert document_of(tmp_path / "report" / "evidence.pcapng").captures[0].source == "probe"
-    assert "(a probe, not users' traffic)" in (tmp_path / "report" / "report.md").read_text()
-
-
-def test_frames_of_others_in_the_same_file_are_nobodys_probe(
-    tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
-) -> None:
-    port = pool.server(tls(server_context(certificates[0])))
-    _, path = probe(tmp_path, PLAN._replace(through=to(port), connections=2))
-    other = tmp_path / "other.pcapng"
-    with other.open("wb") as out:
-        PcapngWriter(out, names=["eth0"]).write(next(Story([str(path)]).batches()))
-    together = tmp_path / "together.pcapng"
-    together.write_bytes(path.read_bytes() + other.read_bytes())
-    for name, source in (("probe.pcapng", "probe"), ("other.pcapng", None), ("together.pcapng", None)):
-        document = document_of(tmp_path / name)
-        assert [capture.source for capture in document.captures] == [source]
-        assert {client.stack for client in document.clients} == {source or "openssl"}
-
-
-def test_what_is_impolite_is_refused(tmp_path: Path) -> None:
-    done = inspector("probe", f"{HOST}:1", "--rate", "51", "-w", str(tmp_path / "none.pcapng"))
-    assert (done.returncode, (tmp_path / "none.pcapng").exists()) == (2, False)
-    assert "--i-own-this" in done.stderr
-    assert inspector("probe", "no-such-name.invalid:443").returncode == 2

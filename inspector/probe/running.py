@@ -63,11 +63,11 @@ class ProbeRun:
                     self.unsent.append(f"{destination.address}: {error.strerror or error}")
                 else:
                     self.transcripts.append(conversation.transcript)
-                    group.create_task(_held(conversation, room))
+                    group.create_task(_hold(conversation, room))
                 self._on_begun(number, plan.total)
 
 
-async def _held(conversation: Conversation, room: asyncio.Semaphore) -> None:
+async def _hold(conversation: Conversation, room: asyncio.Semaphore) -> None:
     try:
         await conversation.hold()
     finally:

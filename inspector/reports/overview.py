@@ -157,8 +157,8 @@ def _answering(address: ProbedAddress, labels: list[str], members: int) -> str:
         why = f"; {counted(others, 'other')} answered elsewhere" if others else ""
         return f"{start}, always {labels[0]}{why}: alone there, or the balancer keeps this client at it"
     if address.order == "in_turn":
-        place = " and a place at which nobody answers" if address.fails_in_turn else ""
-        return f"{start}, {', '.join(labels)}{place} in strict turn: none is missing in the rotation"
+        gap = " and a place at which nobody answers" if address.fails_in_turn else ""
+        return f"{start}, {', '.join(labels)}{gap} in strict turn: none is missing in the rotation"
     return f"{start}, {', '.join(labels)} in no fixed order"
 
 
