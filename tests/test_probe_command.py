@@ -16,7 +16,10 @@ import pytest
 
 from inspector.capture.files import Story
 from inspector.capture.writer import PcapngWriter
+from inspector.cli.probe import ENDS
+from inspector.cli.probe_options import MODEL_NAMES
 from inspector.probe.client_model import MODELS
+from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, issued, loopback_pool, server_context, tls
 from tests.probing import PLAN, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, to
@@ -99,6 +102,23 @@ def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> No
     done = inspector("probe", f"{HOST}:{pool.down()}", "-n", "2", "--rate", "50")
     assert done.returncode == 2
     assert "2 refused (RST to the SYN)" in done.stderr
+
+
+def test_what_the_command_line_names_is_there() -> None:
+    assert tuple(MODELS) == MODEL_NAMES
+    assert set(ENDS) == {end.name for end in ProbeEnd}
+    for words in (["--sni", "a..example.com"], ["--sni", ".example.com"], ["--backend", "[::1"]):
+        assert inspector("probe", f"{HOST}:1", *words).returncode == 2
+
+
+def test_help_loads_nothing_of_the_probe() -> None:
+    code = (
+        "import sys, contextlib, click; from inspector.cli.commands import cli;"
+        "contextlib.suppress(SystemExit).__enter__(); cli(['--help'], standalone_mode=False);"
+        "print([name for name in ('ssl', 'asyncio', 'inspector.probe.running') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.endswith("[]\n")
 
 
 def test_what_is_kept_of_a_probe_goes_on_to_say_so(

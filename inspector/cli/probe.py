@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import click
@@ -20,18 +18,13 @@ from inspector.cli.options import format_option, generation_option
 from inspector.cli.probe_options import ProbeOptions, plan_of, probe_options
 from inspector.cli.streams import output_file
 from inspector.errors import UsageError
-from inspector.probe.client_cache import ClientCache
-from inspector.probe.client_model import Credentials, context_of
-from inspector.probe.conversation import Probing
-from inspector.probe.plan import ProbePlan
-from inspector.probe.running import ProbeRun
-from inspector.probe.synthetic_capture import write_capture
-from inspector.probe.transcript import ProbeClock, ProbeEnd
 from inspector.reports.formats import FORMATS
 from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
+    from inspector.probe.plan import ProbePlan
+    from inspector.probe.running import ProbeRun
 
 
 @click.command("probe")
@@ -60,6 +53,8 @@ def probe_command(
     Only TLS handshakes and closing alerts are sent, to every address of HOST in turn; servers see them in their logs.
     It stops by itself, or by ctrl+c with what is known so far. See docs/how-to/probe.md.
     """
+    from tempfile import mkdtemp
+
     plan = plan_of(target, options)
     directory = mkdtemp(prefix="inspector-probe-")
     ending = TimelyEnd(at_last=lambda: _remove(directory))
@@ -82,6 +77,13 @@ def probe_command(
 
 def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: str, path: str) -> None:
     """Run the probe, and write its capture to ``path``. ``directory``: for its key log. Raises InspectorError."""
+    from inspector.probe.client_cache import ClientCache
+    from inspector.probe.client_model import Credentials, context_of
+    from inspector.probe.conversation import Probing
+    from inspector.probe.running import ProbeRun
+    from inspector.probe.synthetic_capture import write_capture
+    from inspector.probe.transcript import ProbeClock
+
     key_log = os.path.join(directory, "keys")
     credentials = Credentials(options.certificate or "", options.key or "", options.authorities or "")
     probing = Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock())
@@ -99,6 +101,8 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
 
 
 def _remove(directory: str) -> None:
+    import shutil
+
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -113,26 +117,26 @@ def _intention(plan: ProbePlan) -> str:
 
 
 ENDS = {
-    ProbeEnd.STOPPED: "not finished when it was stopped",
-    ProbeEnd.FINISHED: "finished",
-    ProbeEnd.REFUSED: "refused (RST to the SYN)",
-    ProbeEnd.UNREACHABLE: "not reachable",
-    ProbeEnd.NO_ANSWER: "without an answer to the SYN",
-    ProbeEnd.HUNG: "accepted, then not answered in time",
-    ProbeEnd.RESET: "reset by the server",
-    ProbeEnd.CLOSED: "closed by the server before the handshake was done",
-    ProbeEnd.FLOODED: "left because the server sent too much",
-    ProbeEnd.NO_STARTTLS: "declined StartTLS",
-    ProbeEnd.TLS_ERROR: "ended by OpenSSL",
+    "STOPPED": "not finished when it was stopped",
+    "FINISHED": "finished",
+    "REFUSED": "refused (RST to the SYN)",
+    "UNREACHABLE": "not reachable",
+    "NO_ANSWER": "without an answer to the SYN",
+    "HUNG": "accepted, then not answered in time",
+    "RESET": "reset by the server",
+    "CLOSED": "closed by the server before the handshake was done",
+    "FLOODED": "left because the server sent too much",
+    "NO_STARTTLS": "declined StartTLS",
+    "TLS_ERROR": "ended by OpenSSL",
 }
-"""What became of connections, in words."""
+"""What became of connections, in words, by the names of ``ProbeEnd``."""
 
 
 def _account(run: ProbeRun, plan: ProbePlan) -> Iterator[str]:
     """What became of the connections, by how they ended."""
     ends = Counter((transcript.end, transcript.reason) for transcript in run.transcripts)
     parts = [
-        f"{count} {ENDS[end]}" + (f" ({safe_text(reason)})" if reason else "")
+        f"{count} {ENDS[end.name]}" + (f" ({safe_text(reason)})" if reason else "")
         for (end, reason), count in ends.most_common()
     ]
     yield f"{len(run.transcripts)} of {plan.total} connections: {'; '.join(parts) or 'none was begun'}"

@@ -8,7 +8,9 @@ import click
 
 from inspector.cli.options import gathered
 from inspector.errors import UsageError
+from inspector.probe import pace
 from inspector.text.hostport import PORT
+from inspector.text.safe import safe_text
 
 if TYPE_CHECKING:
     from inspector.probe.plan import ProbePlan
@@ -43,22 +45,22 @@ probe_options = gathered(
         click.option(
             "-n",
             "--connections",
-            type=click.IntRange(1, 10_000),
-            default=60,
+            type=click.IntRange(1, pace.MOST_CONNECTIONS),
+            default=pace.CONNECTIONS,
             show_default=True,
             help="How many, through the name.",
         ),
         click.option(
             "--rate",
-            type=click.FloatRange(0, 1000, min_open=True),
-            default=5,
+            type=click.FloatRange(0, pace.MOST_PER_SECOND, min_open=True),
+            default=pace.PER_SECOND,
             show_default=True,
             help="Connections a second at most; over 50 only with --i-own-this.",
         ),
         click.option(
             "--at-once",
-            type=click.IntRange(1, 50),
-            default=4,
+            type=click.IntRange(1, pace.MOST_AT_ONCE),
+            default=pace.AT_ONCE,
             show_default=True,
             help="Connections that may be open at the same time.",
         ),
@@ -98,8 +100,8 @@ probe_options = gathered(
         click.option(
             "--timeout",
             "seconds",
-            type=click.FloatRange(0, 10, min_open=True),
-            default=10,
+            type=click.FloatRange(0, pace.MOST_SECONDS, min_open=True),
+            default=pace.MOST_SECONDS,
             show_default=True,
             help="Seconds that one connection may last.",
         ),
@@ -113,10 +115,10 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
     from inspector.probe.client_model import MODELS
     from inspector.probe.destination import destinations
-    from inspector.probe.plan import ProbePlan, require_polite
+    from inspector.probe.plan import ProbePlan
     from inspector.probe.starttls import StartTls
 
-    require_polite(options.rate, owns_servers=options.owns_servers)
+    pace.require_polite(options.rate, owns_servers=options.owns_servers)
     host, port = host_and_port(target)
     direct = [
         destination
@@ -125,7 +127,7 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
         for destination in destinations(*host_and_port(backend.strip(), port), is_direct=True)
     ]
     return ProbePlan(
-        server_name=host if options.server_name is None else options.server_name,
+        server_name=_server_name(host if options.server_name is None else options.server_name),
         through=tuple(destinations(host, port)),
         model=MODELS[options.model],
         direct=tuple(direct),
@@ -137,6 +139,17 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
         sends_proxy_header=options.sends_proxy_header,
         starttls=StartTls(options.starttls) if options.starttls else None,
     )
+
+
+def _server_name(name: str) -> str:
+    """Raises UsageError where it cannot be asked for."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise UsageError(f"--sni {safe_text(name)}: no host name") from None
+    if name.startswith(".") or not name.isprintable():
+        raise UsageError(f"--sni {safe_text(name)}: no host name")
+    return name
 
 
 def host_and_port(text: str, port: int = DEFAULT_PORT) -> tuple[str, int]:

@@ -131,10 +131,10 @@ class Conversation:
         plan, context, cache, _ = self._probing
         key = plan.cache_key(self._destination)
         offered = cache.offered(key)
-        tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=plan.server_name or None, session=offered
-        )
         try:
+            tls = context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=plan.server_name or None, session=offered
+            )
             answer = b""
             while not _is_done(tls):
                 await self._flush()

@@ -6,20 +6,10 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from typing import NamedTuple
 
-from inspector.errors import UsageError
 from inspector.probe.client_model import ClientModel
 from inspector.probe.destination import Destination
+from inspector.probe.pace import AT_ONCE, CONNECTIONS, MOST_SECONDS, PER_SECOND
 from inspector.probe.starttls import StartTls
-
-CONNECTIONS, PER_SECOND, AT_ONCE = 60, 5.0, 4
-"""Where nothing else is asked for: 12 seconds, which a service in use does not notice."""
-
-MOST_PER_SECOND = 50.0
-"""More is refused but by those who say that the servers are theirs."""
-
-MOST_CONNECTIONS, MOST_AT_ONCE = 10_000, 50
-MOST_SECONDS = 10.0
-"""No connection lasts longer."""
 
 DIRECT_CONNECTIONS = 2
 """To each back end that is asked directly: one with nothing to offer, and one that offers what that gave."""
@@ -56,12 +46,3 @@ class ProbePlan(NamedTuple):
     def cache_key(self, destination: Destination) -> tuple[str, int]:
         """By what Java finds a session again: the name that it connects to, whatever address answers."""
         return (destination.address, destination.port) if destination.is_direct else ("", destination.port)
-
-
-def require_polite(per_second: float, *, owns_servers: bool) -> None:
-    """Raises UsageError where more is asked for than a stranger should do."""
-    if per_second > MOST_PER_SECOND and not owns_servers:
-        raise UsageError(
-            f"--rate {per_second:g}: more than {MOST_PER_SECOND:g} connections a second",
-            "where these are your own servers, say so by --i-own-this",
-        )
