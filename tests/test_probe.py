@@ -28,6 +28,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy is given time."""
     monkeypatch.setattr(conversation, "TICKET_SECONDS", 8.0)
     monkeypatch.setattr(conversation, "ANSWER_SECONDS", 8.0)
+    monkeypatch.setattr(conversation, "CLOSING_SECONDS", 8.0)
 
 
 @pytest.fixture

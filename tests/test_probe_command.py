@@ -133,6 +133,21 @@ def test_what_is_kept_of_a_probe_goes_on_to_say_so(
     assert "(a probe, not users' traffic)" in (tmp_path / "report" / "report.md").read_text()
 
 
+def test_before_and_after(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
+    members = back_ends(pool, certificates)
+    vip = pool.balancer(members, "random")
+    plan = PLAN._replace(through=to(vip), model=WITH_TICKETS["java8-no-ems"], connections=30)
+    paths = []
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        paths.append(str(probe(tmp_path / name, plan)[1]))
+        members[:] = back_ends(pool, certificates[:1] * 3)
+    done = inspector("diff", *paths, "-T", "json")
+    assert done.returncode == 0
+    became = {problem["rule"]: problem["status"] for problem in json.loads(done.stdout)["problems"]}
+    assert became["certificate-change-exposed"] == "fixed"
+
+
 def test_frames_of_others_in_the_same_file_are_nobodys_probe(
     tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
 ) -> None:
