@@ -57,7 +57,10 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.strip().endswith("[]")
 
 
-LATE = ("difflib", "zstandard", "lzma", "bz2", "pathlib", "subprocess", "statistics", "shutil", "cryptography")
+LATE = (
+    *("difflib", "zstandard", "lzma", "bz2", "pathlib", "subprocess", "statistics", "shutil", "cryptography"),
+    *("ssl", "asyncio", "inspector.probe"),
+)
 """What an analysis of a plain file need not load; difflib is click's, for options that it does not know."""
 
 

@@ -63,6 +63,7 @@ class ReportPart:
     since: str
     clients_line: str
     impact: str
+    probed: list[str]
     would_have_helped: list[list[str]]
     more_harmful: int
     weighing: Sequence[str]
@@ -202,6 +203,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         since="   ".join(overview.since(document, service)),
         clients_line=overview.clients(document, service),
         impact=overview.impact(service),
+        probed=overview.probed(document, service),
         would_have_helped=what_if.rows(document, service),
         more_harmful=what_if.more(service),
         weighing=what_if.NOTES,

@@ -10,6 +10,7 @@ import numpy as np
 
 from inspector.bundle.slices import Slice, observed_in
 from inspector.capture.frames import FrameBatch, packed
+from inspector.capture.pcapng import PROBE_INTERFACE
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
 from inspector.facts import FRAME_BITS, CaptureFacts, frame_reference, unpack_events
@@ -85,12 +86,18 @@ def original(paths: Sequence[str], reference: int) -> str:
 
 
 def write(
-    out: Output, cut_packets: Sequence[CutPacket], comments: dict[int, str], section: str, key_log: bytes = b""
+    out: Output,
+    cut_packets: Sequence[CutPacket],
+    comments: dict[int, str],
+    section: str,
+    key_log: bytes = b"",
+    *,
+    is_probe: bool = False,
 ) -> dict[int, int]:
     """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference.
-    ``key_log``: secrets that go with them.
+    ``key_log``: secrets that go with them. ``is_probe``: a probe made all of them, and the file goes on to say so.
     """
-    writer = PcapngWriter(out, section)
+    writer = PcapngWriter(out, section, [PROBE_INTERFACE] if is_probe else [])
     if key_log:
         writer.key_log(key_log)
     evidence_numbers: dict[int, int] = {}

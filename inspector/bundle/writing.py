@@ -170,7 +170,14 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
         )
         lines = list(secrets.lines_for(list(randoms)))
     with open(directory / EVIDENCE, "wb") as out:
-        evidence_numbers = packets.write(out, subject.packets or [], comments, section, b"".join(lines))
+        evidence_numbers = packets.write(
+            out,
+            subject.packets or [],
+            comments,
+            section,
+            b"".join(lines),
+            is_probe=all(capture.is_probe for capture in case.facts.captures),
+        )
     logs = _log_excerpts(slices.logs_of(case, set(cut.members)), directory)
     again = (
         findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips))

@@ -116,6 +116,8 @@ class CaptureInfo(Struct):
     """How coarse the stamps are; 0 where they are fine."""
     is_restamped: bool = False
     """Stamps were put right: how, depends on all frames before them."""
+    is_probe: bool | None = None
+    """Whether all its interfaces say that a probe made it; None where there is none yet."""
     steps: list[tuple[int, int]] = field(default_factory=list)
     """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as
     much.
@@ -137,6 +139,10 @@ class CaptureInfo(Struct):
                 (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
             )
             self.snapped += len(cut)
+
+    def add_interface(self, *, is_probe: bool) -> None:
+        """One was described. Whoever merges the frames of a probe with others leaves nothing that tells them apart."""
+        self.is_probe = is_probe and self.is_probe is not False
 
     def add_secrets(self, body: bytes) -> None:
         """A Decryption Secrets Block. Where too much waits that nobody takes it is not kept."""

@@ -24,7 +24,10 @@ FIRST_BYTES = 28
 LATEST_SHIFT = 1 << 61
 """Nanoseconds. No clock is further away; what an interface claims beyond it is cut."""
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
-OPTION_END, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 9, 14, 5, 7
+OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
+PROBE_INTERFACE = "inspector-probe"
+"""The name of an interface whose frames a probe made of its own connections."""
+
 HEADS = {order: struct.Struct(order + "II").unpack_from for order in "<>"}
 """What reads the type and the length of a block, by byte order."""
 
@@ -80,6 +83,10 @@ class Section:
                 shift_ns = min(max(shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT)
         self.interfaces.append(InterfaceDescription(link_type, snaplen, ticks, shift_ns))
         self.described_at.append(at)
+
+    def is_of_probe(self, body: bytes) -> bool:
+        """Whether an Interface Description Block has the name by which a probe says that the frames are its own."""
+        return any(code == IF_NAME and name == PROBE_INTERFACE.encode() for code, name in self._options(body[8:]))
 
     def add_drops(self, body: bytes, info: CaptureInfo) -> None:
         """An Interface Statistics Block: the last one holds the totals."""
@@ -299,6 +306,7 @@ def _other_block(kind: int, at: int, length: int, packets: Packets, info: Captur
         latest.add_obsolete(at, length)
     elif kind == INTERFACE:
         latest.section.add_interface(bytes(packets.buffer[body]), at)
+        info.add_interface(is_probe=latest.section.is_of_probe(bytes(packets.buffer[body])))
     elif kind == STATISTICS:
         latest.section.add_drops(bytes(packets.buffer[body]), info)
     elif kind == SECRETS:

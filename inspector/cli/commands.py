@@ -27,6 +27,7 @@ MODULES = {
     "query": "query",
     "live": "live",
     "watch": "live",
+    "probe": "probe",
     "doctor": "doctor",
     "report": "report",
     "verify": "report",
@@ -76,6 +77,7 @@ def cli() -> None:
     inspector FILE…              the terminal app (same as: inspector open FILE…)
     inspector live               the terminal app over live traffic
     inspector watch              live traffic without a screen: JSON lines
+    inspector probe HOST:PORT    ask a pool itself, as Java would: the same analysis of its own connections
     inspector doctor             what live capture needs here
     inspector analyze FILE…      print the analysis: text, json, jsonl or csv
     inspector report FILE…       write an incident report with its evidence: -o DIR
@@ -87,7 +89,7 @@ def cli() -> None:
     inspector demo               the bundled recording of a real Puppet Server
 
     \b
-    Exit status: 0 fine; 1 findings (analyze, compare, diff), or a bundle that does not hold;
+    Exit status: 0 fine; 1 findings (analyze, compare, diff, probe), or a bundle that does not hold;
     2 usage, no input can be read, or output cannot be written; 3 incomplete input with --strict;
     4 no permission to capture; 130, 143 on signals; 141 where whoever reads the output leaves.
     """

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("high", "medium", "low", "info", "never")
 RULE, ATTRIBUTE = "rule:", "attribute:"
+EXPOSED = "exposed"
+"""The state of a service, by which its rule is meant."""
 
 
 class FailOn(NamedTuple):
@@ -42,6 +44,8 @@ def _clause(part: str) -> str:
     """By its full name: ``medium``, ``rule:NAME``, ``attribute:NAME``. Raises BadParameter."""
     if part in SEVERITIES:
         return part
+    if part == EXPOSED:
+        return f"{RULE}certificate-change-{EXPOSED}"
     rules, attributes = _rules(), _attributes()
     rule, attribute = part.removeprefix(RULE), part.removeprefix(ATTRIBUTE)
     if rule in rules:

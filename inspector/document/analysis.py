@@ -37,7 +37,8 @@ class Clock(Struct):
 
 class Capture(Struct):
     """``tick``: of how many ns stamps are exact, where they are coarse. ``clocks``: what was taken out of the times of
-    its connections. ``host``: the name of where it was made, None where nobody said.
+    its connections. ``host``: the name of where it was made, None where nobody said. ``source``: ``probe`` where all
+    connections are a probe's own, not users' traffic.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Capture(Struct):
     tick: int | None = None
     clocks: list[Clock] = []
     host: str | None = None
+    source: Literal["probe"] | None = None
 
 
 class Client(Struct):

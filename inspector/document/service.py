@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.document.finding import Grade
+from inspector.document.probed import Probed
 
 ServiceState = Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
 RemedyKind = Literal["ems", "shared_name", "tls13", "affinity"]
@@ -143,6 +144,7 @@ class Service(Struct, kw_only=True):
     ``checkers``: the most frequent first; those of ``tcp`` are among ``other_flows``. ``what_if``: what would have
     helped against the certificate change, best first; empty where no client was hit, or could be. ``attributes``: what
     the members of the pool have in each, those that differ first; empty where there is nothing to hold against another.
+    ``probed``: what a probe met, where one asked.
     """
 
     id: str
@@ -167,3 +169,4 @@ class Service(Struct, kw_only=True):
     checkers: list[Checker] = []
     what_if: list[Counterfactual] = []
     attributes: list[MemberAttribute] = []
+    probed: Probed | None = None

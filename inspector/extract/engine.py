@@ -382,4 +382,5 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         tick_ns=info.tick_ns,
         steps=tuple(info.steps),
         has_secrets=info.has_secrets,
+        is_probe=info.is_probe is True,
     )

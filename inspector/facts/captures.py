@@ -46,7 +46,8 @@ class CaptureFacts(Struct):
     and by how much. ``clocks``: what was taken out of the times of its connections. ``has_secrets``: it brings
     some of its own. ``host``: the name of where it was made, empty where nobody said; ``extracted_on``: there, the
     vantage point of the part that holds it, which stands for the host where captures of several are told apart.
-    ``is_unaligned``: by how much its clock differs from those of other hosts, nothing tells.
+    ``is_unaligned``: by how much its clock differs from those of other hosts, nothing tells. ``is_probe``: a probe made
+    all its connections, and says so.
     """
 
     path: str
@@ -71,6 +72,7 @@ class CaptureFacts(Struct):
     host: str = ""
     extracted_on: str = ""
     is_unaligned: bool = False
+    is_probe: bool = False
 
     @property
     def is_host_known(self) -> bool:

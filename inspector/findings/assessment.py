@@ -26,6 +26,7 @@ from inspector.findings.scene import Occurrences, Scene, connections
 from inspector.findings.unseen import ALL, Aspect, is_for_want_of_frames, look
 from inspector.text.times import span
 from inspector.tls.types import TLS13
+from inspector.tracking.clients import PROBE
 from inspector.tracking.services import ServiceGroup
 
 NAMED = 5
@@ -242,7 +243,9 @@ def _exposed(scene: Scene) -> Assessment:
         f"{exposure.resumed} session{' was' if exposure.resumed == 1 else 's were'} resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + " on some back ends" * exposure.has_ems_beside,
         f"{exposure.leaves} certificates that Java does not count as one server",
-        "the client is Java",
+        "the client is a probe, which asks as Java does"
+        if all(s.stack == PROBE for s in scene.java)
+        else "the client is Java",
     ]
     return Assessment(
         "exposed",

@@ -12,7 +12,7 @@ from inspector.document import FrameRef
 from inspector.errors.internal import Border
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings import logged
-from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
+from inspector.findings.giving_up import HAS_NO_RULE, client_code, is_clear, may_be_abort, slow_close
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.findings.judgement import JavaRule, Judgement, goes_on
 from inspector.findings.machine import Machine
@@ -156,7 +156,7 @@ class Case:
         """
         if any(attempt.broken_off_by == "client" for attempt in observed.renegotiations):
             return True
-        if not observed.gave_up or observed.health_check or observed.stack.name in NOT_JAVA:
+        if not observed.gave_up or observed.health_check or observed.stack.name in HAS_NO_RULE:
             return False
         alert = observed.fatal_alert
         if alert is not None and alert.from_client and alert.code != BAD_CERTIFICATE:

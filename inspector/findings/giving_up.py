@@ -5,10 +5,15 @@ enough of it was captured to say.
 from __future__ import annotations
 
 from inspector.facts import C_CHANGE, C_KEY_EXCHANGE, C_SEALED
+from inspector.tracking.clients import PROBE
 from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
+AS_JAVA = ("jsse", PROBE.name)
+"""Clients whose offers are Java's: it, and a probe, which asks as it does and never gives up as it does."""
+HAS_NO_RULE = (*NOT_JAVA, PROBE.name)
+"""Clients that do not abort because the certificate changed."""
 
 
 def client_code(observed: Observed) -> int | None:
@@ -32,7 +37,7 @@ def may_be_abort(observed: Observed) -> bool:
     client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent, in the first
     handshake or in a renegotiation.
     """
-    if observed.is_tls13 or observed.stack.name in NOT_JAVA:
+    if observed.is_tls13 or observed.stack.name in HAS_NO_RULE:
         return False
     if observed.outcome == "established":
         return is_unfinished_inside(observed) and observed.closed_by != "server"

@@ -21,6 +21,7 @@ from inspector.findings.headline import headed
 from inspector.findings.incidents import incidents
 from inspector.findings.into_document import pool as pool_of_document
 from inspector.findings.into_document.connection import connection, result
+from inspector.findings.into_document.probed import probed
 from inspector.findings.prediction import NOBODY, extended
 from inspector.findings.requested_authorities import authorities
 from inspector.findings.scene import NOTHING
@@ -178,6 +179,7 @@ def _service(
         checkers=_checkers(case, service) if checks or service.silent else [],
         what_if=weighed,
         attributes=attributes_of_pool,
+        probed=probed(case, service),
     )
 
 

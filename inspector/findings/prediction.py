@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 from inspector.findings.case import Case, EmsAnswers, Unnamed
+from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -167,7 +168,7 @@ def repeats(case: Case, service: ServiceGroup, *, java_only: bool = True) -> int
     count = 0
     for index in service.connections:
         observed = case.observed[index]
-        if observed.backend < 0 or observed.health_check or (java_only and observed.stack.name != "jsse"):
+        if observed.backend < 0 or observed.health_check or (java_only and observed.stack.name not in AS_JAVA):
             continue
         count += last.get(observed.client) == observed.backend
         last[observed.client] = observed.backend

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from inspector.document import Assessment, Grade
 from inspector.document.service import NOTHING_TO_DO
 from inspector.findings.gate import CERTIFICATE_CHANGE, unknown
-from inspector.findings.giving_up import NOT_JAVA
+from inspector.findings.giving_up import AS_JAVA, NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.prediction import Common, repeats
 from inspector.findings.scene import Scene, connections
@@ -96,7 +96,7 @@ def _inside_breaks(scene: Scene) -> tuple[str, ...]:
 
 def is_not_java(scene: Scene) -> bool:
     """Whether no client is Java, or may be."""
-    return not any(s.stack.name in ("jsse", "unknown") for s in scene.old)
+    return not any(s.stack.name in (*AS_JAVA, "unknown") for s in scene.old)
 
 
 def not_java(scene: Scene) -> Assessment:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from inspector.findings.case import Case, Program
+from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.judgement import goes_on
 from inspector.tls.types import TLS13
 from inspector.tracking.observed import Observed
@@ -62,7 +63,7 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
     members = [
         s
         for s in case.members(service)
-        if s.kind is not None and s.answer is not None and (s.stack.name == "jsse" or case.program_of(s) in programs)
+        if s.kind is not None and s.answer is not None and (s.stack.name in AS_JAVA or case.program_of(s) in programs)
     ]
     patient_members = [s for s in members if goes_on(s, case.judgements[s.index])] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs

@@ -11,7 +11,7 @@ from inspector.document import Evidence, Finding
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.finding import Raised, finding
-from inspector.findings.giving_up import NOT_JAVA
+from inspector.findings.giving_up import HAS_NO_RULE
 from inspector.findings.inside import Study, ended, studied
 from inspector.findings.logged import JoinedLine
 from inspector.findings.reasons import rule_words
@@ -45,7 +45,7 @@ class InnerHandshake(NamedTuple):
         """Whether the client broke it off and the certificate's change may be why. A decrypted handshake that Java
         accepts says no, and so does an alert of another kind.
         """
-        if self.attempt.broken_off_by != "client" or self.observed.stack.name in NOT_JAVA:
+        if self.attempt.broken_off_by != "client" or self.observed.stack.name in HAS_NO_RULE:
             return False
         if self.is_decrypted and self.study.judgement.decision.verdict == "accepts":
             return False

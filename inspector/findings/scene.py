@@ -11,6 +11,8 @@ from typing import NamedTuple
 from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
+from inspector.findings.giving_up import AS_JAVA
+from inspector.findings.judgement import goes_on
 from inspector.findings.lazy import lazy
 from inspector.findings.prediction import Common, Extended, common, unnamed
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
@@ -151,8 +153,8 @@ class Scene:
 
     @lazy
     def java(self) -> list[Observed]:
-        """Of these the ones of Java clients."""
-        return [s for s in self.old if s.stack.name == "jsse"]
+        """Of these the ones of Java clients, or of a probe that stands for one."""
+        return [s for s in self.old if s.stack.name in AS_JAVA]
 
     @lazy
     def full(self) -> list[Observed]:
@@ -186,7 +188,7 @@ class Scene:
     @lazy
     def went_on(self) -> list[Observed]:
         """Java's connections that were completed where its rule says abort."""
-        return [s for s in self.java if self.case.judgements[s.index].decision.row == 6 and s.outcome == "established"]
+        return [s for s in self.java if goes_on(s, self.case.judgements[s.index])]
 
     @lazy
     def exposure(self) -> Exposure | None:

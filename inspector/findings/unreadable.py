@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inspector.document import Limit
 from inspector.facts import C_CERTIFICATE
 from inspector.findings.case import Case
-from inspector.findings.giving_up import NOT_JAVA
+from inspector.findings.giving_up import HAS_NO_RULE
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate
@@ -64,7 +64,7 @@ def refusal(case: Case, observed: Observed) -> Refusal | None:
         return Refusal("no-certificate", "the server sent an empty list of certificates", "no_certificate")
     refused = case.refused(observed)
     if refused is None or (
-        observed.stack.name in NOT_JAVA and refused.problem is not None and refused.problem.kind != "structure"
+        observed.stack.name in HAS_NO_RULE and refused.problem is not None and refused.problem.kind != "structure"
     ):
         return None
     whose = "the server's certificate" if refused.sha256 == observed.leaf else "a certificate of the server's chain,"

@@ -14,6 +14,7 @@ import numpy as np
 
 from inspector.capture.files import Story
 from inspector.capture.frames import FrameBatch
+from inspector.capture.pcapng import PROBE_INTERFACE
 from inspector.capture.writer import PcapngWriter
 from inspector.errors import UnreadableError
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, PackedEndpoint
@@ -124,14 +125,17 @@ def save(
     late: Mapping[int, int] | None = None,
 ) -> int:
     """Write the frames of some flows as pcapng, in the order of time; how many. ``comments``: by frame reference.
-    ``late``: as in ``Story``: one file has one clock.
+    ``late``: as in ``Story``: one file has one clock. What a probe made goes on to say so.
     """
-    writer = PcapngWriter(out)
+    names: list[str] = []
+    writer = PcapngWriter(out, names=names)
     story, selections = story_again(paths, late), list(flows)
     decoder = SegmentDecoder()
     for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
         batches = (batch for batch, _ in frames_of(window, selections, decoder=decoder))
         for batch in _interleaved(list(batches)) if len(story.captures) > 1 else batches:
+            if not names and all(file.info.is_probe for file in story.captures):
+                names += [PROBE_INTERFACE] * len(story.captures)
             writer.write(batch, comments_on(batch, comments))
     return writer.count
 

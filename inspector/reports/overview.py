@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from inspector.document import Backend, Certificate, Document, MatrixCell, Service
+from inspector.document import Backend, Certificate, Document, MatrixCell, ProbedAddress, Service
 from inspector.reports.lines import Cell, Line, columns, plain
 from inspector.text.cells import cell_count
 from inspector.text.safe import safe_cell, safe_text
@@ -109,17 +109,70 @@ def common_name(certificate: Certificate) -> str:
     return next((part.strip()[3:] for part in certificate.subject.split(",") if part.strip().startswith("CN=")), "")
 
 
+STACKS = {"jsse": "Java", "probe": "a probe, not users' traffic"}
+"""Where a client is called otherwise than in the document."""
+
+
 def clients(document: Document, service: Service) -> str:
     """Who the clients are."""
     members = sorted(
         (c for c in document.clients if c.id in service.clients), key=lambda c: (-c.aborted, -c.connections)
     )
     names = [
-        f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})"
-        for c in members[:4]
+        f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({STACKS.get(c.stack, c.stack)})" for c in members[:4]
     ]
     more = f" and {len(members) - 4} more" if len(members) > 4 else ""
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
+
+
+def probed(document: Document, service: Service) -> list[str]:
+    """What a probe met, a line for each address, and what Java would have done."""
+    if service.probed is None:
+        return []
+    labels = {b.id: b.label for b in document.backends}
+    lines = [
+        f"{_answering(address, [labels[b] for b in address.backends], len(service.backends))}{_missed(address)}"
+        for address in service.probed.addresses
+    ]
+    if service.other_flows:
+        lines.append(f"{counted(service.other_flows, 'flow')} without TLS: reset, refused or in clear before a hello")
+    if declined := service.probed.declined:
+        count = service.probed.would_abort
+        lines.append(
+            f"a Java client that asks as the probe did gives up on {count:,} of {counted(declined, 'declined offer')}"
+            f" ({100 * count / declined:.0f} %)"
+        )
+    return lines
+
+
+def _answering(address: ProbedAddress, labels: list[str], members: int) -> str:
+    """Who answered at one address, and in what order."""
+    at = f"[{address.ip}]:{address.port}" if ":" in address.ip else f"{address.ip}:{address.port}"
+    failed = f", {address.failed:,} of them not established" if address.failed else ""
+    start = f"probed at {at}: {counted(address.connections, 'connection')}{failed}"
+    if address.order is None:
+        return f"{start}; nobody answered"
+    if address.order == "one":
+        others = members - len(labels)
+        why = f"; {counted(others, 'other')} answered elsewhere" if others else ""
+        return f"{start}, always {labels[0]}{why}: alone there, or the balancer keeps this client at it"
+    if address.order == "in_turn":
+        gap = " and a place at which nobody answers" if address.fails_in_turn else ""
+        return f"{start}, {', '.join(labels)}{gap} in strict turn: none is missing in the rotation"
+    return f"{start}, {', '.join(labels)} in no fixed order"
+
+
+def _missed(address: ProbedAddress) -> str:
+    if address.missed is None or address.unseen_share is None:
+        return ""
+    return (
+        f"; one more with an equal share would have been missed with a chance of {_percent(address.missed)}, and those"
+        f" not met get under {_percent(address.unseen_share)} of connections (95 %), if each is placed by itself"
+    )
+
+
+def _percent(share: float) -> str:
+    return "under 0.001 %" if share < 0.00001 else f"{100 * share:.2g} %"
 
 
 CHECKS = {

@@ -90,7 +90,8 @@ def service_lines(document: Document, service: Service) -> list[str]:
         )
         if line
     ]
-    lines += [line for text in overview.checks(service) for line in wrap(text, "  ", "    ")]
+    for text in (*overview.checks(service), *overview.probed(document, service)):
+        lines += wrap(text, "  ", "    ")
     if assessment.is_actionable:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
     weighed = what_if.weighed_lines(document, service, WIDTH - 2)

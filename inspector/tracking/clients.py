@@ -79,7 +79,7 @@ other stack writes."""
 
 
 class Stack(NamedTuple):
-    """``name``: jsse, openssl, go, nss, gnutls, schannel, boringssl or unknown."""
+    """``name``: jsse, openssl, go, nss, gnutls, schannel, boringssl, probe or unknown."""
 
     name: str
     basis: tuple[str, ...]
@@ -91,6 +91,8 @@ class Stack(NamedTuple):
 
 
 UNKNOWN = Stack("unknown", ())
+PROBE = Stack("probe", ("the capture says that a probe made it",))
+"""OpenSSL that asks as a Java client does: the rule is asked what Java would do, and the probe goes on."""
 
 
 def _in_order(extensions: tuple[int, ...], order: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from inspector import facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tls.extensions import HelloShape
 from inspector.tls.types import FATAL, ProtocolVersion
-from inspector.tracking.clients import Stack
+from inspector.tracking.clients import PROBE, Stack
 from inspector.tracking.observed import Observed
 
 IPV4_BYTES = 4
@@ -159,7 +159,9 @@ def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
 
 
 def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceGroup]) -> None:
-    """One source that knocks at a steady pace, never finishes or never says anything, is a health check."""
+    """One source that knocks at a steady pace, never finishes or never says anything, is a health check; a probe is
+    none.
+    """
     for service in services:
         if len(service.connections) < CHECKS_AT_LEAST:
             continue
@@ -168,7 +170,13 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceG
             member = observed[index]
             by_client.setdefault(member.client, []).append(member)
         for members in by_client.values():
-            if len(members) >= CHECKS_AT_LEAST and all(map(_says_nothing, members)) and _is_steady(members):
+            is_probe = members[0].stack == PROBE
+            if (
+                len(members) >= CHECKS_AT_LEAST
+                and not is_probe
+                and all(map(_says_nothing, members))
+                and _is_steady(members)
+            ):
                 for member in members:
                     member.health_check = True
 

@@ -15,6 +15,7 @@ from msgspec.structs import astuple, replace
 from inspector import bounds
 from inspector.facts import (
     C_KEY_EXCHANGE,
+    FRAME_BITS,
     S_CERTIFICATE,
     ConnectionFacts,
     Facts,
@@ -23,7 +24,7 @@ from inspector.facts import (
 from inspector.tls.anomalies import TWO_READINGS
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
-from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
+from inspector.tracking.clients import NOBODY, PROBE, UNKNOWN, Writer, writer
 from inspector.tracking.closing import (
     Closed,
     closed_first,
@@ -159,6 +160,7 @@ class Observer:
         self._shared: dict[tuple[object, ...], SharedTraits] = {}
         """By what they say, those that were worked out for a connection by itself."""
         self._writers: dict[bytes, Writer] = {}
+        self._probes = frozenset(index for index, capture in enumerate(facts.captures) if capture.is_probe)
         addresses: dict[bytes, bytes] = {}
         servers: dict[PackedEndpoint, PackedEndpoint] = {}
         leaves: dict[bytes, bytes] = {}
@@ -174,6 +176,8 @@ class Observer:
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
+        if self._probes and client_leg.first_frame >> FRAME_BITS in self._probes:
+            written = _of_probe(written)
         key = traits_of(client_leg, closed)
         particulars = NO_PARTICULARS
         traits = self._by_traits.get((key, written)) if key is not None else None
@@ -214,6 +218,11 @@ class Observer:
         if len(self._writers) < bounds.CACHE:
             self._writers[offer.key] = known
         return known
+
+
+def _of_probe(written: Writer) -> Writer:
+    """A probe's hellos are OpenSSL's, if there is one; whatever else a capture holds that says to be one's, is not."""
+    return written._replace(stack=PROBE) if written.stack.name in ("openssl", "unknown") else written
 
 
 def _is_odd(client_leg: ConnectionFacts) -> bool:

@@ -205,7 +205,8 @@ class OverviewScreen(Area):
             if limit.kind == "bounded"
             for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
         ][:MOST_LIMITS]
-        lines += [line for text in overview.checks(service) for line in paragraph(text, "  ", "    ", width, "dim")]
+        for text in (*overview.checks(service), *overview.probed(document, service)):
+            lines += paragraph(text, "  ", "    ", width, "dim")
         if assessment.is_actionable:
             best = what_if.best(document, service)
             lines += [

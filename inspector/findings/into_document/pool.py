@@ -41,6 +41,7 @@ def captures(case: Case) -> list[doc.Capture]:
                 tick=tick,
                 clocks=clocks(c),
                 host=c.host or None,
+                source="probe" if c.is_probe else None,
             )
         )
     return described

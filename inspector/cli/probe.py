@@ -1,0 +1,144 @@
+"""``probe``: a pool is asked itself, and the analysis of what it answered printed."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from inspector.cli.analyze import print_analysis
+from inspector.cli.captures import CaptureArguments, analysis_of
+from inspector.cli.ending import TimelyEnd, end_by
+from inspector.cli.exit_status import FINDINGS
+from inspector.cli.fail_on import FailOn, fail_on_option
+from inspector.cli.options import format_option, generation_option
+from inspector.cli.probe_options import ProbeOptions, plan_of, probe_options
+from inspector.cli.streams import output_file
+from inspector.errors import UsageError
+from inspector.reports.formats import FORMATS
+from inspector.text.safe import path_text, safe_text
+
+if TYPE_CHECKING:
+    from inspector.findings.jsse import Generation
+    from inspector.probe.plan import ProbePlan
+    from inspector.probe.running import ProbeRun
+
+
+@click.command("probe")
+@click.argument("target", metavar="HOST[:PORT]")
+@probe_options
+@generation_option()
+@click.option(
+    "-w", "--write", "capture", type=click.Path(dir_okay=False), help="Keep what was said as a capture (pcapng)."
+)
+@format_option(*FORMATS)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output."
+)
+@fail_on_option("medium", "Which findings make the exit status 1; exposed: a pool on which Java may give up.")
+def probe_command(
+    options: ProbeOptions,
+    target: str,
+    generation: Generation,
+    capture: str | None,
+    form: str,
+    output: str | None,
+    fail_on: FailOn,
+) -> None:
+    """Ask a pool itself, as a Java client would, and print the analysis of what it answered.
+
+    Only TLS handshakes and closing alerts are sent, to every address of HOST in turn; servers see them in their logs.
+    It stops by itself, or by ctrl+c with what is known so far. See docs/how-to/probe.md.
+    """
+    from tempfile import mkdtemp
+
+    plan = plan_of(target, options)
+    directory = mkdtemp(prefix="inspector-probe-")
+    ending = TimelyEnd(at_last=lambda: _remove(directory))
+    try:
+        path = capture or os.path.join(directory, "probe.pcapng")
+        _ask(plan, options, ending, directory, path)
+        analysis = analysis_of(CaptureArguments((path,), generation=generation))
+    finally:
+        _remove(directory)
+    if capture is None:
+        analysis.case.facts.captures[0].path = f"probe of {path_text(target)}"
+    print_analysis(analysis, form, None, output)
+    if not analysis.count and not ending.status:
+        raise UsageError(f"{path_text(target)}: no connection came as far as a ClientHello")
+    if ending.status:
+        raise SystemExit(ending.status)
+    if fail_on.any_of(analysis.document.findings):
+        raise SystemExit(FINDINGS)
+
+
+def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: str, path: str) -> None:
+    """Run the probe, and write its capture to ``path``. ``directory``: for its key log. Raises InspectorError."""
+    from inspector.probe.client_cache import ClientCache
+    from inspector.probe.client_model import Credentials, context_of
+    from inspector.probe.conversation import Probing
+    from inspector.probe.running import ProbeRun
+    from inspector.probe.synthetic_capture import write_capture
+    from inspector.probe.transcript import ProbeClock
+
+    key_log = os.path.join(directory, "keys")
+    credentials = Credentials(options.certificate or "", options.key or "", options.authorities or "")
+    probing = Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock())
+    with output_file(path) as out:
+        run = ProbeRun(probing)
+        import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
+
+        end_by(ending, lambda status: run.stop())
+        click.echo(f"inspector: {_intention(plan)}", err=True)
+        run.run()
+        with open(key_log, "rb") as lines:
+            write_capture(run.transcripts, lines.read(), out)
+    for line in _account(run, plan):
+        click.echo(f"inspector: {line}", err=True)
+
+
+def _remove(directory: str) -> None:
+    import shutil
+
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _intention(plan: ProbePlan) -> str:
+    """What will be sent, before any of it is."""
+    ends = ", ".join(dict.fromkeys(f"{end.address} port {end.port}" for end in (*plan.direct, *plan.through)))
+    head = " and one HEAD request each" if plan.sends_head else ""
+    return (
+        f"{plan.total} TLS handshakes{head} with {ends}, as {plan.model.name}, {plan.per_second:g} a second at most;"
+        " ctrl+c ends it"
+    )
+
+
+ENDS = {
+    "STOPPED": "not finished when it was stopped",
+    "FINISHED": "finished",
+    "REFUSED": "refused (RST to the SYN)",
+    "UNREACHABLE": "not reachable",
+    "NO_ANSWER": "without an answer to the SYN",
+    "HUNG": "accepted, then not answered in time",
+    "RESET": "reset by the server",
+    "CLOSED": "closed by the server before the handshake was done",
+    "FLOODED": "left because the server sent too much",
+    "NO_STARTTLS": "declined StartTLS",
+    "TLS_ERROR": "ended by OpenSSL",
+}
+"""What became of connections, in words, by the names of ``ProbeEnd``."""
+
+
+def _account(run: ProbeRun, plan: ProbePlan) -> Iterator[str]:
+    """What became of the connections, by how they ended."""
+    ends = Counter((transcript.end, transcript.reason) for transcript in run.transcripts)
+    parts = [
+        f"{count} {ENDS[end.name]}" + (f" ({safe_text(reason)})" if reason else "")
+        for (end, reason), count in ends.most_common()
+    ]
+    yield f"{len(run.transcripts)} of {plan.total} connections: {'; '.join(parts) or 'none was begun'}"
+    for reason, count in Counter(run.unsent).most_common():
+        yield f"{count} not sent: {safe_text(reason)}"

@@ -1,0 +1,163 @@
+"""What ``probe`` takes, and the plan that this makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from inspector.cli.options import gathered
+from inspector.errors import UsageError
+from inspector.probe import pace
+from inspector.text.hostport import PORT
+from inspector.text.safe import safe_text
+
+if TYPE_CHECKING:
+    from inspector.probe.plan import ProbePlan
+
+DEFAULT_PORT = 443
+MODEL_NAMES = ("java17", "java8", "java8-no-ems", "java7")
+PEM = click.Path(exists=True, dir_okay=False)
+
+
+class ProbeOptions(NamedTuple):
+    """How a pool is asked, as the command line has it."""
+
+    connections: int
+    rate: float
+    at_once: int
+    model: str
+    backends: tuple[str, ...]
+    server_name: str | None
+    certificate: str | None
+    key: str | None
+    authorities: str | None
+    sends_head: bool
+    sends_proxy_header: bool
+    starttls: str | None
+    seconds: float
+    owns_servers: bool
+
+
+probe_options = gathered(
+    ProbeOptions,
+    [
+        click.option(
+            "-n",
+            "--connections",
+            type=click.IntRange(1, pace.MOST_CONNECTIONS),
+            default=pace.CONNECTIONS,
+            show_default=True,
+            help="How many, through the name.",
+        ),
+        click.option(
+            "--rate",
+            type=click.FloatRange(0, pace.MOST_PER_SECOND, min_open=True),
+            default=pace.PER_SECOND,
+            show_default=True,
+            help="Connections a second at most; over 50 only with --i-own-this.",
+        ),
+        click.option(
+            "--at-once",
+            type=click.IntRange(1, pace.MOST_AT_ONCE),
+            default=pace.AT_ONCE,
+            show_default=True,
+            help="Connections that may be open at the same time.",
+        ),
+        click.option(
+            "--as",
+            "model",
+            type=click.Choice(MODEL_NAMES),
+            default="java17",
+            show_default=True,
+            help="The JVM that is stood for: versions, extended master secret, tickets.",
+        ),
+        click.option(
+            "--backend",
+            "backends",
+            multiple=True,
+            metavar="HOST:PORT",
+            help="A back end, asked twice directly to tell who answers; with commas between or repeated.",
+        ),
+        click.option("--sni", "server_name", metavar="NAME", help="The server name to ask for; by default HOST."),
+        click.option("--cert", "certificate", metavar="PEM", type=PEM, help="A client certificate."),
+        click.option("--key", metavar="PEM", type=PEM, help="Its key, where it is not in the same file."),
+        click.option(
+            "--cacert",
+            "authorities",
+            metavar="PEM",
+            type=PEM,
+            help="Refuse servers of other authorities; by default none is refused.",
+        ),
+        click.option("--head", "sends_head", is_flag=True, help="Send one HEAD request on each connection."),
+        click.option(
+            "--proxy-protocol",
+            "sends_proxy_header",
+            is_flag=True,
+            help="Begin each connection with a PROXY header of version 1.",
+        ),
+        click.option("--starttls", type=click.Choice(["ldap", "postgres"]), help="Ask for TLS in this protocol first."),
+        click.option(
+            "--timeout",
+            "seconds",
+            type=click.FloatRange(0, pace.MOST_SECONDS, min_open=True),
+            default=pace.MOST_SECONDS,
+            show_default=True,
+            help="Seconds that one connection may last.",
+        ),
+        click.option("--i-own-this", "owns_servers", is_flag=True, help="Allow more than 50 connections a second."),
+    ],
+)
+"""The options; the command is called with ``ProbeOptions``."""
+
+
+def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
+    """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
+    from inspector.probe.client_model import MODELS
+    from inspector.probe.destination import destinations
+    from inspector.probe.plan import ProbePlan
+    from inspector.probe.starttls import StartTls
+
+    pace.require_polite(options.rate, owns_servers=options.owns_servers)
+    host, port = host_and_port(target)
+    direct = [
+        destination
+        for named in options.backends
+        for backend in named.split(",")
+        for destination in destinations(*host_and_port(backend.strip(), port), is_direct=True)
+    ]
+    return ProbePlan(
+        server_name=_server_name(host if options.server_name is None else options.server_name),
+        through=tuple(destinations(host, port)),
+        model=MODELS[options.model],
+        direct=tuple(direct),
+        connections=options.connections,
+        per_second=options.rate,
+        at_once=options.at_once,
+        seconds=options.seconds,
+        sends_head=options.sends_head,
+        sends_proxy_header=options.sends_proxy_header,
+        starttls=StartTls(options.starttls) if options.starttls else None,
+    )
+
+
+def _server_name(name: str) -> str:
+    """Raises UsageError where it cannot be asked for."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise UsageError(f"--sni {safe_text(name)}: no host name") from None
+    if name.startswith(".") or not name.isprintable():
+        raise UsageError(f"--sni {safe_text(name)}: no host name")
+    return name
+
+
+def host_and_port(text: str, port: int = DEFAULT_PORT) -> tuple[str, int]:
+    """``HOST``, ``HOST:PORT``, ``[v6]:PORT`` or an address of IPv6. Raises UsageError."""
+    host, colon, digits = text.rpartition(":")
+    if not colon or (":" in host and not host.endswith("]")) or text.endswith("]"):
+        host, digits = text, str(port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not PORT.fullmatch(digits) or not 0 < int(digits) < 65536:
+        raise UsageError(f"{text}: not HOST or HOST:PORT", "an IPv6 address stands in brackets: [2001:db8::1]:8081")
+    return host, int(digits)

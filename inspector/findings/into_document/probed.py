@@ -1,0 +1,44 @@
+"""What a probe of a service met, told from its connections as from any capture: nothing else says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector import document as doc
+from inspector.findings.case import Case
+from inspector.pool.placement import FAILED, placement
+from inspector.tracking.clients import PROBE
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import ServiceGroup, ip_text
+
+ROW_OF_ABORTS = 6
+
+
+def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
+    """None where no probe asked it."""
+    by_probe = [observed for observed in case.members(service) if observed.stack == PROBE]
+    if not by_probe:
+        return None
+    by_address: dict[tuple[str, int], list[Observed]] = {}
+    for observed in sorted(by_probe, key=lambda observed: observed.first_ns):
+        by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
+    return doc.Probed(
+        addresses=[_address(case, ip, port, members) for (ip, port), members in by_address.items()],
+        declined=sum(observed.declined for observed in by_probe),
+        would_abort=sum(case.judgements[observed.index].decision.row == ROW_OF_ABORTS for observed in by_probe),
+    )
+
+
+def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc.ProbedAddress:
+    met = placement([s.backend if s.outcome == "established" else FAILED for s in members])
+    return doc.ProbedAddress(
+        ip=ip,
+        port=port,
+        connections=len(members),
+        failed=sum(s.outcome != "established" for s in members),
+        backends=[case.backends[index].id for index in met.members],
+        order=met.order,
+        fails_in_turn=met.fails_in_turn,
+        missed=met.missed,
+        unseen_share=met.unseen_share,
+    )

@@ -1,0 +1,68 @@
+"""Where a balancer sent the connections of one client that asked a pool again and again: which members answered, in
+what order, and what may have been missed.
+
+``in_turn``: connection after connection the same members in the same order, which by chance would come about less than
+once in a thousand. There a further member in the rotation would have been met. ``one``: all went to one member; that a
+pool has but one, and that a balancer keeps this client at one, look the same from here, and nothing is said of what was
+missed. ``mixed``: anything else. There, and there alone, two figures are given, and both assume that the balancer
+places each connection independently of those before it, which round robin with others' connections between does nearly
+and weights, warm-up and affinity do not:
+
+* ``missed``: had there been one member more, with the same share as the others, the chance that none of n connections
+  would have met it: (m / (m + 1)) ** n for m members that were met.
+* ``unseen_share``: the share of all connections that members which were not met have at most, by 95 % confidence:
+  1 - 0.05 ** (1 / n), about 3 / n (the rule of three: Hanley and Lippman-Hand, JAMA 249, 1983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+Order = Literal["one", "in_turn", "mixed"]
+CHANCE = 0.001
+DOUBT = 0.05
+FAILED = -1
+"""In place of a member: nobody is known to have answered."""
+
+
+class Placement(NamedTuple):
+    """Of the connections to one address. ``members``: those that answered, in the order of their first answers.
+    ``fails_in_turn``: the rotation holds a place at which nobody answers.
+    """
+
+    members: tuple[int, ...]
+    order: Order | None
+    fails_in_turn: bool = False
+    missed: float | None = None
+    unseen_share: float | None = None
+
+
+def placement(answered: Sequence[int]) -> Placement:
+    """Of members by number, ``FAILED`` among them, in the order of the connections."""
+    places = tuple(dict.fromkeys(answered))
+    members = tuple(member for member in places if member != FAILED)
+    if not members:
+        return Placement((), None)
+    if _is_in_turn(answered, len(places)):
+        return Placement(members, "in_turn", FAILED in places)
+    if len(members) == 1:
+        return Placement(members, "one")
+    count = sum(member != FAILED for member in answered)
+    return Placement(
+        members,
+        "mixed",
+        missed=(len(members) / (len(members) + 1)) ** count,
+        unseen_share=1 - DOUBT ** (1 / count),
+    )
+
+
+def _is_in_turn(answered: Sequence[int], places: int) -> bool:
+    """Whether they repeat with a period of all that occur, more often than by chance: after the first round each of the
+    others has one chance in ``places`` to be the right one.
+    """
+    if places < 2 or places ** -float(len(answered) - places) >= CHANCE:
+        return False
+    return len({*answered[:places]}) == places and all(
+        later == earlier for earlier, later in zip(answered, answered[places:], strict=False)
+    )

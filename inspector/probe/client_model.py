@@ -1,0 +1,104 @@
+"""As which Java client a probe asks: its versions, extended master secret (EMS) and tickets, set on OpenSSL.
+
+What a JVM would do with the answers says the engine, by Java's rule; here is only what such a JVM offers. Sources:
+JDK 7 to 25 (``SSLContextImpl``, ``jdk.tls.client.protocols``, ``jdk.tls.useExtendedMasterSecret``,
+``jdk.tls.client.enableSessionTicketExtension``); SSL_CTX_set_options(3), SSL_CTX_set_security_level(3).
+"""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from typing import NamedTuple
+
+from inspector.errors import UsageError
+
+NO_EXTENDED_MASTER_SECRET = 1
+"""SSL_OP_NO_EXTENDED_MASTER_SECRET of OpenSSL 3.0; Python has no name for it."""
+
+
+class ClientModel(NamedTuple):
+    """What a JVM offers. ``is_lax``: keys and digests of any strength, and versions below TLS 1.2."""
+
+    name: str
+    oldest: ssl.TLSVersion
+    newest: ssl.TLSVersion
+    has_ems: bool = True
+    has_tickets: bool = False
+    is_lax: bool = False
+
+
+MODELS = {
+    model.name: model
+    for model in (
+        ClientModel("java17", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, has_tickets=True),
+        ClientModel("java8", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+        ClientModel("java8-no-ems", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, has_ems=False),
+        ClientModel("java7", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, has_ems=False, is_lax=True),
+    )
+}
+"""``java17``: JDK 13 and later. ``java8``: JDK 8 since 8u161. ``java8-no-ems``: likewise with
+``-Djdk.tls.useExtendedMasterSecret=false``, and JDK 8 before. ``java7``: what such a JVM offered where it was told to.
+"""
+
+
+class Credentials(NamedTuple):
+    """Paths of PEM files, "" where there is none: a client certificate with its key, and authorities, by which
+    certificates are checked only where they are given.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    authorities: str = ""
+
+
+def context_of(model: ClientModel, credentials: Credentials, key_log: str) -> ssl.SSLContext:
+    """What all connections of a probe share. ``key_log``: path of a file for the secrets of its own connections. Raises
+    UsageError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of versions that are asked for on purpose
+        context.minimum_version = model.oldest
+        context.maximum_version = model.newest
+    if model.is_lax:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    if not model.has_tickets:
+        context.options |= ssl.OP_NO_TICKET
+    if not model.has_ems:
+        if ssl.OPENSSL_VERSION_INFO < (3,):
+            raise UsageError(
+                f"--as {model.name}: {ssl.OPENSSL_VERSION} cannot leave extended master secret out",
+                "OpenSSL 3.0 or later can",
+            )
+        context.options |= NO_EXTENDED_MASTER_SECRET
+    _load(context, credentials)
+    context.keylog_filename = key_log
+    return context
+
+
+def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
+    if credentials.authorities:
+        try:
+            context.load_verify_locations(credentials.authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"{credentials.authorities}: {_why(error)}") from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    if credentials.certificate:
+        try:
+            context.load_cert_chain(credentials.certificate, credentials.key or None, password=_no_passphrase)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise UsageError(f"{credentials.certificate}: {_why(error)}", "PEM, the key without a passphrase") from None
+
+
+def _no_passphrase() -> str:
+    """Nobody is asked while a probe runs."""
+    return ""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no certificate or key that can be read").replace("_", " ").lower()
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

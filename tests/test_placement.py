@@ -1,0 +1,55 @@
+"""Who answered one client again and again, in what order, and what may have been missed."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from inspector.pool.placement import FAILED, placement
+
+
+def test_in_turn_is_told_from_chance() -> None:
+    turn = placement([2, 0, 1] * 5)
+    assert (turn.members, turn.order, turn.missed, turn.unseen_share) == ((2, 0, 1), "in_turn", None, None)
+    assert placement([0, 1, 0, 1]).order == "mixed"  # too few to say
+    assert placement([0, 1, 2] * 4 + [1]).order == "mixed"
+    down = placement([0, FAILED, 1] * 4)
+    assert (down.members, down.order, down.fails_in_turn) == ((0, 1), "in_turn", True)
+
+
+def test_one_member_alone_says_nothing_of_others() -> None:
+    assert placement([3] * 60) == placement([3])
+    assert (placement([3] * 60).order, placement([3] * 60).missed) == ("one", None)
+    assert placement([3, FAILED, 3, 3, FAILED]).order == "one"
+
+
+def test_nobody_answered() -> None:
+    assert placement([]).order is None
+    assert placement([FAILED] * 20).order is None
+
+
+def test_what_may_have_been_missed() -> None:
+    mixed = placement([0, 1, 1, FAILED, 0])
+    assert mixed.order == "mixed"
+    assert mixed.missed == pytest.approx((2 / 3) ** 4)
+    assert mixed.unseen_share == pytest.approx(1 - 0.05**0.25)
+
+
+def test_the_chance_of_a_miss_is_as_often_as_it_says() -> None:
+    """Pools of four at random, of which three are seen: one in so many, as counted."""
+    chances = random.Random(20)
+    count, size = 20_000, 8
+    missed = 0
+    for _ in range(count):
+        drawn = [chances.randrange(4) for _ in range(size)]
+        missed += 3 not in drawn
+    stated = (3 / 4) ** size
+    assert missed / count == pytest.approx(stated, rel=0.1)
+    assert placement([0, 1, 2, 1, 0, 0, 2, 1]).missed == pytest.approx(stated)
+
+
+def test_chance_is_seldom_taken_for_turns() -> None:
+    chances = random.Random(1)
+    taken = sum(placement([chances.randrange(3) for _ in range(12)]).order == "in_turn" for _ in range(5_000))
+    assert taken <= 5
