@@ -34,8 +34,8 @@ class Issued(NamedTuple):
     key: ec.EllipticCurvePrivateKey
 
 
-def issued(folder: Path, name: str, issuer: Issued | None = None) -> Issued:
-    """A certificate for a DNS name; self-signed where there is no issuer."""
+def issued(folder: Path, name: str, issuer: Issued | None = None, also: Sequence[str] = ()) -> Issued:
+    """A certificate for DNS names; self-signed where there is no issuer."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -47,7 +47,7 @@ def issued(folder: Path, name: str, issuer: Issued | None = None) -> Issued:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in (name, *also)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .sign(issuer.key if issuer is not None else key, hashes.SHA256())
     )

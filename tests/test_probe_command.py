@@ -136,12 +136,13 @@ def test_what_is_kept_of_a_probe_goes_on_to_say_so(
 def test_before_and_after(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
     members = back_ends(pool, certificates)
     vip = pool.balancer(members, "random")
+    mended = [issued(tmp_path, f"db{number}.example.com", also=["db.example.com"]) for number in (1, 2, 3)]
     plan = PLAN._replace(through=to(vip), model=WITH_TICKETS["java8-no-ems"], connections=30)
     paths = []
     for name in ("before", "after"):
         (tmp_path / name).mkdir()
         paths.append(str(probe(tmp_path / name, plan)[1]))
-        members[:] = back_ends(pool, certificates[:1] * 3)
+        members[:] = back_ends(pool, mended)
     done = inspector("diff", *paths, "-T", "json")
     assert done.returncode == 0
     became = {problem["rule"]: problem["status"] for problem in json.loads(done.stdout)["problems"]}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from inspector.errors import UsageError
 
-CONNECTIONS, PER_SECOND, AT_ONCE = 60, 5.0, 4
+CONNECTIONS, PER_SECOND, AT_ONCE = 60, 5, 4
 """Where nothing else is asked for: 12 seconds, which a service in use does not notice."""
 
-MOST_CONNECTIONS, MOST_PER_SECOND, MOST_AT_ONCE = 10_000, 1000.0, 50
+MOST_CONNECTIONS, MOST_PER_SECOND, MOST_AT_ONCE = 10_000, 1000, 50
 
-POLITE_PER_SECOND = 50.0
+POLITE_PER_SECOND = 50
 """More is refused but by those who say that the servers are theirs."""
 
-MOST_SECONDS = 10.0
+MOST_SECONDS = 10
 """No connection lasts longer."""
 
 
