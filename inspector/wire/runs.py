@@ -200,7 +200,7 @@ class Grouped:
         self._keep(batch, order[rows], low[rows])
         self.begins = self._begins(opens)
         self._extent = extent
-        self._asked: tuple[int, list[tuple[int, int, int]], dict[int, int]] | None = None
+        self._last_frames: tuple[int, list[tuple[int, int, int]], dict[int, int]] | None = None
         if extent is not None:
             extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
             extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
@@ -320,14 +320,14 @@ class Grouped:
         """Time, reference and lane of the frames of a flow from ``begin`` on, a reference, and before ``end``. The flow
         that was asked for last is known: each connection between its ends asks again.
         """
-        if self._asked is None or self._asked[0] != index:
+        if self._last_frames is None or self._last_frames[0] != index:
             first = int(self._firsts[index])
             rows = self._order[first : first + int(self.total[index])]
             lanes = (self._batch.source[rows] != self.low[index]).astype(np.int64)
             columns = self._batch.time_ns[rows], self._batch.number[rows] + self.frame, lanes
             frames = list(zip(*(column.tolist() for column in columns), strict=True))
-            self._asked = index, frames, {reference: row for row, (_, reference, _) in enumerate(frames)}
-        _, frames, row_of = self._asked
+            self._last_frames = index, frames, {reference: row for row, (_, reference, _) in enumerate(frames)}
+        _, frames, row_of = self._last_frames
         return frames[row_of[begin] : row_of[end] if end is not None else None]
 
     @cached_property
