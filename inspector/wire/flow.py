@@ -197,14 +197,14 @@ class Flow:
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 
     def extend(self, moment: Moment) -> None:
-        """A frame came before the first one, or behind the last."""
+        """A frame came before the first one, or behind the last; of those at one time the last in the capture stays."""
         is_first = moment[0] < self.first[0]
         if is_first or self.spread is not None or (moment[1] ^ self.first[1]) >> FRAME_BITS:
             self.spread = (self.spread or Spread(self.first[1], self.last[1])).widened((moment[1],))
         if is_first:
             self.first = moment
         else:
-            self.last = moment
+            self.last = max(self.last, moment)
 
     def synchronise(self, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:
         """A SYN came."""

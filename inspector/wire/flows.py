@@ -327,7 +327,7 @@ class FlowTable:
                 self._note_control(flow, lane, control, seq, length, ending)
             if group.spread and flow is not newest:
                 widen(flow, (run.number[first], run.number[end - 1]))
-            if ns < flow.first[0] or ((flow.closed or flow is not newest) and ns > flow.last[0]):
+            if ns < flow.first[0] or ((flow.closed or flow is not newest) and ns >= flow.last[0]):
                 flow.extend((ns, frame_base + run.number[first]))
         self._leave_off(newest, group, begin)
 

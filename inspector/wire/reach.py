@@ -22,8 +22,7 @@ def reached(flow: Flow, group: FlowRuns, first: int, end: int | None = None) -> 
             break
         references.append(reference)
         flow.packets[lane] = True
-        if ns > flow.last[0]:
-            flow.last = ns, reference
+        flow.last = max(flow.last, (ns, reference))
     is_elsewhere = any((reference ^ flow.first[1]) >> FRAME_BITS for reference in references)
     if is_elsewhere or group.is_mixed or flow.spread is not None:
         widen(flow, references)
@@ -43,8 +42,7 @@ def went_on(flow: Flow, group: FlowRuns, first: int) -> None:
         widen(flow, group.spread)
     elif flow.spread is not None or group.last_ns < flow.last[0] or (last_frame ^ flow.first[1]) >> FRAME_BITS:
         widen(flow, (group.run.frame + group.run.number[first], last_frame))
-    if group.last_ns > flow.last[0]:
-        flow.last = (group.last_ns, last_frame)
+    flow.last = max(flow.last, (group.last_ns, last_frame))
 
 
 def widen(flow: Flow, references: Sequence[int]) -> None:

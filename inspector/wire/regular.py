@@ -167,7 +167,7 @@ class RegularFlows:
         self.line = Line(grouped.data, grouped.start[rows][self.order], length[self.order])
         self._sequences(grouped)
         spans = np.flatnonzero(grouped.begins[rows])
-        self._endings(spans)
+        self._endings()
         self._acks = np.full(2 * count, -1, np.int64)
         lasts = np.append(spans[1:], len(rows)) - 1
         answers = lasts[self._flags[lasts] & ACK != 0]
@@ -242,10 +242,8 @@ class RegularFlows:
         behind = behind[is_opening & (self._ack[behind] == self._isn[server] + 1 & 0xFFFFFFFF)]
         self._rtt[self.flow_number[behind]] = self.ns[behind] - self.ns[self._heads[self.flow_number[behind]]]
 
-    def _endings(self, spans: I64) -> None:
-        """Which segments close a flow. What comes long behind that belongs to another, and the last of several frames
-        at one time is told by the spans.
-        """
+    def _endings(self) -> None:
+        """Which segments close a flow. What comes long behind that may belong to another."""
         count, never = len(self), len(self.lane)
         self._fin, self._rst = np.full(2 * count, never, np.int64), np.full(2 * count, never, np.int64)
         for control, bit in ((self._fin, FIN), (self._rst, RST)):
@@ -255,14 +253,8 @@ class RegularFlows:
         self.fins, self.resets = self._fin[self._fin < never], self._rst[self._rst < never]
         closing = np.minimum(self._fin.reshape(-1, 2).max(axis=1), self._rst.reshape(-1, 2).min(axis=1))
         self._closed = closing < never
-        last = np.zeros(count, np.int64)
-        last[self.flow_number[spans]] = spans
-        before = spans[np.maximum(np.searchsorted(spans, last) - 1, 0)]
-        at_once = (self.ns[last] == self._last_ns) & (
-            (self.frame[last] != self._last_frame) | (self.ns[before] == self._last_ns)
-        )
         late = self._last_ns - self.ns[np.minimum(closing, never - 1)] > bounds.CLOSED_NS
-        self.odd |= self._closed & (late | at_once)
+        self.odd |= self._closed & late
 
     def _directions(self) -> DirectionState[I64]:
         """Where each direction stands."""
@@ -289,15 +281,14 @@ class RegularFlows:
         """Where each flow stands."""
         heads = self._heads
         lasts = np.append(heads[1:], len(self.lane)) - 1
-        is_still = self._last_ns <= self.ns[heads]
         return FlowState(
             low=grouped.low[self.chosen].astype(np.int64),
             high=grouped.high[self.chosen].astype(np.int64),
             opener=self.opener,
             first_ns=self.ns[heads],
             first_frame=self.frame[heads],
-            last_ns=np.where(is_still, self.ns[heads], self._last_ns),
-            last_frame=np.where(is_still, self.frame[heads], self._last_frame),
+            last_ns=self._last_ns,
+            last_frame=self._last_frame,
             rtt=self._rtt,
             closed=self._closed.astype(np.int64),
             answered=(self._flags[lasts] & (SYN | ACK) == SYN | ACK).astype(np.int64),
