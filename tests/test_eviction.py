@@ -44,18 +44,18 @@ TICKET = b"T" * 100
 
 @contextmanager
 def within(seconds: int) -> Iterator[None]:
-    """A window that never ends its turn is a failure, not a test that never ends."""
+    """A window that never ends its turn is a failure, not a test that never ends. ``seconds``: of processor time."""
 
     def late(number: int, frame: object) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def resumed_and_given_again(pool: Pool, ticket: bytes) -> Flow:
