@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector import bounds
 from inspector.cli.ending import let_signals_end
 from inspector.cli.live_options import LiveOptions
 from inspector.errors import InspectorError, UsageError
@@ -195,10 +194,7 @@ def _prepared(
         if journal and not options.no_journal:
             keeping.journal = _journal(journal, opened, options)
         capture = LiveCapture(
-            opened.sources,
-            Options(plan.generation, options.vips, plan.machine, most_services=bounds.LIVE_SERVICES),
-            keeping,
-            opened.name,
+            opened.sources, Options(plan.generation, options.vips, plan.machine), keeping, opened.name
         )
         if keeping.journal is not None and keeping.journal.set_aside is not None:
             click.echo(f"inspector: {safe_text(worded(keeping.journal.set_aside), 1_000)}", err=True)
