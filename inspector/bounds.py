@@ -183,6 +183,9 @@ SERVICES = 4096
 analysis, and half a millisecond.
 """
 
+LIVE_SERVICES = 2048
+"""The same in live capture."""
+
 AUTHORITY_LISTS = 1_000
 """Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""
 

@@ -5,6 +5,7 @@ followed for them is bounded.
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,11 +20,17 @@ from inspector.extract.live_engine import LiveEngine
 from inspector.findings.case import Case
 from inspector.findings.differing import MOST_NAMES
 from inspector.findings.pool import MOST_NAMED
+from inspector.live.outputs import line_queue
+from inspector.live.outputs.line_queue import LineQueue
+from inspector.live.outputs.lines import LinePrinter
 from inspector.text.listing import MOST, listed
 from inspector.tracking.certificate_reader import REFUSED_BYTES, REFUSED_SHARE, CertificateReader
 from inspector.wire.flows import FlowTable
+from tests.attacks.attack import A
 from tests.attacks.certificates import crumbs, of_many
 from tests.attacks.floods import HALF_OPEN, flood
+from tests.build import Pool, capture, numbered
+from tests.live import listened
 from tests.test_attack_kinds import read
 
 
@@ -107,3 +114,57 @@ def test_a_batch_of_live_capture_opens_few_more_flows_than_may_be(monkeypatch: p
             engine.take(batch)
             engine.settle(0)
     assert most < max(opened) <= most + most // bounds.CROWD_SHARE
+
+
+class Held:
+    """Takes lines once it is let go."""
+
+    def __init__(self) -> None:
+        self.may_go = threading.Event()
+        self.taken = bytearray()
+
+    def write(self, data: bytes, /) -> int:
+        self.may_go.wait()
+        self.taken += data
+        return len(data)
+
+
+def test_last_words_that_are_more_than_there_is_room_for_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none is lost."""
+    monkeypatch.setattr(line_queue, "PATIENCE_SECONDS", 600.0)
+    out = Held()
+    out.may_go.set()
+    queue = LineQueue(out, most_bytes=1_000)
+    for _ in range(500):
+        queue.write(b"x" * 99 + b"\n")
+        assert queue.make_room()
+    queue.drain()
+    assert queue.take_lost() == 0
+    assert len(out.taken) == 500 * 100
+
+
+def test_last_words_do_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody reads, what is beyond the room is lost and counted."""
+    monkeypatch.setattr(line_queue, "PATIENCE_SECONDS", 0.01)
+    out = Held()
+    queue = LineQueue(out, most_bytes=1_000)
+    for _ in range(20):
+        queue.write(b"x" * 99 + b"\n")
+    assert not queue.make_room()
+    out.may_go.set()
+    queue.drain()
+    assert queue.take_lost() == 10
+    assert len(out.taken) == 10 * 100
+
+
+def test_services_by_the_hundred_are_all_assessed_in_the_end() -> None:
+    pool = Pool()
+    for number in range(150):
+        pool.name = f"service-{number}.example.com"
+        pool.full(A, numbered(number + 1))
+    watching, _ = listened(capture(pool.flows))
+    out, answers = io.BytesIO(), [False, True, True, True]
+    LinePrinter(watching, out, None, None, make_room=answers.pop).finish()
+    said = out.getvalue().splitlines()
+    assert sum(line.startswith(b'{"record":"assessment"') for line in said) == 150
+    assert not answers, "and from then on nothing was waited for"

@@ -324,7 +324,7 @@ def test_what_all_means_is_worked_out_beside_the_capture() -> None:
     assert until(lambda: not (lines._survey is not None and lines._survey.is_running()))
     lines._survey_now_and_then(never)
     assert lines._survey is None
-    expected = survey(live)
+    expected = list(survey(live))
     assert len(expected) > 1
     assert [json.loads(line)["record"] for line in out.getvalue().splitlines()] == [line.record for line in expected]
     lines._survey_now_and_then(never)

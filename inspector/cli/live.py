@@ -161,6 +161,7 @@ def watch_command(
         execution,
         not findings_only,
         take_lost=queue.take_lost,
+        make_room=queue.make_room,
         supervisor=supervisor,
     )
 

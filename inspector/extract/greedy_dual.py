@@ -43,7 +43,10 @@ class GreedyDualQueue:
         """A key that is not here."""
         power = max(weight, ORDINARY_BYTES).bit_length()
         entry = Entry(size, weight, self._gone + (SHARED_CREDIT >> 2 * power))
-        self._of_weight.setdefault(power, OrderedDict())[key] = entry
+        alike = self._of_weight.get(power)
+        if alike is None:
+            alike = self._of_weight[power] = OrderedDict()
+        alike[key] = entry
 
     def remove(self, key: bytes) -> Entry:
         """Raises KeyError."""
@@ -55,8 +58,10 @@ class GreedyDualQueue:
 
     def pop(self) -> tuple[bytes, Entry]:
         """Take out the key that goes next; there must be one. Of those with the same credit the heaviest goes."""
-        firsts = ((power, *next(iter(alike.items()))) for power, alike in self._of_weight.items() if alike)
-        power, key, entry = min(firsts, key=lambda first: (first[2].credit, -first[0]))
-        del self._of_weight[power][key]
+        firsts = [(power, next(iter(alike))) for power, alike in self._of_weight.items() if alike]
+        if len(firsts) > 1:
+            firsts.sort(key=lambda first: (self._of_weight[first[0]][first[1]].credit, -first[0]))
+        power, key = firsts[0]
+        entry = self._of_weight[power].pop(key)
         self._gone = entry.credit
         return key, entry

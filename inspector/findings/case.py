@@ -57,13 +57,15 @@ Unnamed = tuple[tuple[int, ...], str]
 @dataclass(frozen=True, slots=True)
 class Options:
     """``vips``: (host, port) that alone are looked at; empty for all. ``machine``: what is known of a client from
-    elsewhere. ``logs``: paths of those that whoever extracts reads beside the captures.
+    elsewhere. ``logs``: paths of those that whoever extracts reads beside the captures. ``most_services``: that are
+    judged; None for ``bounds.SERVICES``.
     """
 
     generation: Generation = "current"
     vips: tuple[tuple[str, int], ...] = ()
     machine: Machine | None = None
     logs: tuple[str, ...] = ()
+    most_services: int | None = None
 
 
 @dataclass(slots=True)
@@ -221,8 +223,9 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     """Join, group and judge the facts. ``reader``: of their certificates."""
     facts = merge_sightings(facts)
     sessions, observed, services = _grouped(facts, options)
-    if len(services) > bounds.SERVICES:
-        facts = busiest(facts, observed, services)
+    most = options.most_services or bounds.SERVICES
+    if len(services) > most:
+        facts = busiest(facts, observed, services, most)
         sessions, observed, services = _grouped(facts, options)
     certificates = Certificates(facts.certificates, reader)
     clients = find_clients(observed)

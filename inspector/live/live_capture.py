@@ -9,6 +9,7 @@ condition is met, or when no source can give anything more.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -107,7 +108,7 @@ class LiveCapture:
         """What could not be kept, each thing once."""
         self.is_settled = False
         """All that was captured is judged, told and written."""
-        self.options = options
+        self.options = replace(options, most_services=bounds.LIVE_SERVICES)
         self._most = most
         self._together = min(TOGETHER, most // 4)
         self._number = 1

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from inspector import bounds
 from inspector.errors.bounds import ServicesNotJudged
 from inspector.facts import Facts
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
 
-def busiest(facts: Facts, observed: Sequence[Observed], services: Sequence[ServiceGroup]) -> Facts:
-    """The facts without the connections of the other services, which are named as a bound that was reached. Whoever
+def busiest(facts: Facts, observed: Sequence[Observed], services: Sequence[ServiceGroup], most: int) -> Facts:
+    """The facts of the ``most`` services; the others' connections are named as a bound that was reached. Whoever
     sends hellos with ever new names does not push out a service that is used more than each of them; of services with
     as many connections those that came first stay.
     """
-    kept = heapq.nsmallest(bounds.SERVICES, services, key=lambda service: (-len(service.connections), service.index))
+    kept = heapq.nsmallest(most, services, key=lambda service: (-len(service.connections), service.index))
     indexes = {service.index for service in kept}
     left_out = {
         packed

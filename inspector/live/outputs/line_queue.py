@@ -17,6 +17,8 @@ MOST_BYTES = 4 << 20
 """Of lines that wait: at a thousand connections a second, some seconds; on a quiet day, many hours."""
 
 AT_ONCE_BYTES = 1 << 16
+PATIENCE_SECONDS = 5.0
+"""How long the last words wait for room, which are more than there is room for where services are thousands."""
 
 
 class RawOutput(Protocol):
@@ -67,6 +69,14 @@ class LineQueue:
                 return 0
             lost, self._lost = self._lost, 0
             return lost
+
+    def make_room(self) -> bool:
+        """Wait until half of the room is free; False where nobody takes enough within ``PATIENCE_SECONDS``."""
+        with self._changed:
+            self._changed.notify_all()
+            return self._changed.wait_for(
+                lambda: self._bytes <= self._most_bytes // 2 or self.error is not None, PATIENCE_SECONDS
+            )
 
     def drain(self) -> None:
         """Wait until all is written, however long that takes. Raises OutputError."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import BinaryIO, NamedTuple, Protocol
 
 import msgspec
@@ -104,10 +105,11 @@ class LinePrinter:
         *,
         clock: LoopClock = time,
         take_lost: Callable[[], int] = lambda: 0,
+        make_room: Callable[[], bool] = lambda: True,
         supervisor: Supervisor | None = None,
     ) -> None:
         """``clock``: what its waiting is measured by. ``take_lost``: how many lines ``out`` has lost since it was asked
-        last.
+        last. ``make_room``: waits until it has room for more; False where that takes too long.
         """
         self.output_error: OutputError | None = None
         self._capture = capture
@@ -115,6 +117,7 @@ class LinePrinter:
         self._metrics = metrics
         self._execution = execution
         self._take_lost = take_lost
+        self._make_room = make_room
         self._lost = 0
         self._supervisor = supervisor
         self._status_at = clock.monotonic() + STATUS_SECONDS
@@ -135,11 +138,12 @@ class LinePrinter:
     def update(self, update: Update) -> None:
         """Findings first, then the connections that are over."""
         case = update.analysis.case
+        named = NamedLines(case)
         for finding in update.findings:
-            self._line("finding", with_names(case, finding, finding), finding.id)
+            self._line("finding", named.encoded(finding, finding), finding.id)
         by_id = {finding.id: finding for finding in update.findings}
         for incident in update.incidents:
-            self._line("incident", with_names(case, incident, by_id[incident.id]), incident.id)
+            self._line("incident", named.encoded(incident, by_id[incident.id]), incident.id)
             if self._execution is not None and self._capture.keeping.trigger is not None:
                 self._waiting[incident.id] = incident
             elif self._execution is not None:
@@ -235,9 +239,9 @@ class LinePrinter:
         """
         if is_hurried:
             self._finish_totals()
-            self._survey_last()
+            self._survey_last(is_patient=False)
         else:
-            self._survey_last()
+            self._survey_last(is_patient=True)
             self._finish_totals()
 
     def _finish_totals(self) -> None:
@@ -247,15 +251,15 @@ class LinePrinter:
         if self._metrics is not None:
             self._metrics.write(self._capture, self._handshakes, float("inf"))
 
-    def _survey_last(self) -> None:
+    def _survey_last(self, *, is_patient: bool) -> None:
         """Judge all that is remembered: tell the findings that are new or have become others, and how each service
-        stands in the end.
+        stands in the end. ``is_patient``: wait for who reads it.
         """
         if self._survey is not None:
             self._survey.drop()
             self._survey = None
         with self._capture.border:
-            self._announce(survey(self._capture), is_last=True)
+            self._announce(survey(self._capture), is_last=True, is_patient=is_patient)
 
     def _survey_now_and_then(self, now: float) -> None:
         """The same in a process of its own, beside the capture, which must not wait."""
@@ -284,12 +288,13 @@ class LinePrinter:
         self._capture.window.forget_past()  # a database must not be used by two processes
         if self._capture.keeping.journal is not None:
             self._capture.keeping.journal.leave_to_parent()
-        output.write(msgspec.msgpack.encode(survey(self._capture)))
+        output.write(msgspec.msgpack.encode(list(survey(self._capture))))
 
-    def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
+    def _announce(self, surveyed: Iterable[Surveyed], is_last: bool = False, is_patient: bool = False) -> None:
         for record, name, state, encoded in surveyed:
             if self._announced.note(name, state) or (is_last and record == "assessment"):
                 self._say(record, encoded)
+                is_patient = is_patient and self._make_room()
                 if record == "finding":
                     self._capture.record(record, name, encoded)
         self._flush()
@@ -356,20 +361,34 @@ class LinePrinter:
         self._capture.stop()
 
 
-def with_names(case: Case, value: Finding | Incident, finding: Finding) -> bytes:
-    """The JSON of a value, with the names of whom its ``finding`` is about: who reads lines has no tables to look
-    ids up in.
-    """
-    service = next((service for service in case.services if service.id == finding.service), None)
-    by_id = {group.id: group for group in case.backends if group.id in finding.backends}
-    clients = {client.id: client.ip for client in case.clients if client.id in finding.clients}
-    names = LineNames(
-        f"{service.name}:{service.port}" if service is not None else "",
-        [_called(case, by_id[one]) for one in finding.backends if one in by_id],
-        [clients[one] for one in finding.clients if one in clients],
-    )
-    encode = msgspec.json.encode
-    return encode(value)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
+class NamedLines:
+    """Lines with the names of whom they are about: who reads lines has no tables to look ids up in."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+
+    @cached_property
+    def _services(self) -> dict[str, str]:
+        return {service.id: f"{service.name}:{service.port}" for service in self._case.services}
+
+    @cached_property
+    def _backends(self) -> dict[str, BackendGroup]:
+        return {group.id: group for group in self._case.backends}
+
+    @cached_property
+    def _clients(self) -> dict[str, str]:
+        return {client.id: client.ip for client in self._case.clients}
+
+    def encoded(self, value: Finding | Incident, finding: Finding) -> bytes:
+        """The JSON of a value, which its ``finding`` is about."""
+        backends, clients = self._backends, self._clients
+        names = LineNames(
+            self._services.get(finding.service or "", ""),
+            [_called(self._case, backends[one]) for one in finding.backends if one in backends],
+            [clients[one] for one in finding.clients if one in clients],
+        )
+        encode = msgspec.json.encode
+        return encode(value)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
 
 
 def _called(case: Case, backend: BackendGroup) -> str:
@@ -377,16 +396,18 @@ def _called(case: Case, backend: BackendGroup) -> str:
     return f"{backend.label} ({host})" if host else backend.label
 
 
-def survey(capture: LiveCapture) -> list[Surveyed]:
-    """The findings that are not about one connection, and the assessment of each service."""
+def survey(capture: LiveCapture) -> Iterator[Surveyed]:
+    """The findings that are not about one connection, and the assessment of each service; one by one, for there may be
+    one of each for thousands of services.
+    """
     analysis = judge(capture.whole(), capture.options, reader=capture.reader, has_inventory=False)
     document = analysis.document
     encode = msgspec.json.encode
-    lines = [
-        Surveyed("finding", f.id, f"{f.verdict} {f.severity}", with_names(analysis.case, f, f))
-        for f in document.findings
-        if f.rule != ABORT
-    ]
+    named = NamedLines(analysis.case)
+    for finding in document.findings:
+        if finding.rule != ABORT:
+            state = f"{finding.verdict} {finding.severity}"
+            yield Surveyed("finding", finding.id, state, named.encoded(finding, finding))
     at = rfc3339(capture.now_ns)
     for service in document.services:
         assessment = service.assessment
@@ -398,5 +419,4 @@ def survey(capture: LiveCapture) -> list[Surveyed]:
             **msgspec.structs.asdict(assessment),
         }
         state = f"{assessment.state} {assessment.grade}"
-        lines.append(Surveyed("assessment", service.id, state, encode(values)))
-    return lines
+        yield Surveyed("assessment", service.id, state, encode(values))
