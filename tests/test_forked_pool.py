@@ -257,15 +257,16 @@ def test_nothing_stays_open_and_nobody_is_left(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_process_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     room = 9
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    cores = 3
+    monkeypatch.setattr(forked_copy, "usable_cores", lambda: cores)
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(forked_copy, "copies_with_room", lambda: room)
     assert worthwhile_copies() == 2
     room = 1
     assert worthwhile_copies() == 1
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1})
+    cores = 1
     assert worthwhile_copies() == 0
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    cores = 3
     monkeypatch.setattr(threading, "active_count", lambda: 2)
     assert worthwhile_copies() == 0
 

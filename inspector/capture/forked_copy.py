@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Callable
 
+from inspector.capture.cores import usable_cores
 from inspector.capture.memory import copies_with_room
 from inspector.capture.parent import dying_with_this
 
@@ -29,7 +30,7 @@ def worthwhile_copies() -> int:
     can_copy = hasattr(os, "fork") and hasattr(os, "memfd_create")
     if not can_copy or threading.active_count() > 1:
         return 0
-    return min(len(os.sched_getaffinity(0)) - 1, MOST_COPIES, copies_with_room())
+    return min(usable_cores() - 1, MOST_COPIES, copies_with_room())
 
 
 class ForkedCopy:

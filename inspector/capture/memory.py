@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from os.path import basename, dirname, join
 
+from inspector.capture.control_groups import group_files, number_in, text_of
+
 
 def copies_with_room(root: str = "/") -> int:
     """How many more processes like this one the machine, and each control group above this one, has memory left for:
@@ -13,7 +15,7 @@ def copies_with_room(root: str = "/") -> int:
     begins.
     """
     try:
-        _, resident, shared, *_ = map(int, _text(join(root, "proc/self/statm")).split())
+        _, resident, shared, *_ = map(int, text_of(join(root, "proc/self/statm")).split())
         left = [_field(join(root, "proc/meminfo"), "MemAvailable:") << 10]
         for limit in memory_limits(root):
             most = number_in(limit)
@@ -36,14 +38,9 @@ def _unreclaimable(limit: str) -> int:
     return used - sum(_field(statistics, f"{whose}{name}_file") for name in ("active", "inactive"))
 
 
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
 def _field(path: str, name: str) -> int:
     """A number behind its name. Raises OSError, ValueError where there is none."""
-    for line in _text(path).splitlines():
+    for line in text_of(path).splitlines():
         words = line.split()
         if words[:1] == [name]:
             return int(words[1])
@@ -51,30 +48,5 @@ def _field(path: str, name: str) -> int:
 
 
 def memory_limits(root: str) -> Iterator[str]:
-    """The files in which the limits of this process's groups stand, of cgroup 2 and 1, as far as they show. ``root``:
-    where the file system begins.
-    """
-    try:
-        lines = _text(join(root, "proc/self/cgroup")).splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if controllers == "":
-            top, name = join(root, "sys/fs/cgroup"), "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = join(root, "sys/fs/cgroup/memory"), "memory.limit_in_bytes"
-        else:
-            continue
-        parts = [part for part in group.split("/") if part not in ("", "..")]
-        yield from (join(top, *parts[:depth], name) for depth in range(len(parts) + 1))
-
-
-def number_in(path: str) -> int | None:
-    """None where there is none, or no limit."""
-    try:
-        text = _text(path).strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
+    """The files in which the limits of this process's groups stand. ``root``: where the file system begins."""
+    return group_files(root, "memory", "memory.max", "memory.limit_in_bytes")

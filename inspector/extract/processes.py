@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+from inspector.capture.cores import usable_cores
 from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, workload
 from inspector.capture.nameless import nameless_file
 from inspector.capture.one_thread import keep_numpy_to_one_thread
@@ -208,8 +209,7 @@ def kept_facts(path: str) -> Facts:
 def _processes(work: Workload) -> int:
     if work.handshakes < WORTHWHILE_HANDSHAKES:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_PROCESSES, max(2, 1 + work.handshakes // HANDSHAKES_EACH))
+    return min(usable_cores(), MOST_PROCESSES, max(2, 1 + work.handshakes // HANDSHAKES_EACH))
 
 
 def _places(total: int, count: int, own_index: int) -> list[tuple[float, float]]:
