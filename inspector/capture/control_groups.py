@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os.path import join
+from typing import NamedTuple
 
 
-def group_files(root: str, controller: str, second: str, first: str) -> Iterator[str]:
-    """The files of a controller in this process's groups and in those above them. ``root``: where the file system
-    begins; ``second``, ``first``: what the file is called in cgroup 2 and 1.
-    """
+class ControlGroup(NamedTuple):
+    """``folder``: where its files are; ``is_second``: of cgroup 2, which calls them otherwise than cgroup 1."""
+
+    folder: str
+    is_second: bool
+
+    def file(self, second: str, first: str) -> str:
+        """The path of one. ``second``, ``first``: what it is called in cgroup 2 and 1."""
+        return join(self.folder, second if self.is_second else first)
+
+
+def control_groups(root: str, controller: str) -> Iterator[ControlGroup]:
+    """Those of this process, and those above them. ``root``: where the file system begins."""
     try:
         lines = text_of(join(root, "proc/self/cgroup")).splitlines()
     except OSError:
@@ -17,14 +27,12 @@ def group_files(root: str, controller: str, second: str, first: str) -> Iterator
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
-        if controllers == "":
-            top, name = join(root, "sys/fs/cgroup"), second
-        elif controller in controllers.split(","):
-            top, name = join(root, "sys/fs/cgroup", controller), first
-        else:
+        is_second = not controllers
+        if not is_second and controller not in controllers.split(","):
             continue
+        top = join(root, "sys/fs/cgroup", "" if is_second else controller)
         parts = [part for part in group.split("/") if part not in ("", "..")]
-        yield from (join(top, *parts[:depth], name) for depth in range(len(parts) + 1))
+        yield from (ControlGroup(join(top, *parts[:depth]), is_second) for depth in range(len(parts) + 1))
 
 
 def text_of(path: str) -> str:
@@ -33,10 +41,14 @@ def text_of(path: str) -> str:
         return file.read()
 
 
+def number(text: str) -> int | None:
+    """None where it is none, as where there is no limit."""
+    return int(text) if text.isdecimal() else None
+
+
 def number_in(path: str) -> int | None:
-    """None where there is none, or no limit."""
+    """That of a file; None where there is none, or no limit."""
     try:
-        text = text_of(path).strip()
+        return number(text_of(path).strip())
     except OSError:
         return None
-    return int(text) if text.isdecimal() else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from os.path import dirname, join
+from os.path import join
 
-from inspector.capture.control_groups import group_files, number_in, text_of
+from inspector.capture.control_groups import control_groups, number, number_in, text_of
 
 
 def usable_cores(root: str = "/") -> int:
@@ -19,14 +19,21 @@ def usable_cores(root: str = "/") -> int:
 
 def _quotas(root: str) -> Iterator[int]:
     """Cores of which each group may use the time, where it is limited."""
-    for path in group_files(root, "cpu", "cpu.max", "cpu.cfs_quota_us"):
-        if path.endswith("cpu.max"):
-            try:
-                quota, _, period = text_of(path).strip().partition(" ")
-            except OSError:
-                continue
-            time, each = (int(word) if word.isdecimal() else None for word in (quota, period))
-        else:
-            time, each = number_in(path), number_in(join(dirname(path), "cpu.cfs_period_us"))
+    for group in control_groups(root, "cpu"):
+        time, each = _time_of_each(group.folder) if group.is_second else _time_of_each_of_first(group.folder)
         if time and each:
             yield -(-time // each)
+
+
+def _time_of_each(folder: str) -> tuple[int | None, int | None]:
+    """How much time of how much, of all cores together."""
+    try:
+        quota, period = text_of(join(folder, "cpu.max")).split()
+    except (OSError, ValueError):
+        return None, None
+    return number(quota), number(period)
+
+
+def _time_of_each_of_first(folder: str) -> tuple[int | None, int | None]:
+    """The same in cgroup 1."""
+    return number_in(join(folder, "cpu.cfs_quota_us")), number_in(join(folder, "cpu.cfs_period_us"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from os.path import basename, dirname, join
+from os.path import join
 
-from inspector.capture.control_groups import group_files, number_in, text_of
+from inspector.capture.control_groups import ControlGroup, control_groups, number_in, text_of
 
 
 def copies_with_room(root: str = "/") -> int:
@@ -17,24 +17,20 @@ def copies_with_room(root: str = "/") -> int:
     try:
         _, resident, shared, *_ = map(int, text_of(join(root, "proc/self/statm")).split())
         left = [_field(join(root, "proc/meminfo"), "MemAvailable:") << 10]
-        for limit in memory_limits(root):
-            most = number_in(limit)
-            if most is not None:
-                left.append(most - _unreclaimable(limit))
+        left += (most - _unreclaimable(group) for group, most in _limited(root))
     except (OSError, ValueError):
         return 0
     return max(min(left), 0) // (max(resident - shared, 1) * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _unreclaimable(limit: str) -> int:
-    """Bytes of a control group but for what lies on a disk as well. ``limit``: the file of its limit. Raises OSError,
-    ValueError where that is not said.
+def _unreclaimable(group: ControlGroup) -> int:
+    """Bytes of a control group but for what lies on a disk as well. Raises OSError, ValueError where that is not
+    said.
     """
-    is_second = basename(limit) == "memory.max"
-    used = number_in(join(dirname(limit), "memory.current" if is_second else "memory.usage_in_bytes"))
+    used = number_in(group.file("memory.current", "memory.usage_in_bytes"))
     if used is None:
-        raise ValueError(f"{limit} does not say what is used")
-    statistics, whose = join(dirname(limit), "memory.stat"), "" if is_second else "total_"
+        raise ValueError(f"{group.folder} does not say what is used")
+    statistics, whose = group.file("memory.stat", "memory.stat"), "" if group.is_second else "total_"
     return used - sum(_field(statistics, f"{whose}{name}_file") for name in ("active", "inactive"))
 
 
@@ -47,6 +43,13 @@ def _field(path: str, name: str) -> int:
     raise ValueError(f"{path} does not say {name}")
 
 
-def memory_limits(root: str) -> Iterator[str]:
-    """The files in which the limits of this process's groups stand. ``root``: where the file system begins."""
-    return group_files(root, "memory", "memory.max", "memory.limit_in_bytes")
+def memory_limits(root: str) -> list[int]:
+    """How many bytes this process's groups may take, each that is limited. ``root``: where the file system begins."""
+    return [most for _, most in _limited(root)]
+
+
+def _limited(root: str) -> Iterator[tuple[ControlGroup, int]]:
+    for group in control_groups(root, "memory"):
+        most = number_in(group.file("memory.max", "memory.limit_in_bytes"))
+        if most is not None:
+            yield group, most

@@ -7,7 +7,6 @@ from __future__ import annotations
 import resource
 from typing import NamedTuple
 
-from inspector.capture.control_groups import number_in
 from inspector.capture.memory import memory_limits
 
 LEAST_FILES = 64
@@ -37,7 +36,7 @@ def scarce(root: str = "/") -> list[Scarcity]:
         Scarcity("address space (ulimit -v, LimitAS=)", _rlimit(resource.RLIMIT_AS), LEAST_ADDRESSES),
         Scarcity("data (ulimit -d, LimitDATA=)", _rlimit(resource.RLIMIT_DATA), LEAST_MEMORY),
     ]
-    groups = [bytes_of for path in memory_limits(root) if (bytes_of := number_in(path)) is not None]
+    groups = [*memory_limits(root)]
     if groups:
         scarcities.append(Scarcity("memory (the control group's, MemoryMax=)", min(groups), LEAST_MEMORY))
     return [one for one in scarcities if one.has < one.least]
