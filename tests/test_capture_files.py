@@ -154,7 +154,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, expected: Any, form: st
             buffer[: len(piece)] = piece
             return len(piece)
 
-    monkeypatch.setattr(files, "standard_input", Dribble(FORMS[form]()))
+    monkeypatch.setattr(files, "standard_input", io.BufferedReader(Dribble(FORMS[form]())))
     assert without_captures(document_of(Path("-"))) == expected
 
 
