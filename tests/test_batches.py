@@ -4,14 +4,18 @@ connection between the same ends belongs to a flow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from inspector.capture.references import frame_reference
+from inspector.extract.engine import Engine
 from inspector.extract.processes import extract
 from inspector.facts import ConnectionFacts
+from inspector.wire.runs import Grouped
 from tests.build import (
     ACK,
     FIN,
@@ -26,12 +30,13 @@ from tests.build import (
 )
 from tests.fleet import RawFrame, cut, document
 from tests.harmed_cuts import batches_of, harmed_cut
+from tests.test_live_engine import batch_of
 
 A = certificate("puppetdb1", ("a.example.com",))
 CLOCKS = {"set back", "jitter", "coarse"}
 """What is wrong with a clock is noticed in the frames that are read at once."""
 EACH = 20
-SIZES = 700, 2048, 16_384, 1 << 20
+SIZES = 90, 300, 700, 2048, 16_384, 1 << 20
 OTHER_CAPTURE = frame_reference(1, 0)
 
 
@@ -122,3 +127,45 @@ def test_where_the_frames_of_several_connections_between_the_same_ends_lie(tmp_p
     lower, upper = sorted(map(facts.unpack, facts.connections), key=lambda c: c.first_ns)
     assert not lower.spread
     assert upper.spread == ((count + 1, count + 3), (OTHER_CAPTURE + 1, OTHER_CAPTURE + len(other)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("at", [3, 7, 10, 11])
+def test_where_the_frames_of_a_connection_lie_that_another_follows(tmp_path: Path, size: int, at: int) -> None:
+    """It goes over from one capture into the next."""
+    first, second = Pool().full(A, numbered(1)), Pool().full(A, numbered(2))
+    second.isn = (7_000_000, 9_000_000)
+    for number, segment in enumerate(second.segments):
+        segment.ns = first.segments[-1].ns + (1 + number) * MS
+    frames = by_good_clock([RawFrame(s.ns, ethernet(s)) for s in (*first.segments, *second.segments)])
+    paths = cut(tmp_path, frames, [at])
+    with batches_of(size):
+        facts = extract(paths)
+    lower, _ = sorted(map(facts.unpack, facts.connections), key=lambda c: c.first_ns)
+    assert lower.spread == ((1, at), (OTHER_CAPTURE + 1, OTHER_CAPTURE + len(first.segments) - at))
+
+
+def test_a_syn_that_is_sent_again_for_ever_costs_no_more_each_time() -> None:
+    """Each frame is looked at once, however often the flow might have been over."""
+    flow = Pool().full(A, numbered(1))
+    syn = flow.segments[0]
+    end = flow.segments[-1].ns
+    for number in range(2_000):
+        flow.segments.append(
+            replace(flow.segments[-1], ns=end + number * 1_200 * MS + 600 * MS, payload=b"", flags=ACK)
+        )
+        flow.segments.append(replace(syn, ns=end + number * 1_200 * MS + 1_200 * MS))
+    looked = 0
+    frames = Grouped.frames
+
+    def counted(grouped: Grouped, index: int, begin: int, end: int | None) -> Sequence[tuple[int, int, int]]:
+        nonlocal looked
+        some = frames(grouped, index, begin, end)
+        looked += len(some)
+        return some
+
+    with patch.object(Grouped, "frames", counted):
+        engine = Engine(columns=0)
+        engine.feed(batch_of(flow.segments))
+        engine.finish()
+    assert 0 < looked <= 2 * len(flow.segments)

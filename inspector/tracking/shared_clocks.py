@@ -16,8 +16,8 @@ from inspector.facts import CaptureFacts
 ROTATION_NS = 1_000_000_000
 """So far a file may reach into the next one of its sequence, by frames that come late."""
 
-MOST_OVERLAPPING = 10
-"""One in so many captures of a sequence may overlap with others all the same."""
+MOST_OVERLAPPING = 4
+"""One in so many captures may overlap with others, and the rest is a sequence all the same."""
 
 
 def by_clock(captures: Sequence[CaptureFacts]) -> list[list[int]]:
@@ -34,7 +34,7 @@ def by_clock(captures: Sequence[CaptureFacts]) -> list[list[int]]:
 
 def _by_name(captures: Sequence[CaptureFacts], indices: Sequence[int]) -> list[list[int]]:
     """Captures of which names alone tell by what clock they go, by the shortest name that their times allow. A few that
-    overlap leave the others together: a file that was copied, one that somebody began beside.
+    overlap leave the others together: a file that was copied, one that somebody captured beside.
     """
     names = {index: captures[index].clock_names for index in indices}
     apart: list[list[int]] = []
@@ -60,18 +60,20 @@ def _by_name(captures: Sequence[CaptureFacts], indices: Sequence[int]) -> list[l
 
 def _overlapping(captures: Sequence[CaptureFacts], indices: Sequence[int]) -> set[int]:
     """Which of some captures overlap in time with others by more than rotation explains: by more than a second, or than
-    half of the shorter one. Of those that overlap the ones that end first stay, so that as many as may be do.
+    half of the shorter one. Both sides: which of them is the stranger nothing tells.
     """
     spans = sorted(
-        (capture.last_ns - sum(ns for _, ns in capture.steps), capture.first_ns, index)  # by its clock, set back
+        (capture.first_ns, capture.last_ns - sum(ns for _, ns in capture.steps), index)  # by its clock, set back
         for index in indices
         if (capture := captures[index]).first_ns is not None and capture.last_ns is not None
     )
     overlapping: set[int] = set()
-    before: tuple[int, int] | None = None
-    for last, first, index in spans:
-        if before is None or before[1] - first <= min(ROTATION_NS, min(before[1] - before[0], last - first) // 2):
-            before = first, last
-        else:
-            overlapping.add(index)
+    before: tuple[int, int, int] | None = None
+    for span in spans:
+        if before is not None:
+            shorter = min(before[1] - before[0], span[1] - span[0])
+            if before[1] - span[0] > min(ROTATION_NS, shorter // 2):
+                overlapping |= {before[2], span[2]}
+        if before is None or span[1] > before[1]:
+            before = span
     return overlapping

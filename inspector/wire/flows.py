@@ -279,6 +279,7 @@ class FlowTable:
             if newest is not None and (control & SYN or newest.closed) and newest.gives_way(control, lane, seq, ns):
                 moment = ns, frame_base + run.number[first]
                 reached(newest, group, begin, moment[1])
+                begin = first
                 if newest.gives_way(control, lane, seq, ns):  # also where its last frame carried nothing
                     older = self._replaced(self._flows.pop(key), control & SYN, moment)
                     newest = None
@@ -327,8 +328,10 @@ class FlowTable:
                 self._note_control(flow, lane, control, seq, length, ending)
             if group.spread and flow is not newest:
                 widen(flow, (run.number[first], run.number[end - 1]))
-            if ns < flow.first[0] or ((flow.closed or flow is not newest) and ns >= flow.last[0]):
-                flow.extend((ns, frame_base + run.number[first]))
+            row = first if ns < flow.first[0] else end - 1
+            is_last = (flow.closed or flow is not newest) and run.time_ns[row] >= flow.last[0]
+            if ns < flow.first[0] or is_last:
+                flow.extend((run.time_ns[row], frame_base + run.number[row]))
         self._leave_off(newest, group, begin)
 
     def _synchronise(self, flow: Flow, lane: int, seq: int, flags: int, moment: Moment) -> None:

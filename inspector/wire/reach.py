@@ -16,7 +16,7 @@ def reached(flow: Flow, group: FlowRuns, first: int, end: int | None = None) -> 
     """A flow got the segments of a batch from its row ``first`` on, as far as it was not over. ``end``: the reference
     of the first frame that is not its own.
     """
-    references = []
+    references = [flow.last[1]]
     for ns, reference, lane in group.frames(first, end):
         if flow.is_over(ns):
             break
