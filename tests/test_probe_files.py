@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from inspector.cli.kept_capture import KeptCapture
+from inspector.cli.probe import _unfinished
 from tests.pools import HOST, Issued, LoopbackPool, issued, loopback_pool, server_context, tls
 
 
@@ -107,6 +109,19 @@ def test_where_no_capture_can_be(tmp_path: Path, pool: LoopbackPool, certificate
     done = inspector("probe", f"{HOST}:{port}", "-w", place, within=tmp_path)
     assert done.returncode == 2, done.stderr
     assert (sorted(os.listdir(tmp_path)), target.read_bytes(), accepted) == (names, b"good", [])
+
+
+def test_what_is_said_where_it_is_ended_before_its_analysis(tmp_path: Path) -> None:
+    place = str(tmp_path / "kept.pcapng")
+    kept = KeptCapture(place)
+    kept.out.close()
+    assert list(_unfinished(None, kept)) == ["the analysis"]
+    assert list(_unfinished(place, kept)) == [f"the capture {place}", "the analysis"]
+    kept.keep()
+    [whole] = _unfinished(place, kept)
+    assert f"{place} is whole" in whole
+    kept.remove()
+    assert os.listdir(tmp_path) == ["kept.pcapng"]
 
 
 def test_output_that_cannot_be_written_is_found_before_anything_is_asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
+    from inspector.findings.judge import Analysis
     from inspector.probe.plan import ProbePlan
     from inspector.probe.running import ProbeRun
 
@@ -60,7 +62,7 @@ def probe_command(
     plan = plan_of(target, options)
     directory = mkdtemp(prefix="inspector-probe-")
     kept: KeptCapture | None = None
-    ending = TimelyEnd(at_last=lambda: _remove(directory, kept))
+    ending = TimelyEnd(lambda: _unfinished(capture, kept), lambda: _remove(directory, kept))
     try:
         kept = KeptCapture(capture or os.path.join(directory, "probe.pcapng"))
         _ask(plan, options, ending, directory, kept)
@@ -76,8 +78,25 @@ def probe_command(
         raise UsageError(f"{path_text(target)}: no connection came as far as a ClientHello")
     if ending.status:
         raise SystemExit(ending.status)
+    if not _is_established(plan, analysis):
+        raise UsageError(
+            f"{path_text(target)}: cannot tell whether Java may give up: no handshake with it was completed",
+            "where it asks for a client certificate: --cert; where it is slow: --timeout, --rate",
+        )
     if fail_on.any_of(analysis.document.findings):
         raise SystemExit(FINDINGS)
+
+
+def _is_established(plan: ProbePlan, analysis: Analysis) -> bool:
+    """Whether any handshake through the service was: of back ends alone nothing is known of it."""
+    from inspector.tracking.services import ip_text
+
+    through = {(ipaddress.ip_address(end.address), end.port) for end in plan.through}
+    return any(
+        observed.outcome == "established"
+        and (ipaddress.ip_address(ip_text(observed.server.address)), observed.server.port) in through
+        for observed in analysis.case.observed
+    )
 
 
 def _require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
@@ -116,6 +135,17 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
         kept.keep()
     for line in _account(run, plan):
         click.echo(f"inspector: {line}", err=True)
+
+
+def _unfinished(capture: str | None, kept: KeptCapture | None) -> Iterator[str]:
+    """What is not done while the command runs, and what is left of it."""
+    if capture is None:
+        yield "the analysis"
+    elif kept is not None and kept.is_kept:
+        yield f"the whole analysis ({path_text(capture)} is whole: inspector analyze reads it)"
+    else:
+        yield f"the capture {path_text(capture)}"
+        yield "the analysis"
 
 
 def _remove(directory: str, kept: KeptCapture | None) -> None:
