@@ -83,10 +83,11 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
     assert "a Java client that asks as the probe did gives up on" in text
 
 
-def test_ctrl_c_gives_what_is_known_so_far(pool: LoopbackPool, certificates: list[Issued]) -> None:
+def test_ctrl_c_gives_what_is_known_so_far(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
     accepted = threading.Semaphore(0)
     talk = tls(server_context(certificates[0]), lambda connection: accepted.release())
     words = ["probe", f"{HOST}:{pool.server(talk)}", "-n", "1000", "-T", "json"]
+    words += ["-w", str(tmp_path / "kept.pcapng")]
     with subprocess.Popen(
         [sys.executable, "-m", "inspector", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -98,6 +99,7 @@ def test_ctrl_c_gives_what_is_known_so_far(pool: LoopbackPool, certificates: lis
     assert b"ctrl+c ends it" in errors
     if b"after the signal" not in errors:  # it was done in time, as it is but on a machine that stands still
         assert json.loads(output)["services"][0]["connections"] >= 2
+        assert [path.name for path in tmp_path.iterdir()] == ["kept.pcapng"]
 
 
 def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> None:

@@ -60,6 +60,8 @@ def probe_command(
 
     _require_files(options, capture, output)
     plan = plan_of(target, options)
+    import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
+
     directory = mkdtemp(prefix="inspector-probe-")
     kept: KeptCapture | None = None
     ending = TimelyEnd(lambda: _unfinished(capture, kept), lambda: _remove(directory, kept))
@@ -124,8 +126,6 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
     credentials = Credentials(options.certificate or "", options.key or "", options.authorities or "")
     with kept.out as out:
         run = ProbeRun(Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock()))
-        import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
-
         end_by(ending, lambda status: run.stop())
         click.echo(f"inspector: {_intention(plan)}", err=True)
         run.run()
