@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,7 +24,7 @@ from inspector.probe.client_model import MODELS
 from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, issued, loopback_pool, server_context, tls
-from tests.probing import PLAN, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, to
+from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, to
 
 
 @pytest.fixture
@@ -81,10 +83,11 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
     assert "a Java client that asks as the probe did gives up on" in text
 
 
-def test_ctrl_c_gives_what_is_known_so_far(pool: LoopbackPool, certificates: list[Issued]) -> None:
+def test_ctrl_c_gives_what_is_known_so_far(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
     accepted = threading.Semaphore(0)
     talk = tls(server_context(certificates[0]), lambda connection: accepted.release())
     words = ["probe", f"{HOST}:{pool.server(talk)}", "-n", "1000", "-T", "json"]
+    words += ["-w", str(tmp_path / "kept.pcapng")]
     with subprocess.Popen(
         [sys.executable, "-m", "inspector", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -96,12 +99,34 @@ def test_ctrl_c_gives_what_is_known_so_far(pool: LoopbackPool, certificates: lis
     assert b"ctrl+c ends it" in errors
     if b"after the signal" not in errors:  # it was done in time, as it is but on a machine that stands still
         assert json.loads(output)["services"][0]["connections"] >= 2
+        assert [path.name for path in tmp_path.iterdir()] == ["kept.pcapng"]
 
 
 def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> None:
     done = inspector("probe", f"{HOST}:{pool.down()}", "-n", "2", "--rate", "50")
     assert done.returncode == 2
     assert "2 refused (RST to the SYN)" in done.stderr
+
+
+def test_a_pool_that_completes_no_handshake_is_no_clean_result(pool: LoopbackPool, certificates: list[Issued]) -> None:
+    wanting = [server_context(certificates[0], newest) for newest in (TLS12, ssl.TLSVersion.TLSv1_3)]
+    for context in wanting:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificates[0].path)
+    direct = f"{HOST}:{pool.server(tls(server_context(certificates[0])))}"
+    for talk in (*map(tls, wanting), socket.socket.close, lambda connection: connection.recv(4096)):
+        words = [f"{HOST}:{pool.server(talk)}", "-n", "2", "--rate", "50", "--fail-on", "exposed"]
+        for also in ([], ["--backend", direct]):
+            done = inspector("probe", *words, *also)
+            assert done.returncode == 2, done.stderr
+            assert "cannot tell" in done.stderr
+
+
+def test_a_url_and_a_key_alone_are_no_arguments(certificates: list[Issued]) -> None:
+    done = inspector("probe", "https://h:1/")
+    assert (done.returncode, "no URL" in done.stderr) == (2, True)
+    done = inspector("probe", f"{HOST}:1", "--key", str(certificates[0].path))
+    assert (done.returncode, "--key without --cert" in done.stderr) == (2, True)
 
 
 def test_what_the_command_line_names_is_there() -> None:

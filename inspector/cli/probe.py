@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -14,15 +15,17 @@ from inspector.cli.captures import CaptureArguments, analysis_of
 from inspector.cli.ending import TimelyEnd, end_by
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
+from inspector.cli.kept_capture import KeptCapture, require_apart
 from inspector.cli.options import format_option, generation_option
 from inspector.cli.probe_options import ProbeOptions, plan_of, probe_options
-from inspector.cli.streams import output_file
+from inspector.cli.streams import require_writable
 from inspector.errors import UsageError
 from inspector.reports.formats import FORMATS
 from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
+    from inspector.findings.judge import Analysis
     from inspector.probe.plan import ProbePlan
     from inspector.probe.running import ProbeRun
 
@@ -55,28 +58,63 @@ def probe_command(
     """
     from tempfile import mkdtemp
 
+    _require_files(options, capture, output)
     plan = plan_of(target, options)
+    import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
+
     directory = mkdtemp(prefix="inspector-probe-")
-    ending = TimelyEnd(at_last=lambda: _remove(directory))
+    kept: KeptCapture | None = None
+    ending = TimelyEnd(lambda: _unfinished(capture, kept), lambda: _remove(directory, kept))
     try:
-        path = capture or os.path.join(directory, "probe.pcapng")
-        _ask(plan, options, ending, directory, path)
-        analysis = analysis_of(CaptureArguments((path,), generation=generation))
+        kept = KeptCapture(capture or os.path.join(directory, "probe.pcapng"))
+        _ask(plan, options, ending, directory, kept)
+        if capture is not None:
+            click.echo(f"inspector: {path_text(capture)}: {SECRETS if kept.is_kept else NOT_KEPT}", err=True)
+        analysis = analysis_of(CaptureArguments((kept.path,), generation=generation))
     finally:
-        _remove(directory)
-    if capture is None:
+        _remove(directory, kept)
+    if capture is None or not kept.is_kept:
         analysis.case.facts.captures[0].path = f"probe of {path_text(target)}"
     print_analysis(analysis, form, None, output)
     if not analysis.count and not ending.status:
         raise UsageError(f"{path_text(target)}: no connection came as far as a ClientHello")
     if ending.status:
         raise SystemExit(ending.status)
+    if not _is_established(plan, analysis):
+        raise UsageError(
+            f"{path_text(target)}: cannot tell whether Java may give up: no handshake with it was completed",
+            "where it asks for a client certificate: --cert; where it is slow: --timeout, --rate",
+        )
     if fail_on.any_of(analysis.document.findings):
         raise SystemExit(FINDINGS)
 
 
-def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: str, path: str) -> None:
-    """Run the probe, and write its capture to ``path``. ``directory``: for its key log. Raises InspectorError."""
+def _is_established(plan: ProbePlan, analysis: Analysis) -> bool:
+    """Whether any handshake through the service was: of back ends alone nothing is known of it."""
+    from inspector.tracking.services import ip_text
+
+    through = {(ipaddress.ip_address(end.address), end.port) for end in plan.through}
+    return any(
+        observed.outcome == "established"
+        and (ipaddress.ip_address(ip_text(observed.server.address)), observed.server.port) in through
+        for observed in analysis.case.observed
+    )
+
+
+def _require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
+    """Before anything is asked: what is written takes nothing away, and can be written. Raises InspectorError."""
+    if capture == "-":
+        raise UsageError("-w -: a capture with secrets is not written to standard output", "name a file")
+    read = (("--cert", options.certificate), ("--key", options.key), ("--cacert", options.authorities))
+    require_apart((("-w", capture), ("-o", output)), read)
+    if output is not None:
+        require_writable(output)
+
+
+def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: str, kept: KeptCapture) -> None:
+    """Run the probe, and keep its capture where a server answered. ``directory``: for its key log. Raises
+    InspectorError.
+    """
     from inspector.probe.client_cache import ClientCache
     from inspector.probe.client_model import Credentials, context_of
     from inspector.probe.conversation import Probing
@@ -86,23 +124,35 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
 
     key_log = os.path.join(directory, "keys")
     credentials = Credentials(options.certificate or "", options.key or "", options.authorities or "")
-    probing = Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock())
-    with output_file(path) as out:
-        run = ProbeRun(probing)
-        import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
-
+    with kept.out as out:
+        run = ProbeRun(Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock()))
         end_by(ending, lambda status: run.stop())
         click.echo(f"inspector: {_intention(plan)}", err=True)
         run.run()
         with open(key_log, "rb") as lines:
             write_capture(run.transcripts, lines.read(), out)
+    if run.is_answered:
+        kept.keep()
     for line in _account(run, plan):
         click.echo(f"inspector: {line}", err=True)
 
 
-def _remove(directory: str) -> None:
+def _unfinished(capture: str | None, kept: KeptCapture | None) -> Iterator[str]:
+    """What is not done while the command runs, and what is left of it."""
+    if capture is None:
+        yield "the analysis"
+    elif kept is not None and kept.is_kept:
+        yield f"the whole analysis ({path_text(capture)} is whole: inspector analyze reads it)"
+    else:
+        yield f"the capture {path_text(capture)}"
+        yield "the analysis"
+
+
+def _remove(directory: str, kept: KeptCapture | None) -> None:
     import shutil
 
+    if kept is not None:
+        kept.remove()
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -115,6 +165,9 @@ def _intention(plan: ProbePlan) -> str:
         " ctrl+c ends it"
     )
 
+
+SECRETS = "holds the secrets of these connections; with --cert whoever reads it may resume them as that client"
+NOT_KEPT = "not written: no server answered"
 
 ENDS = {
     "STOPPED": "not finished when it was stopped",

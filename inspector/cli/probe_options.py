@@ -118,6 +118,8 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     from inspector.probe.plan import ProbePlan
     from inspector.probe.starttls import StartTls
 
+    if options.key and not options.certificate:
+        raise UsageError("--key without --cert: no client certificate", "give the certificate of that key as --cert")
     pace.require_polite(options.rate, owns_servers=options.owns_servers)
     host, port = host_and_port(target)
     direct = [
@@ -154,6 +156,8 @@ def _server_name(name: str) -> str:
 
 def host_and_port(text: str, port: int = DEFAULT_PORT) -> tuple[str, int]:
     """``HOST``, ``HOST:PORT``, ``[v6]:PORT`` or an address of IPv6. Raises UsageError."""
+    if "://" in text:
+        raise UsageError(f"{safe_text(text)}: not HOST or HOST:PORT", "no URL: without the scheme and the path")
     host, colon, digits = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")) or text.endswith("]"):
         host, digits = text, str(port)

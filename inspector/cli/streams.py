@@ -9,6 +9,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import BinaryIO, TextIO
 
 from inspector.errors import ReaderLeftError, UnwritableError
@@ -23,10 +24,10 @@ class _FailingOnce(io.FileIO):
     click, which ends the program by itself there.
     """
 
-    def __init__(self, file: str | int, name: str) -> None:
+    def __init__(self, file: str | int, name: str, opener: Callable[[str, int], int] | None = None) -> None:
         self._shown_name = name
         self._has_failed = False
-        super().__init__(file, "wb", closefd=isinstance(file, str))
+        super().__init__(file, "wb", closefd=isinstance(file, str), opener=opener)
 
     def write(self, data: object) -> int:
         """Raises OutputError."""
@@ -61,6 +62,34 @@ def output_file(path: str) -> BinaryIO:
         return io.BufferedWriter(_FailingOnce(path, path_text(path)), BUFFER_BYTES)
     except OSError as error:
         raise UnwritableError(f"{path_text(path)}: {error.strerror or error}") from None
+
+
+def private_file(path: str, name: str) -> BinaryIO:
+    """A new file that only its owner can read; no link is followed, nothing written over. ``name``: of whatever it
+    becomes, for errors. Raises OutputError, as all writing to it does.
+    """
+    try:
+        return io.BufferedWriter(_FailingOnce(path, path_text(name), _created_privately), BUFFER_BYTES)
+    except OSError as error:
+        raise UnwritableError(f"{path_text(name)}: {error.strerror or error}") from None
+
+
+def _created_privately(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+def require_writable(path: str) -> None:
+    """Before work is done whose result is to stand there; nothing is made or changed. Raises OutputError."""
+    is_there = os.path.lexists(path)
+    directory = os.path.dirname(os.path.abspath(path))
+    if is_there or not os.path.isdir(directory):
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # a pipe that nobody reads yet
+                raise UnwritableError(f"{path_text(path)}: {error.strerror or error}") from None
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        raise UnwritableError(f"{path_text(path)}: the directory cannot be written")
 
 
 def take_over_standard_streams() -> None:

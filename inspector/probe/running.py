@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 
 from inspector.probe.conversation import Conversation, Probing
-from inspector.probe.transcript import Transcript
+from inspector.probe.transcript import TcpEvent, Transcript
 
 
 class ProbeRun:
@@ -24,6 +24,11 @@ class ProbeRun:
         self._is_stopped = False
         self.transcripts: list[Transcript] = []
         self.unsent: list[str] = []
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a server said anything at all."""
+        return any(transcript.has(TcpEvent.DATA, from_client=False) for transcript in self.transcripts)
 
     def run(self) -> None:
         """Ask all, or as many as there is time for until ``stop``."""
