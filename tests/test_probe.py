@@ -18,6 +18,7 @@ from inspector.probe.running import ProbeRun
 from inspector.probe.starttls import StartTls
 from inspector.probe.synthetic_capture import write_capture
 from inspector.probe.transcript import ProbeClock, ProbeEnd
+from inspector.reports import overview
 from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, loopback_pool, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, to
@@ -84,6 +85,7 @@ def test_strict_turn(tmp_path: Path, pool: LoopbackPool, certificates: list[Issu
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends)) == ("in_turn", False, 3)
     assert address.missed is None
+    assert overview.probed(document, service)[0].endswith("A, B, C in strict turn: no other place was met")
     assert service.probed.would_abort == 0  # nothing is resumed, so nothing is restricted
     assert service.resumed == 0
 
@@ -95,6 +97,8 @@ def test_a_member_that_is_down_in_the_rotation(tmp_path: Path, pool: LoopbackPoo
     assert service.probed is not None
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends), address.failed) == ("in_turn", True, 2, 4)
+    assert address.unanswered == 4
+    assert "and a place from which no ServerHello comes in strict turn" in overview.probed(document, service)[0]
     assert Counter(transcript.end for transcript in run.transcripts)[ProbeEnd.RESET] == 4
 
 
@@ -108,6 +112,7 @@ def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     assert service.probed is not None
     [address] = service.probed.addresses
     assert (address.order, len(address.backends), address.missed) == ("one", 1, None)
+    assert "always A: alone there, or several that show one certificate, or" in overview.probed(alone, service)[0]
     run, document = asked(tmp_path, PLAN._replace(through=to(vip), direct=to(*ports[1:], is_direct=True)))
     assert len(run.transcripts) == 16
     by_port = {
@@ -161,6 +166,7 @@ def test_a_client_certificate_is_asked_for(tmp_path: Path, pool: LoopbackPool, c
         run, document = asked(tmp_path, plan)
         assert ends(run) == {ProbeEnd.TLS_ERROR}
         assert "handshake-failed" in {finding.rule for finding in document.findings}
+        assert overview.probed(document, only(document))[0].endswith("2 of them not established, answered by A")
         run, document = asked(tmp_path, plan, Credentials(str(own.path)))
         assert ends(run) == {ProbeEnd.FINISHED}
         assert not [finding for finding in document.findings if finding.severity in ("high", "medium")]

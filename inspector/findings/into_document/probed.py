@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inspector import document as doc
 from inspector.findings.case import Case
-from inspector.pool.placement import FAILED, placement
+from inspector.pool.placement import FAILED, UNTOLD, placement
 from inspector.tracking.clients import PROBE
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup, ip_text
@@ -30,15 +30,23 @@ def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
 
 
 def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc.ProbedAddress:
-    met = placement([s.backend if s.outcome == "established" else FAILED for s in members])
+    met = placement([_place(s) for s in members])
     return doc.ProbedAddress(
         ip=ip,
         port=port,
         connections=len(members),
         failed=sum(s.outcome != "established" for s in members),
+        unanswered=sum(s.answer is None for s in members),
         backends=[case.backends[index].id for index in met.members],
         order=met.order,
         fails_in_turn=met.fails_in_turn,
         missed=met.missed,
         unseen_share=met.unseen_share,
     )
+
+
+def _place(observed: Observed) -> int:
+    """Who answered, whatever became of the handshake."""
+    if observed.answer is None:
+        return FAILED
+    return observed.backend if observed.backend >= 0 else UNTOLD
