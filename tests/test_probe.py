@@ -23,6 +23,8 @@ from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, loopback_pool, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, to
 
+CBC = "ECDHE-ECDSA-AES128-SHA"
+
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +155,19 @@ def test_tls10_alone_is_refused_by_openssl_and_named(
     run, document = asked(tmp_path, PLAN._replace(through=to(port), connections=3, model=MODELS["java7"]))
     assert ends(run) == {ProbeEnd.FINISHED}
     assert {c.handshakes[0].version for c in document.connections} == {"TLSv1"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("suite", "is_rsa"), [("AES128-GCM-SHA256", True), ("AES128-SHA", True), (CBC, False)])
+def test_suites_that_java_offers_and_python_does_not(
+    tmp_path: Path, pool: LoopbackPool, model: str, suite: str, is_rsa: bool
+) -> None:
+    context = server_context(issued(tmp_path, "old.example.com", is_rsa=is_rsa), TLS12)
+    context.set_ciphers(suite)
+    plan = PLAN._replace(through=to(pool.server(tls(context))), connections=2, model=MODELS[model])
+    run, _ = asked(tmp_path, plan)
+    has_gcm = model != "java7"
+    assert ends(run) == ({ProbeEnd.FINISHED} if has_gcm or "GCM" not in suite else {ProbeEnd.TLS_ERROR})
 
 
 def test_a_client_certificate_is_asked_for(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:

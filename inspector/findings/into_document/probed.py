@@ -30,7 +30,7 @@ def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
 
 
 def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc.ProbedAddress:
-    met = placement([_place(s) for s in members])
+    met = placement([_answering(s) for s in members])
     return doc.ProbedAddress(
         ip=ip,
         port=port,
@@ -45,7 +45,7 @@ def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc
     )
 
 
-def _place(observed: Observed) -> int:
+def _answering(observed: Observed) -> int:
     """Who answered, whatever became of the handshake."""
     if observed.answer is None:
         return FAILED
