@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inspector.probe import conversation
+from inspector.probe.alerts import received_alert
 from inspector.probe.client_cache import ClientCache
 from inspector.probe.client_model import MODELS, Credentials, context_of
 from inspector.probe.conversation import MOST_BYTES, Probing
@@ -140,7 +141,7 @@ def test_tls13_alone_shows_certificates_and_uses_each_ticket_once(
     assert [c.subject for c in document.certificates] == ["CN=db1.example.com"]
     run, refused = asked(tmp_path, PLAN._replace(through=to(pool.server(tls(context))), model=MODELS["java8"]))
     assert ends(run) == {ProbeEnd.TLS_ERROR}
-    assert "PROTOCOL_VERSION" in run.transcripts[0].reason
+    assert received_alert(run.transcripts[0].reason) == "protocol_version"
     assert [finding.rule for finding in refused.findings] == ["handshake-failed"]
 
 
@@ -193,6 +194,7 @@ def test_an_authority_that_is_asked_for_refuses_others(
     plan = PLAN._replace(through=to(pool.server(tls(server_context(certificates[0], TLS12)))), connections=2)
     run, _ = asked(tmp_path, plan, Credentials(authorities=str(certificates[1].path)))
     assert {(t.end, t.reason) for t in run.transcripts} == {(ProbeEnd.TLS_ERROR, "CERTIFICATE_VERIFY_FAILED")}
+    assert not received_alert("CERTIFICATE_VERIFY_FAILED")
     run, _ = asked(tmp_path, plan, Credentials(authorities=str(certificates[0].path)))
     assert ends(run) == {ProbeEnd.FINISHED}
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from inspector import document as doc
 from inspector.findings.case import Case
+from inspector.findings.jsse import ROW_OF_ABORTS
 from inspector.pool.placement import FAILED, UNTOLD, placement
 from inspector.tracking.clients import PROBE
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup, ip_text
-
-ROW_OF_ABORTS = 6
 
 
 def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
