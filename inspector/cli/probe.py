@@ -95,7 +95,7 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
         click.echo(f"inspector: {_intention(plan)}", err=True)
         run.run()
         with open(key_log, "rb") as lines:
-            write_capture(run.transcripts, lines.read(), out)
+            write_capture(run.transcripts, lines.read(), out, plan.model.name)
     for line in _account(run, plan):
         click.echo(f"inspector: {line}", err=True)
 

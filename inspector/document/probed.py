@@ -30,10 +30,12 @@ class ProbedAddress(Struct, kw_only=True):
 
 
 class Probed(Struct, kw_only=True):
-    """What a probe of the service met. ``declined``: sessions that it offered in vain; ``would_abort``: of them, those
+    """What a probe of the service met. ``model``: as which Java client it asked, None where captures do not say, or not
+    the same. ``declined``: sessions that it offered in vain; ``would_abort``: of them, those
     after which a Java client that asks as the probe did gives up.
     """
 
+    model: str | None = None
     addresses: list[ProbedAddress]
     declined: int
     would_abort: int

@@ -134,6 +134,8 @@ def probed(document: Document, service: Service) -> list[str]:
         f"{_answering(address, [labels[b] for b in address.backends], service)}{_missed(address)}"
         for address in service.probed.addresses
     ]
+    if service.probed.model:
+        lines.append(f"all of this is for a JVM such as {safe_text(service.probed.model)}: others may fare otherwise")
     if service.other_flows:
         lines.append(f"{counted(service.other_flows, 'flow')} without TLS: reset, refused or in clear before a hello")
     if declined := service.probed.declined:

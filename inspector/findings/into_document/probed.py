@@ -21,7 +21,9 @@ def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
     by_address: dict[tuple[str, int], list[Observed]] = {}
     for observed in sorted(by_probe, key=lambda observed: observed.first_ns):
         by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
+    models = {capture.probed_as for capture in case.facts.captures if capture.is_probe}
     return doc.Probed(
+        model=(models.pop() or None) if len(models) == 1 else None,
         addresses=[_address(case, ip, port, members) for (ip, port), members in by_address.items()],
         declined=sum(observed.declined for observed in by_probe),
         would_abort=sum(case.judgements[observed.index].decision.row == ROW_OF_ABORTS for observed in by_probe),
