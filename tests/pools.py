@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 HOST = "127.0.0.1"
@@ -31,12 +31,14 @@ class Issued(NamedTuple):
 
     path: Path
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-def issued(folder: Path, name: str, issuer: Issued | None = None, also: Sequence[str] = ()) -> Issued:
+def issued(
+    folder: Path, name: str, issuer: Issued | None = None, also: Sequence[str] = (), *, is_rsa: bool = False
+) -> Issued:
     """A certificate for DNS names; self-signed where there is no issuer."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
     certificate = (

@@ -42,7 +42,7 @@ def probe(folder: Path, plan: ProbePlan, credentials: Credentials = NO_CREDENTIA
     run.run()
     path = folder / "probe.pcapng"
     with path.open("wb") as out:
-        write_capture(run.transcripts, keys.read_bytes(), out)
+        write_capture(run.transcripts, keys.read_bytes(), out, plan.model.name)
     return run, path
 
 

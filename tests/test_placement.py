@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from inspector.pool.placement import FAILED, placement
+from inspector.pool.placement import FAILED, UNTOLD, placement
 
 
 def test_in_turn_is_told_from_chance() -> None:
@@ -27,6 +27,12 @@ def test_one_member_alone_says_nothing_of_others() -> None:
 def test_nobody_answered() -> None:
     assert placement([]).order is None
     assert placement([FAILED] * 20).order is None
+
+
+def test_an_answer_of_nobody_knows_whom_leaves_the_order_open() -> None:
+    assert (placement([UNTOLD] * 20).members, placement([UNTOLD] * 20).order) == ((), None)
+    untold = placement([0, UNTOLD] * 10)
+    assert (untold.members, untold.order, untold.missed) == ((0,), None, None)
 
 
 def test_what_may_have_been_missed() -> None:

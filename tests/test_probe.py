@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inspector.probe import conversation
+from inspector.probe.alerts import received_alert
 from inspector.probe.client_cache import ClientCache
 from inspector.probe.client_model import MODELS, Credentials, context_of
 from inspector.probe.conversation import MOST_BYTES, Probing
@@ -18,9 +19,12 @@ from inspector.probe.running import ProbeRun
 from inspector.probe.starttls import StartTls
 from inspector.probe.synthetic_capture import write_capture
 from inspector.probe.transcript import ProbeClock, ProbeEnd
+from inspector.reports import overview
 from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, loopback_pool, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, to
+
+CBC = "ECDHE-ECDSA-AES128-SHA"
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +88,7 @@ def test_strict_turn(tmp_path: Path, pool: LoopbackPool, certificates: list[Issu
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends)) == ("in_turn", False, 3)
     assert address.missed is None
+    assert overview.probed(document, service)[0].endswith("A, B, C in strict turn: no other place was met")
     assert service.probed.would_abort == 0  # nothing is resumed, so nothing is restricted
     assert service.resumed == 0
 
@@ -95,6 +100,8 @@ def test_a_member_that_is_down_in_the_rotation(tmp_path: Path, pool: LoopbackPoo
     assert service.probed is not None
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends), address.failed) == ("in_turn", True, 2, 4)
+    assert address.unanswered == 4
+    assert "and a place from which no ServerHello comes in strict turn" in overview.probed(document, service)[0]
     assert Counter(transcript.end for transcript in run.transcripts)[ProbeEnd.RESET] == 4
 
 
@@ -108,6 +115,7 @@ def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     assert service.probed is not None
     [address] = service.probed.addresses
     assert (address.order, len(address.backends), address.missed) == ("one", 1, None)
+    assert "always A: alone there, or several that show one certificate, or" in overview.probed(alone, service)[0]
     run, document = asked(tmp_path, PLAN._replace(through=to(vip), direct=to(*ports[1:], is_direct=True)))
     assert len(run.transcripts) == 16
     by_port = {
@@ -133,7 +141,7 @@ def test_tls13_alone_shows_certificates_and_uses_each_ticket_once(
     assert [c.subject for c in document.certificates] == ["CN=db1.example.com"]
     run, refused = asked(tmp_path, PLAN._replace(through=to(pool.server(tls(context))), model=MODELS["java8"]))
     assert ends(run) == {ProbeEnd.TLS_ERROR}
-    assert "PROTOCOL_VERSION" in run.transcripts[0].reason
+    assert received_alert(run.transcripts[0].reason) == "protocol_version"
     assert [finding.rule for finding in refused.findings] == ["handshake-failed"]
 
 
@@ -150,6 +158,19 @@ def test_tls10_alone_is_refused_by_openssl_and_named(
     assert {c.handshakes[0].version for c in document.connections} == {"TLSv1"}
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("suite", "is_rsa"), [("AES128-GCM-SHA256", True), ("AES128-SHA", True), (CBC, False)])
+def test_suites_that_java_offers_and_python_does_not(
+    tmp_path: Path, pool: LoopbackPool, model: str, suite: str, is_rsa: bool
+) -> None:
+    context = server_context(issued(tmp_path, "old.example.com", is_rsa=is_rsa), TLS12)
+    context.set_ciphers(suite)
+    plan = PLAN._replace(through=to(pool.server(tls(context))), connections=2, model=MODELS[model])
+    run, _ = asked(tmp_path, plan)
+    has_gcm = model != "java7"
+    assert ends(run) == ({ProbeEnd.FINISHED} if has_gcm or "GCM" not in suite else {ProbeEnd.TLS_ERROR})
+
+
 def test_a_client_certificate_is_asked_for(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
     authority = issued(tmp_path, "ca.example.com")
     own = issued(tmp_path, "client.example.com", authority)
@@ -161,6 +182,7 @@ def test_a_client_certificate_is_asked_for(tmp_path: Path, pool: LoopbackPool, c
         run, document = asked(tmp_path, plan)
         assert ends(run) == {ProbeEnd.TLS_ERROR}
         assert "handshake-failed" in {finding.rule for finding in document.findings}
+        assert overview.probed(document, only(document))[0].endswith("2 of them not established, answered by A")
         run, document = asked(tmp_path, plan, Credentials(str(own.path)))
         assert ends(run) == {ProbeEnd.FINISHED}
         assert not [finding for finding in document.findings if finding.severity in ("high", "medium")]
@@ -172,6 +194,7 @@ def test_an_authority_that_is_asked_for_refuses_others(
     plan = PLAN._replace(through=to(pool.server(tls(server_context(certificates[0], TLS12)))), connections=2)
     run, _ = asked(tmp_path, plan, Credentials(authorities=str(certificates[1].path)))
     assert {(t.end, t.reason) for t in run.transcripts} == {(ProbeEnd.TLS_ERROR, "CERTIFICATE_VERIFY_FAILED")}
+    assert not received_alert("CERTIFICATE_VERIFY_FAILED")
     run, _ = asked(tmp_path, plan, Credentials(authorities=str(certificates[0].path)))
     assert ends(run) == {ProbeEnd.FINISHED}
 

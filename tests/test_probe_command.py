@@ -80,6 +80,8 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
     assert at_once.read_bytes() == later.read_bytes()
     text = inspector("analyze", str(kept)).stdout
     assert "(a probe, not users' traffic)" in text
+    assert "all of this is for a JVM such as java8-no-ems: others may fare otherwise" in text
+    assert json.loads(later.read_bytes())["services"][0]["probed"]["model"] == "java8-no-ems"
     assert "a Java client that asks as the probe did gives up on" in text
 
 
@@ -154,7 +156,9 @@ def test_what_is_kept_of_a_probe_goes_on_to_say_so(
     _, path = probe(tmp_path, plan)
     assert inspector("report", str(path), "-o", str(tmp_path / "report"), "--redact").returncode == 0
     assert inspector("verify", str(tmp_path / "report")).returncode == 0
-    assert document_of(tmp_path / "report" / "evidence.pcapng").captures[0].source == "probe"
+    kept = document_of(tmp_path / "report" / "evidence.pcapng")
+    assert kept.captures[0].source == "probe"
+    assert {service.probed.model for service in kept.services if service.probed} == {"java8-no-ems"}
     assert "(a probe, not users' traffic)" in (tmp_path / "report" / "report.md").read_text()
 
 

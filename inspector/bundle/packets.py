@@ -10,7 +10,6 @@ import numpy as np
 
 from inspector.bundle.slices import Slice, observed_in
 from inspector.capture.frames import FrameBatch, packed
-from inspector.capture.pcapng import PROBE_INTERFACE
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
 from inspector.facts import FRAME_BITS, CaptureFacts, frame_reference, unpack_events
@@ -92,12 +91,12 @@ def write(
     section: str,
     key_log: bytes = b"",
     *,
-    is_probe: bool = False,
+    interface: str = "",
 ) -> dict[int, int]:
     """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference.
-    ``key_log``: secrets that go with them. ``is_probe``: a probe made all of them, and the file goes on to say so.
+    ``key_log``: secrets that go with them. ``interface``: the name of the interface of a probe that made all of them.
     """
-    writer = PcapngWriter(out, section, [PROBE_INTERFACE] if is_probe else [])
+    writer = PcapngWriter(out, section, [interface] if interface else [])
     if key_log:
         writer.key_log(key_log)
     evidence_numbers: dict[int, int] = {}

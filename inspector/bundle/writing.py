@@ -18,6 +18,7 @@ from inspector.bundle.scope import ScopeRequest
 from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
+from inspector.capture.pcapng import probe_interface
 from inspector.document import Generator
 from inspector.errors import UsageError
 from inspector.findings.case import Options
@@ -176,7 +177,7 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
             comments,
             section,
             b"".join(lines),
-            is_probe=all(capture.is_probe for capture in case.facts.captures),
+            interface=probe_interface((c.is_probe, c.probed_as) for c in case.facts.captures),
         )
     logs = _log_excerpts(slices.logs_of(case, set(cut.members)), directory)
     again = (

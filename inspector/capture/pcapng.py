@@ -6,8 +6,9 @@ Source: draft-ietf-opsawg-pcapng.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -26,10 +27,26 @@ LATEST_SHIFT = 1 << 61
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
 OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
 PROBE_INTERFACE = "inspector-probe"
-"""The name of an interface whose frames a probe made of its own connections."""
+"""The name of an interface whose frames a probe made of its own connections; behind it, as what client it asked."""
+PROBE_NAME = re.compile(rb"inspector-probe(?: ([a-z0-9-]{1,32}))?")
 
 HEADS = {order: struct.Struct(order + "II").unpack_from for order in "<>"}
 """What reads the type and the length of a block, by byte order."""
+
+
+def interface_of(probed_as: str) -> str:
+    """The name of a probe's interface."""
+    return f"{PROBE_INTERFACE} {probed_as}".rstrip()
+
+
+def probe_interface(captures: Iterable[tuple[bool, str]]) -> str:
+    """The name that stands for several captures, of whether a probe made each, and as what client it asked; "" where
+    not all are a probe's.
+    """
+    alike = {*captures}
+    if not all(is_probe for is_probe, _ in alike):
+        return ""
+    return interface_of(alike.pop()[1] if len(alike) == 1 else "")
 
 
 class InterfaceDescription(NamedTuple):
@@ -84,9 +101,14 @@ class Section:
         self.interfaces.append(InterfaceDescription(link_type, snaplen, ticks, shift_ns))
         self.described_at.append(at)
 
-    def is_of_probe(self, body: bytes) -> bool:
-        """Whether an Interface Description Block has the name by which a probe says that the frames are its own."""
-        return any(code == IF_NAME and name == PROBE_INTERFACE.encode() for code, name in self._options(body[8:]))
+    def probe_of(self, body: bytes) -> str | None:
+        """As what client a probe asked, where an Interface Description Block has the name by which one says that the
+        frames are its own; "" where it does not say as what, None where it is no probe's.
+        """
+        for code, name in self._options(body[8:]):
+            if code == IF_NAME and (matched := PROBE_NAME.fullmatch(name)):
+                return (matched[1] or b"").decode("ascii")
+        return None
 
     def add_drops(self, body: bytes, info: CaptureInfo) -> None:
         """An Interface Statistics Block: the last one holds the totals."""
@@ -306,7 +328,7 @@ def _other_block(kind: int, at: int, length: int, packets: Packets, info: Captur
         latest.add_obsolete(at, length)
     elif kind == INTERFACE:
         latest.section.add_interface(bytes(packets.buffer[body]), at)
-        info.add_interface(is_probe=latest.section.is_of_probe(bytes(packets.buffer[body])))
+        info.add_interface(latest.section.probe_of(bytes(packets.buffer[body])))
     elif kind == STATISTICS:
         latest.section.add_drops(bytes(packets.buffer[body]), info)
     elif kind == SECRETS:

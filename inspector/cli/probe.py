@@ -130,7 +130,7 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
         click.echo(f"inspector: {_intention(plan)}", err=True)
         run.run()
         with open(key_log, "rb") as lines:
-            write_capture(run.transcripts, lines.read(), out)
+            write_capture(run.transcripts, lines.read(), out, plan.model.name)
     if run.is_answered:
         kept.keep()
     for line in _account(run, plan):
@@ -185,13 +185,18 @@ ENDS = {
 """What became of connections, in words, by the names of ``ProbeEnd``."""
 
 
+def _became(end: str, reason: str) -> str:
+    from inspector.probe.alerts import received_alert
+
+    if alert := received_alert(reason):
+        return f"refused by the server (alert {alert})"
+    return ENDS[end] + (f" ({safe_text(reason)})" if reason else "")
+
+
 def _account(run: ProbeRun, plan: ProbePlan) -> Iterator[str]:
     """What became of the connections, by how they ended."""
     ends = Counter((transcript.end, transcript.reason) for transcript in run.transcripts)
-    parts = [
-        f"{count} {ENDS[end.name]}" + (f" ({safe_text(reason)})" if reason else "")
-        for (end, reason), count in ends.most_common()
-    ]
+    parts = [f"{count} {_became(end.name, reason)}" for (end, reason), count in ends.most_common()]
     yield f"{len(run.transcripts)} of {plan.total} connections: {'; '.join(parts) or 'none was begun'}"
     for reason, count in Counter(run.unsent).most_common():
         yield f"{count} not sent: {safe_text(reason)}"

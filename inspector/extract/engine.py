@@ -383,4 +383,5 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         steps=tuple(info.steps),
         has_secrets=info.has_secrets,
         is_probe=info.is_probe is True,
+        probed_as=info.probed_as,
     )

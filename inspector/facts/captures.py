@@ -47,7 +47,7 @@ class CaptureFacts(Struct):
     some of its own. ``host``: the name of where it was made, empty where nobody said; ``extracted_on``: there, the
     vantage point of the part that holds it, which stands for the host where captures of several are told apart.
     ``is_unaligned``: by how much its clock differs from those of other hosts, nothing tells. ``is_probe``: a probe made
-    all its connections, and says so.
+    all its connections, and says so; ``probed_as``: as what client it asked, "" where it does not say.
     """
 
     path: str
@@ -73,6 +73,7 @@ class CaptureFacts(Struct):
     extracted_on: str = ""
     is_unaligned: bool = False
     is_probe: bool = False
+    probed_as: str = ""
 
     @property
     def is_host_known(self) -> bool:

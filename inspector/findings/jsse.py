@@ -61,6 +61,10 @@ class RuleReason(Enum):
     ENCRYPTED = auto()
 
 
+ROW_OF_ABORTS = 6
+"""Of the table: where Java gives up."""
+
+
 class Decision(NamedTuple):
     """``row`` of the table, or None where it does not apply: for want of a ServerHello, or for a ``KindReason``."""
 
@@ -113,7 +117,7 @@ def decide(offer: Offer) -> Decision:
         )
     if offer.resumed_before is None:
         return Decision("possible", None, RuleReason.CLOUDED if offer.clouded else RuleReason.RACE)
-    return Decision("aborts", 6, RuleReason.OTHER_CERTIFICATE)
+    return Decision("aborts", ROW_OF_ABORTS, RuleReason.OTHER_CERTIFICATE)
 
 
 def equivalence(old: Identity, new: Identity, generation: Generation = "current") -> Step | None:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from inspector import bounds
-from inspector.findings.jsse import Decision, Offer, RuleReason, Step, decide
+from inspector.findings.jsse import ROW_OF_ABORTS, Decision, Offer, RuleReason, Step, decide
 from inspector.tls.extensions import AnswerShape
 from inspector.tracking.kinds import KindReason
 from inspector.tracking.observed import Observed
@@ -102,7 +102,7 @@ class JavaRule:
 def goes_on(observed: Observed, judgement: Judgement) -> bool:
     """Whether a Java client completed a handshake which its rule says to abort."""
     return (
-        judgement.decision.row == 6
+        judgement.decision.row == ROW_OF_ABORTS
         and observed.outcome == "established"
         and observed.stack.name == "jsse"
         and not observed.health_check

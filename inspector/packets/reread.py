@@ -14,7 +14,7 @@ import numpy as np
 
 from inspector.capture.files import Story
 from inspector.capture.frames import FrameBatch
-from inspector.capture.pcapng import PROBE_INTERFACE
+from inspector.capture.pcapng import probe_interface
 from inspector.capture.writer import PcapngWriter
 from inspector.errors import UnreadableError
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, PackedEndpoint
@@ -134,8 +134,9 @@ def save(
     for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
         batches = (batch for batch, _ in frames_of(window, selections, decoder=decoder))
         for batch in _interleaved(list(batches)) if len(story.captures) > 1 else batches:
-            if not names and all(file.info.is_probe for file in story.captures):
-                names += [PROBE_INTERFACE] * len(story.captures)
+            name = probe_interface((file.info.is_probe is True, file.info.probed_as) for file in story.captures)
+            if name and not names:
+                names += [name] * len(story.captures)
             writer.write(batch, comments_on(batch, comments))
     return writer.count
 

@@ -2,11 +2,12 @@
 what order, and what may have been missed.
 
 ``in_turn``: connection after connection the same members in the same order, which by chance would come about less than
-once in a thousand. There a further member in the rotation would have been met. ``one``: all went to one member; that a
-pool has but one, and that a balancer keeps this client at one, look the same from here, and nothing is said of what was
-missed. ``mixed``: anything else. There, and there alone, two figures are given, and both assume that the balancer
-places each connection independently of those before it, which round robin with others' connections between does nearly
-and weights, warm-up and affinity do not:
+once in a thousand. That no other place is in the rotation does not follow: behind two addresses each may show a half of
+it. ``one``: all went to one member; that a pool has but one, that several show one certificate, and that a balancer
+keeps this client at one, look the same from here, and nothing is said of what was missed. ``mixed``: anything else.
+There, and there alone, two figures are given, and both assume that the balancer places each connection independently of
+those before it, which round robin with others' connections between does nearly and weights, warm-up and affinity do
+not:
 
 * ``missed``: had there been one member more, with the same share as the others, the chance that none of n connections
   would have met it: (m / (m + 1)) ** n for m members that were met.
@@ -22,8 +23,10 @@ from typing import Literal, NamedTuple
 Order = Literal["one", "in_turn", "mixed"]
 CHANCE = 0.001
 DOUBT = 0.05
-FAILED = -1
-"""In place of a member: nobody is known to have answered."""
+UNTOLD = -1
+"""In place of a member: somebody answered, and nothing tells who."""
+FAILED = -2
+"""In place of a member: nobody answered."""
 
 
 class Placement(NamedTuple):
@@ -39,16 +42,18 @@ class Placement(NamedTuple):
 
 
 def placement(answered: Sequence[int]) -> Placement:
-    """Of members by number, ``FAILED`` among them, in the order of the connections."""
+    """Of members by number, ``FAILED`` and ``UNTOLD`` among them, in the order of the connections."""
     places = tuple(dict.fromkeys(answered))
-    members = tuple(member for member in places if member != FAILED)
+    members = tuple(member for member in places if member >= 0)
     if not members:
         return Placement((), None)
+    if UNTOLD in places:
+        return Placement(members, None)
     if _is_in_turn(answered, len(places)):
         return Placement(members, "in_turn", FAILED in places)
     if len(members) == 1:
         return Placement(members, "one")
-    count = sum(member != FAILED for member in answered)
+    count = sum(member >= 0 for member in answered)
     return Placement(
         members,
         "mixed",

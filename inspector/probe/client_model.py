@@ -1,4 +1,5 @@
-"""As which Java client a probe asks: its versions, extended master secret (EMS) and tickets, set on OpenSSL.
+"""As which Java client a probe asks: its versions, cipher suites, extended master secret (EMS) and tickets, set on
+OpenSSL.
 
 What a JVM would do with the answers says the engine, by Java's rule; here is only what such a JVM offers. Sources:
 JDK 7 to 25 (``SSLContextImpl``, ``jdk.tls.client.protocols``, ``jdk.tls.useExtendedMasterSecret``,
@@ -17,24 +18,33 @@ NO_EXTENDED_MASTER_SECRET = 1
 """SSL_OP_NO_EXTENDED_MASTER_SECRET of OpenSSL 3.0; Python has no name for it."""
 
 
+NEVER = "!aNULL:!eNULL:!PSK:!SRP:!CAMELLIA:!ARIA:!AESCCM"
+JAVA_7 = f"kEECDH+AES:kRSA+AES:kDHE+AES:!AESGCM:kEECDH+3DES:kRSA+3DES:kDHE+3DES:RC4:{NEVER}:@SECLEVEL=0"
+JAVA_8 = f"kEECDH+AESGCM:kDHE+AESGCM:kEECDH+AES:kDHE+AES:kRSA+AESGCM:kRSA+AES:!3DES:{NEVER}:@SECLEVEL=1"
+JAVA_17 = f"kEECDH+AESGCM:kEECDH+CHACHA20:kDHE+AESGCM:kDHE+CHACHA20:{JAVA_8}"
+"""Cipher suites up to TLS 1.2 as ciphers(1) of OpenSSL has them: those with CBC and those with RSA key exchange among
+them, which Python leaves out. Suites that the machine's OpenSSL was built without are not offered.
+"""
+
+
 class ClientModel(NamedTuple):
-    """What a JVM offers. ``is_lax``: keys and digests of any strength, and versions below TLS 1.2."""
+    """What a JVM offers. ``suites``: up to TLS 1.2, with OpenSSL's level of security."""
 
     name: str
     oldest: ssl.TLSVersion
     newest: ssl.TLSVersion
+    suites: str = JAVA_8
     has_ems: bool = True
     has_tickets: bool = False
-    is_lax: bool = False
 
 
 MODELS = {
     model.name: model
     for model in (
-        ClientModel("java17", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, has_tickets=True),
+        ClientModel("java17", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, JAVA_17, has_tickets=True),
         ClientModel("java8", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
         ClientModel("java8-no-ems", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, has_ems=False),
-        ClientModel("java7", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, has_ems=False, is_lax=True),
+        ClientModel("java7", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, JAVA_7, has_ems=False),
     )
 }
 """``java17``: JDK 13 and later. ``java8``: JDK 8 since 8u161. ``java8-no-ems``: likewise with
@@ -63,8 +73,7 @@ def context_of(model: ClientModel, credentials: Credentials, key_log: str) -> ss
         warnings.simplefilter("ignore", DeprecationWarning)  # of versions that are asked for on purpose
         context.minimum_version = model.oldest
         context.maximum_version = model.newest
-    if model.is_lax:
-        context.set_ciphers("ALL:@SECLEVEL=0")
+    context.set_ciphers(model.suites)
     if not model.has_tickets:
         context.options |= ssl.OP_NO_TICKET
     if not model.has_ems:

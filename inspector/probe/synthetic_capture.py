@@ -10,7 +10,7 @@ import numpy as np
 
 from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.link_types import LinkType
-from inspector.capture.pcapng import PROBE_INTERFACE
+from inspector.capture.pcapng import interface_of
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.probe.frames import frames_of
 from inspector.probe.transcript import Transcript
@@ -21,8 +21,8 @@ COMMENT = (
 )
 
 
-def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output) -> int:
-    """All frames in the order of time; how many there are."""
+def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output, model: str = "") -> int:
+    """All frames in the order of time; how many there are. ``model``: as what client was asked."""
     frames = sorted(
         (frame for transcript in transcripts for frame in frames_of(transcript)), key=lambda frame: frame.ns
     )
@@ -37,7 +37,7 @@ def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output
         link_type=np.full(count, LinkType.RAW, np.int64),
         number=np.arange(1, count + 1, dtype=np.int64),
     )
-    writer = PcapngWriter(out, COMMENT, [PROBE_INTERFACE])
+    writer = PcapngWriter(out, COMMENT, [interface_of(model)])
     if key_log:
         writer.key_log(key_log)
     writer.write(batch)

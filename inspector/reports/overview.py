@@ -131,9 +131,11 @@ def probed(document: Document, service: Service) -> list[str]:
         return []
     labels = {b.id: b.label for b in document.backends}
     lines = [
-        f"{_answering(address, [labels[b] for b in address.backends], len(service.backends))}{_missed(address)}"
+        f"{_answering(address, [labels[b] for b in address.backends], service)}{_missed(address)}"
         for address in service.probed.addresses
     ]
+    if service.probed.model:
+        lines.append(f"all of this is for a JVM such as {safe_text(service.probed.model)}: others may fare otherwise")
     if service.other_flows:
         lines.append(f"{counted(service.other_flows, 'flow')} without TLS: reset, refused or in clear before a hello")
     if declined := service.probed.declined:
@@ -145,20 +147,33 @@ def probed(document: Document, service: Service) -> list[str]:
     return lines
 
 
-def _answering(address: ProbedAddress, labels: list[str], members: int) -> str:
+FEW = 5
+"""Below so many answers nothing is said of an order."""
+
+
+def _answering(address: ProbedAddress, labels: list[str], service: Service) -> str:
     """Who answered at one address, and in what order."""
     at = f"[{address.ip}]:{address.port}" if ":" in address.ip else f"{address.ip}:{address.port}"
     failed = f", {address.failed:,} of them not established" if address.failed else ""
     start = f"probed at {at}: {counted(address.connections, 'connection')}{failed}"
+    if address.unanswered == address.connections:
+        return f"{start}; no ServerHello came"
     if address.order is None:
-        return f"{start}; nobody answered"
+        return f"{start}; not all that answered can be told apart"
+    if address.connections - address.unanswered < FEW:
+        return f"{start}, answered by {', '.join(labels)}"
     if address.order == "one":
-        others = members - len(labels)
+        others = len(service.backends) - len(labels)
         why = f"; {counted(others, 'other')} answered elsewhere" if others else ""
-        return f"{start}, always {labels[0]}{why}: alone there, or the balancer keeps this client at it"
+        always = "where answered, always" if address.unanswered else "always"
+        return (
+            f"{start}, {always} {labels[0]}{why}: alone there, or several that show one certificate, or the balancer"
+            " keeps this client at it"
+        )
     if address.order == "in_turn":
-        gap = " and a place at which nobody answers" if address.fails_in_turn else ""
-        return f"{start}, {', '.join(labels)}{gap} in strict turn: none is missing in the rotation"
+        gap = " and a place from which no ServerHello comes" if address.fails_in_turn else ""
+        beyond = ", flows without TLS left out" if service.other_flows else ": no other place was met"
+        return f"{start}, {', '.join(labels)}{gap} in strict turn{beyond}"
     return f"{start}, {', '.join(labels)} in no fixed order"
 
 
