@@ -16,12 +16,14 @@ import msgspec
 import pytest
 
 from inspector.bundle.writing import BundleRequest, write_bundle
+from inspector.capture.frames import CaptureInfo
 from inspector.errors.bounds import Bound
 from inspector.errors.captures import CaptureDamage, InputUnreadable
 from inspector.errors.decryption import NotDecrypted
 from inspector.errors.logs import LogProblem
 from inspector.errors.notice import ForeignText, Moment, Notice, PathText
 from inspector.errors.secrets import SecretsProblem
+from inspector.extract.engine import capture_facts
 from inspector.extract.journal import Journal, JournalRecord
 from inspector.extract.processes import extract
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
@@ -30,9 +32,12 @@ from inspector.findings.judge import judge
 from inspector.findings.wording import WORDS, worded
 from inspector.live.update import Keeping
 from inspector.logs.entries import LogFacts
+from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
+from inspector.redaction.facts import redacted_facts
 from inspector.redaction.notices import redacted_notice
 from inspector.tls.extensions import AnswerShape, HelloShape
+from inspector.wire.losses import Losses
 from tests.build import Pool, capture, certificate, numbered, written
 from tests.conftest import CAPTURES
 from tests.live import listened
@@ -189,6 +194,7 @@ TEXTS: dict[str, str] = {
     "CaptureFacts.path": "a name of the same kind",
     "CaptureFacts.host": "replaced",
     "CaptureFacts.extracted_on": "replaced",
+    "CaptureFacts.probed_as": "the name of a client that a probe may ask as; any other is left out",
     "CaptureFacts.damage": "of an earlier version's journal, left out",
     "Unopened.space": "of a table of ours",
     "Unopened.name": "of a table of IANA's",
@@ -251,3 +257,13 @@ def test_a_text_that_is_added_to_the_facts_is_looked_at() -> None:
     found = texts(Facts, seen) | texts(ConnectionFacts, seen) | texts(HelloShape, seen) | texts(AnswerShape, seen)
     found -= {name for name in found if name.endswith("._latest")}
     assert not found - set(TEXTS), "what becomes of these in a redacted report?"
+
+
+@pytest.mark.parametrize(("said", "left"), [("java8-no-ems", "java8-no-ems"), ("", ""), ("db7-internal", "")])
+def test_as_what_client_a_probe_asked_names_nobody(said: str, left: str) -> None:
+    capture = capture_facts(CaptureInfo("a.pcap"), Losses())
+    capture.is_probe, capture.probed_as = True, said
+    disguise = Disguise(bytes(32))
+    [redacted] = redacted_facts(Facts(captures=[capture]), disguise, Remaker(disguise)).captures
+    assert redacted.is_probe
+    assert redacted.probed_as == left

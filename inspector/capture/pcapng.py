@@ -28,7 +28,9 @@ SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 
 OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
 PROBE_INTERFACE = "inspector-probe"
 """The name of an interface whose frames a probe made of its own connections; behind it, as what client it asked."""
-PROBE_NAME = re.compile(rb"inspector-probe(?: ([a-z0-9-]{1,32}))?")
+PROBED_AS = re.compile("java[0-9]{1,2}(?:-no-ems)?")
+"""No other client is asked as, so that this says nothing of anybody."""
+PROBE_NAME = re.compile(f"inspector-probe(?: ({PROBED_AS.pattern}))?".encode())
 
 HEADS = {order: struct.Struct(order + "II").unpack_from for order in "<>"}
 """What reads the type and the length of a block, by byte order."""

@@ -124,7 +124,7 @@ def _hosts(names: FieldLookup, observed: Observed, client_leg: ConnectionFacts) 
 
 
 YES_NO = ("yes", "no")
-STACKS = ("jsse", "openssl", "boringssl", "gnutls", "nss", "go", "schannel", "unknown")
+STACKS = ("jsse", "openssl", "boringssl", "gnutls", "nss", "go", "schannel", "probe", "unknown")
 
 FIELDS: tuple[Field, ...] = (
     Field(

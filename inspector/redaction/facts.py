@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from inspector.capture.pcapng import PROBED_AS
 from inspector.errors.notice import Earlier, ForeignText, Notice
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, LaneFacts, OtherFlow, PackedEndpoint
 from inspector.findings.case import Options
@@ -107,7 +108,13 @@ def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
     host, extracted_on = (disguise.name(name) if name else "" for name in (capture.host, capture.extracted_on))
     path = path_name(capture.path, disguise)
     return msgspec.structs.replace(
-        capture, path=path, damage=damage, unopened=unopened, host=host, extracted_on=extracted_on
+        capture,
+        path=path,
+        damage=damage,
+        unopened=unopened,
+        host=host,
+        extracted_on=extracted_on,
+        probed_as=capture.probed_as if PROBED_AS.fullmatch(capture.probed_as) else "",
     )
 
 
