@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from inspector.capture.pcapng import PROBED_AS
 from inspector.capture.rotation import sequence_names
 from inspector.errors.captures import CaptureDamage
 
@@ -79,6 +80,11 @@ class CaptureFacts(Struct):
     def is_host_known(self) -> bool:
         """Whether somebody said of which host it is."""
         return bool(self.host) and self.host != self.extracted_on
+
+    @property
+    def known_probed_as(self) -> str:
+        """As what client a probe asked; "" where it says what no probe asks as."""
+        return self.probed_as if PROBED_AS.fullmatch(self.probed_as) else ""
 
     @property
     def clock_names(self) -> list[tuple[str, ...]]:

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import msgspec
 
-from inspector.capture.pcapng import PROBED_AS
 from inspector.errors.notice import Earlier, ForeignText, Notice
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, LaneFacts, OtherFlow, PackedEndpoint
 from inspector.findings.case import Options
@@ -114,7 +113,7 @@ def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
         unopened=unopened,
         host=host,
         extracted_on=extracted_on,
-        probed_as=capture.probed_as if PROBED_AS.fullmatch(capture.probed_as) else "",
+        probed_as=capture.known_probed_as,
     )
 
 
