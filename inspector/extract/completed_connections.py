@@ -28,6 +28,7 @@ from inspector.facts import Close, ConnectionFacts, HandshakeFacts, LaneFacts, T
 from inspector.wire.flow import Flow
 from inspector.wire.regular import DirectionState, FlowState, row_of, state_of
 from inspector.wire.runs import Key
+from inspector.wire.sequence_numbers import distance
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -35,8 +36,7 @@ S = TypeVar("S", bound=Struct)
 
 def offsets(sequence: I64, direction: DirectionState[I64]) -> I64:
     """Where sequence numbers lie in their directions (as ``Stream.offset`` says)."""
-    ahead = (sequence - direction.isn - 1 - direction.length + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
-    return direction.length + ahead
+    return direction.length + distance(direction.isn + 1 + direction.length, sequence)
 
 
 def other_sides(directions: DirectionState[I64]) -> DirectionState[I64]:

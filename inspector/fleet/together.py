@@ -47,7 +47,7 @@ def _whole_where_restamped(read: Sequence[ReadStretch]) -> list[CaptureStretch]:
     }
     return [
         one.stretch._replace(is_passing=False)
-        if one.stretch.paths in restamped and (one.stretch.begin > 0 or one.stretch.end < INFINITE)
+        if one.stretch.paths in restamped and one.stretch.is_part
         else one.stretch
         for one in read
     ]

@@ -14,6 +14,7 @@ from inspector.capture.frames import I64
 from inspector.capture.references import FRAME_BITS
 from inspector.wire.flow import Flow
 from inspector.wire.runs import Acknowledgements, FlowRuns, Grouped
+from inspector.wire.sequence_numbers import distance
 from inspector.wire.streams import Stream
 
 
@@ -71,7 +72,6 @@ def _highest(flow: Flow, stream: Stream, acknowledgements: Acknowledgements, fra
     at = np.flatnonzero(acknowledgements.frames == frame)
     before = acknowledgements.row < (at[0] if len(at) else 0)
     numbers = acknowledgements.number[before & (acknowledgements.time_ns >= flow.first[0])]
-    base = stream.initial_sequence() + 1
-    offsets = (numbers - base + (1 << 31)) % (1 << 32) - (1 << 31)
+    offsets = distance(stream.initial_sequence() + 1, numbers)
     offsets = offsets[offsets <= stream.top + 1]  # nobody has what was not sent
     return int(offsets.max()) if len(offsets) else 0

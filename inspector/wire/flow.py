@@ -11,14 +11,9 @@ from inspector.capture.references import FRAME_BITS
 from inspector.wire.addresses import FlowEnd
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG
+from inspector.wire.sequence_numbers import distance
 from inspector.wire.spread import Spread
 from inspector.wire.streams import PLAUSIBLE_START, Stream
-
-
-def distance(start: int, end: int) -> int:
-    """How far one sequence number is behind another, the short way round (RFC 9293, section 3.4)."""
-    return (end - start + (1 << 31)) % (1 << 32) - (1 << 31)
-
 
 Moment = tuple[int, int]
 """A place in a story: the time of a frame, and its reference."""

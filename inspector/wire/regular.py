@@ -25,6 +25,7 @@ from inspector.wire.flow import Ending, Flow
 from inspector.wire.overlaps import kept
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG
+from inspector.wire.sequence_numbers import distance
 from inspector.wire.streams import Stream
 
 BEHIND = 1 << 20
@@ -165,7 +166,8 @@ class RegularFlows:
         self._shapes(grouped.captured[rows])
         length = np.where(self.odd[flow], 0, self._length)  # what a frame that was cut claims may be any number
         self.line = Line(grouped.data, grouped.start[rows][self.order], length[self.order])
-        self._sequences(grouped)
+        self._sequences()
+        self._one_sided(grouped)
         spans = np.flatnonzero(grouped.begins[rows])
         self._endings()
         self._acks = np.full(2 * count, -1, np.int64)
@@ -188,13 +190,12 @@ class RegularFlows:
         )
         self.odd[self.flow_number[odd]] = True
 
-    def _sequences(self, grouped: Grouped) -> None:
+    def _sequences(self) -> None:
         """Sequence numbers, direction by direction."""
         order, line = self.order, self.line
         lane, control, length = self.lane[order], self._control[order], self._length[order]
         counts = np.bincount(lane, minlength=2 * len(self))
         self._packets = counts > 0
-        self._one_sided(grouped)
         last = np.cumsum(counts) - 1
         first = np.minimum(last + 1 - counts, len(order) - 1)
         self.low = np.where(self._packets, line.begin[first], 0)
@@ -203,7 +204,7 @@ class RegularFlows:
         is_head = np.ones(len(lane), np.bool_)
         is_head[1:] = lane[1:] != lane[:-1]
         offset = line.begin - self.low[lane]
-        ahead = (self._seq[order] - self._isn[lane] - 1 - offset + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
+        ahead = distance(self._isn[lane] + 1 + offset, self._seq[order])
         is_fin = control == FIN
         counted = (length > 0) | is_fin
         fins = np.cumsum(is_fin) - is_fin

@@ -27,6 +27,7 @@ from inspector import bounds
 from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS, frame_reference
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
+from inspector.wire.sequence_numbers import distance
 
 CONTROL = SYN | FIN | RST | URG
 """What a segment says beside its bytes, or of them."""
@@ -303,14 +304,12 @@ class Grouped:
         its first byte, and how many bytes may be acknowledged. ``since``: of each flow when its first frame came.
         """
         counts = self.total[wanted]
-        ends = np.cumsum(counts)
-        places = np.arange(int(ends[-1])) + np.repeat(self._firsts[wanted] - ends + counts, counts)
-        rows, batch = self._order[places], self._batch
+        rows, batch = self._order[_end_to_end(self._firsts[wanted], counts)], self._batch
         flow = np.repeat(np.arange(len(wanted)), counts)
         has = (batch.flags[rows] & ACK != 0) & (batch.time_ns[rows] >= since[flow])
         rows, flow = rows[has], flow[has]
         lane = 2 * flow + (batch.source[rows] == self.low[wanted][flow])
-        offsets = (batch.ack[rows] - begins.reshape(-1)[lane] + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
+        offsets = distance(begins.reshape(-1)[lane], batch.ack[rows])
         is_sent = offsets <= tops.reshape(-1)[lane]  # nobody has what was not sent
         highest = np.full(2 * len(wanted), -1, np.int64)
         np.maximum.at(highest, lane[is_sent], offsets[is_sent])
@@ -321,8 +320,7 @@ class Grouped:
         that was asked for last is known: each connection between its ends asks again.
         """
         if self._last_frames is None or self._last_frames[0] != index:
-            first = int(self._firsts[index])
-            rows = self._order[first : first + int(self.total[index])]
+            rows = self._all_rows(index)
             lanes = (self._batch.source[rows] != self.low[index]).astype(np.int64)
             columns = self._batch.time_ns[rows], self._batch.number[rows] + self.frame, lanes
             frames = list(zip(*(column.tolist() for column in columns), strict=True))
@@ -344,11 +342,15 @@ class Grouped:
 
     def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
         """All that one side of a flow acknowledged, segments that carry nothing else among them."""
-        batch, first = self._batch, int(self._firsts[index])
-        rows = self._order[first : first + int(self.total[index])]
+        batch, rows = self._batch, self._all_rows(index)
         is_low = batch.source[rows] == self.low[index]
         row = np.flatnonzero((is_low == (lane == 0)) & (batch.flags[rows] & ACK != 0))
         return Acknowledgements(row, batch.ack[rows[row]], batch.time_ns[rows[row]], batch.number[rows])
+
+    def _all_rows(self, index: int) -> I64:
+        """The rows of the batch that are a flow's, by time, those that carry nothing among them."""
+        first = int(self._firsts[index])
+        return self._order[first : first + int(self.total[index])]
 
     def _rows_of(self, wanted: I64) -> tuple[slice | I64, I64]:
         """The rows of some flows, and how many each has: without a look at all others, for few may be asked for, and
@@ -358,8 +360,7 @@ class Grouped:
             return slice(None), np.diff(self.heads)
         heads = self.heads[wanted]
         counts = self.heads[wanted + 1] - heads
-        ends = np.cumsum(counts)
-        return np.arange(int(ends[-1])) + np.repeat(heads - ends + counts, counts), counts
+        return _end_to_end(heads, counts), counts
 
     def _run(self, rows: slice | I64, firsts: I64) -> tuple[Run, list[Span]]:
         """Some rows, and the spans in them. ``firsts``: which of these rows begin one."""
@@ -424,6 +425,12 @@ def _telling(flags: I64, length: I64, fresh: Rows) -> I64:
     answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
     answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
     return np.flatnonzero((length > 0) | (flags & CONTROL != 0) | answered)
+
+
+def _end_to_end(firsts: I64, counts: I64) -> I64:
+    """The numbers of some rows, run after run. ``firsts``, ``counts``: where each run begins, and how long it is."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1])) + np.repeat(firsts - ends + counts, counts)
 
 
 def _sums_before(column: I64) -> I64:
