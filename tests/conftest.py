@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from inspector.document import Document
 from inspector.findings.judge import Analysis, judge
 from tests.build import Pool, document_of, facts_of, written
+from tests.pools import Issued, LoopbackPool, issued, loopback_pool
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 
@@ -113,3 +114,17 @@ def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def judged(tmp_path: Path) -> Callable[[Pool], Document]:
     """The document of a built pool's connections."""
     return lambda pool: document_of(written(tmp_path, pool.flows))
+
+
+@pytest.fixture
+def pool() -> Iterator[LoopbackPool]:
+    """Servers on loopback behind a balancer."""
+    with loopback_pool() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[Issued]:
+    """Of three servers."""
+    folder = tmp_path_factory.mktemp("certificates")
+    return [issued(folder, f"db{number}.example.com") for number in (1, 2, 3)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,9 @@ from inspector.probe.running import ProbeRun
 from inspector.probe.starttls import StartTls
 from inspector.probe.synthetic_capture import write_capture
 from inspector.probe.transcript import ProbeClock, ProbeEnd
-from inspector.reports import overview
+from inspector.reports import probed
 from tests.build import document_of
-from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, loopback_pool, server_context, tls
+from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, to
 
 CBC = "ECDHE-ECDSA-AES128-SHA"
@@ -33,18 +32,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "TICKET_SECONDS", 8.0)
     monkeypatch.setattr(conversation, "ANSWER_SECONDS", 8.0)
     monkeypatch.setattr(conversation, "CLOSING_SECONDS", 8.0)
-
-
-@pytest.fixture
-def pool() -> Iterator[LoopbackPool]:
-    with loopback_pool() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[Issued]:
-    folder = tmp_path_factory.mktemp("certificates")
-    return [issued(folder, f"db{number}.example.com") for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +75,7 @@ def test_strict_turn(tmp_path: Path, pool: LoopbackPool, certificates: list[Issu
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends)) == ("in_turn", False, 3)
     assert address.missed is None
-    assert overview.probed(document, service)[0].endswith("A, B, C in strict turn: no other place was met")
+    assert probed.lines_of(document, service)[0].endswith("A, B, C in strict turn: no other place was met")
     assert service.probed.would_abort == 0  # nothing is resumed, so nothing is restricted
     assert service.resumed == 0
 
@@ -101,7 +88,7 @@ def test_a_member_that_is_down_in_the_rotation(tmp_path: Path, pool: LoopbackPoo
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends), address.failed) == ("in_turn", True, 2, 4)
     assert address.unanswered == 4
-    assert "and a place from which no ServerHello comes in strict turn" in overview.probed(document, service)[0]
+    assert "and a place from which no ServerHello comes in strict turn" in probed.lines_of(document, service)[0]
     assert Counter(transcript.end for transcript in run.transcripts)[ProbeEnd.RESET] == 4
 
 
@@ -115,7 +102,7 @@ def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     assert service.probed is not None
     [address] = service.probed.addresses
     assert (address.order, len(address.backends), address.missed) == ("one", 1, None)
-    assert "always A: alone there, or several that show one certificate, or" in overview.probed(alone, service)[0]
+    assert "always A: alone there, or several that show one certificate, or" in probed.lines_of(alone, service)[0]
     run, document = asked(tmp_path, PLAN._replace(through=to(vip), direct=to(*ports[1:], is_direct=True)))
     assert len(run.transcripts) == 16
     by_port = {
@@ -182,7 +169,7 @@ def test_a_client_certificate_is_asked_for(tmp_path: Path, pool: LoopbackPool, c
         run, document = asked(tmp_path, plan)
         assert ends(run) == {ProbeEnd.TLS_ERROR}
         assert "handshake-failed" in {finding.rule for finding in document.findings}
-        assert overview.probed(document, only(document))[0].endswith("2 of them not established, answered by A")
+        assert probed.lines_of(document, only(document))[0].endswith("2 of them not established, answered by A")
         run, document = asked(tmp_path, plan, Credentials(str(own.path)))
         assert ends(run) == {ProbeEnd.FINISHED}
         assert not [finding for finding in document.findings if finding.severity in ("high", "medium")]

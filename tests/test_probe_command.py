@@ -23,20 +23,8 @@ from inspector.cli.probe_options import MODEL_NAMES
 from inspector.probe.client_model import MODELS
 from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
-from tests.pools import HOST, Issued, LoopbackPool, issued, loopback_pool, server_context, tls
+from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, to
-
-
-@pytest.fixture
-def pool() -> Iterator[LoopbackPool]:
-    with loopback_pool() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[Issued]:
-    folder = tmp_path_factory.mktemp("certificates")
-    return [issued(folder, f"db{number}.example.com") for number in (1, 2, 3)]
 
 
 @pytest.fixture

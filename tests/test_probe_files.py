@@ -6,20 +6,13 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from inspector.cli.kept_capture import KeptCapture
 from inspector.cli.probe import _unfinished
-from tests.pools import HOST, Issued, LoopbackPool, issued, loopback_pool, server_context, tls
-
-
-@pytest.fixture
-def pool() -> Iterator[LoopbackPool]:
-    with loopback_pool() as running:
-        yield running
+from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
 
 
 @pytest.fixture(scope="module")

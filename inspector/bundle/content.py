@@ -22,7 +22,7 @@ from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
-from inspector.reports import attributes, overview, what_if
+from inspector.reports import attributes, overview, probed, what_if
 from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Cell, plain
 from inspector.text.times import span
@@ -203,7 +203,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         since="   ".join(overview.since(document, service)),
         clients_line=overview.clients(document, service),
         impact=overview.impact(service),
-        probed=overview.probed(document, service),
+        probed=probed.lines_of(document, service),
         would_have_helped=what_if.rows(document, service),
         more_harmful=what_if.more(service),
         weighing=what_if.NOTES,

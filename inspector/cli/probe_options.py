@@ -9,7 +9,7 @@ import click
 from inspector.cli.options import gathered
 from inspector.errors import UsageError
 from inspector.probe import pace
-from inspector.text.hostport import PORT
+from inspector.text.hostport import split
 from inspector.text.safe import safe_text
 
 if TYPE_CHECKING:
@@ -158,10 +158,9 @@ def host_and_port(text: str, port: int = DEFAULT_PORT) -> tuple[str, int]:
     """``HOST``, ``HOST:PORT``, ``[v6]:PORT`` or an address of IPv6. Raises UsageError."""
     if "://" in text:
         raise UsageError(f"{safe_text(text)}: not HOST or HOST:PORT", "no URL: without the scheme and the path")
-    host, colon, digits = text.rpartition(":")
-    if not colon or (":" in host and not host.endswith("]")) or text.endswith("]"):
-        host, digits = text, str(port)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not PORT.fullmatch(digits) or not 0 < int(digits) < 65536:
+    host, colon, _ = text.rpartition(":")
+    has_port = colon and not text.endswith("]") and (":" not in host or host.endswith("]"))
+    ends = split(text if has_port else f"{text}:{port}")
+    if ends is None:
         raise UsageError(f"{text}: not HOST or HOST:PORT", "an IPv6 address stands in brackets: [2001:db8::1]:8081")
-    return host, int(digits)
+    return ends

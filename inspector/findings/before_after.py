@@ -10,6 +10,7 @@ from inspector.document import SEVERITIES, Backend, Document, Finding, Service, 
 from inspector.document.rules import NOT_COMPARED, OF_CERTIFICATES, OF_CONNECTIONS, OF_STATE
 from inspector.findings.change import ABORT
 from inspector.findings.gate import CERTIFICATE_CHANGE, is_definite, missing
+from inspector.text.hostport import joined
 
 Status = Literal["fixed", "remaining", "new", "not visible any more"]
 """``fixed`` only where the same thing would be visible now; ``not visible any more``: it did not happen again, but that
@@ -72,7 +73,7 @@ def before_after(before: Document, after: Document) -> BeforeAfter:
 
 
 def _name(service: Service) -> str:
-    return f"[{service.name}]:{service.port}" if ":" in service.name else f"{service.name}:{service.port}"
+    return joined(service.name, service.port)
 
 
 class _Side:

@@ -21,8 +21,8 @@ COMMENT = (
 )
 
 
-def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output, model: str = "") -> int:
-    """All frames in the order of time; how many there are. ``model``: as what client was asked."""
+def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output, model: str = "") -> None:
+    """All frames in the order of time. ``model``: as what client was asked."""
     frames = sorted(
         (frame for transcript in transcripts for frame in frames_of(transcript)), key=lambda frame: frame.ns
     )
@@ -41,4 +41,3 @@ def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output
     if key_log:
         writer.key_log(key_log)
     writer.write(batch)
-    return count

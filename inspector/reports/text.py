@@ -11,7 +11,7 @@ from inspector.document import Connection, Document, Finding, Incident, Service
 from inspector.document.rules import Rule
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
-from inspector.reports import attributes, overview, what_if, why, why_failed
+from inspector.reports import attributes, overview, probed, what_if, why, why_failed
 from inspector.reports.lines import plain, table, wrap
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.cells import cell_count, cut
@@ -90,7 +90,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
         )
         if line
     ]
-    for text in (*overview.checks(service), *overview.probed(document, service)):
+    for text in (*overview.checks(service), *probed.lines_of(document, service)):
         lines += wrap(text, "  ", "    ")
     if assessment.is_actionable:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")

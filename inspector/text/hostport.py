@@ -11,15 +11,29 @@ PORT = re.compile(r"[0-9]{1,5}")
 """What is taken for a port before its size is looked at: digits of other scripts are none."""
 
 
-def parsed(text: str) -> tuple[str, int]:
-    """Host, an address in its shortest form or a name in lower case, and port. Raises UsageError."""
+def joined(host: str, port: int) -> str:
+    """``HOST:PORT``; an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split(text: str) -> tuple[str, int] | None:
+    """The reverse; None where it is not that."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        return None
+    return host, int(port)
+
+
+def parsed(text: str) -> tuple[str, int]:
+    """Host, an address in its shortest form or a name in lower case, and port. Raises UsageError."""
+    ends = split(text)
+    if ends is None:
         raise UsageError(
             f"--vip {text}: not HOST:PORT", "an IPv6 address stands in brackets: --vip '[2001:db8::1]:8081'"
         )
+    host, port = ends
     try:
-        return str(ipaddress.ip_address(host)), int(port)
+        return str(ipaddress.ip_address(host)), port
     except ValueError:
-        return host.lower(), int(port)
+        return host.lower(), port

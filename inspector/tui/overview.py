@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 
 from inspector.document import Service
 from inspector.findings.gate import CERTIFICATE_CHANGE
-from inspector.reports import attributes, overview, what_if
+from inspector.reports import attributes, overview, probed, what_if
 from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.cells import cell_count
@@ -205,7 +205,7 @@ class OverviewScreen(Area):
             if limit.kind == "bounded"
             for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
         ][:MOST_LIMITS]
-        for text in (*overview.checks(service), *overview.probed(document, service)):
+        for text in (*overview.checks(service), *probed.lines_of(document, service)):
             lines += paragraph(text, "  ", "    ", width, "dim")
         if assessment.is_actionable:
             best = what_if.best(document, service)
