@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import stat
 from collections.abc import Iterable
 from typing import BinaryIO
 
 from inspector.cli.streams import private_file
 from inspector.errors import UnwritableError, UsageError
+from inspector.live.outputs.disk import gives_way
 from inspector.text.safe import path_text
 
 
@@ -45,9 +45,8 @@ class KeptCapture:
 
     def _require_regular(self) -> None:
         """No device or pipe gives way to it, and what a link leads to is somebody's decision."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            if not stat.S_ISREG(os.lstat(self._target).st_mode):
-                raise UnwritableError(f"{path_text(self._target)}: not a regular file")
+        if not gives_way(self._target):
+            raise UnwritableError(f"{path_text(self._target)}: not a regular file")
 
 
 def require_apart(written: Iterable[tuple[str, str | None]], read: Iterable[tuple[str, str | None]]) -> None:

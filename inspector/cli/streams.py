@@ -58,18 +58,19 @@ class _Forgiving(io.FileIO):
 
 def output_file(path: str) -> BinaryIO:
     """A file that a command was told to write. Raises OutputError, as all writing to it does."""
-    try:
-        return io.BufferedWriter(_FailingOnce(path, path_text(path)), BUFFER_BYTES)
-    except OSError as error:
-        raise UnwritableError(f"{path_text(path)}: {error.strerror or error}") from None
+    return _opened(path, path)
 
 
 def private_file(path: str, name: str) -> BinaryIO:
     """A new file that only its owner can read; no link is followed, nothing written over. ``name``: of whatever it
     becomes, for errors. Raises OutputError, as all writing to it does.
     """
+    return _opened(path, name, _created_privately)
+
+
+def _opened(path: str, name: str, opener: Callable[[str, int], int] | None = None) -> BinaryIO:
     try:
-        return io.BufferedWriter(_FailingOnce(path, path_text(name), _created_privately), BUFFER_BYTES)
+        return io.BufferedWriter(_FailingOnce(path, path_text(name), opener), BUFFER_BYTES)
     except OSError as error:
         raise UnwritableError(f"{path_text(name)}: {error.strerror or error}") from None
 

@@ -33,12 +33,17 @@ def create(path: str) -> BinaryIO:
 
 def replace(written: str, path: str) -> None:
     """Move a file to its place, where nothing or another file stands: no device gives way. Raises OSError."""
-    try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise OSError(f"{path}: not a regular file")
-    except FileNotFoundError:
-        pass
+    if not gives_way(path):
+        raise OSError(f"{path}: not a regular file")
     os.replace(written, path)
+
+
+def gives_way(path: str) -> bool:
+    """Whether a file may be moved there: nothing stands there, or a regular file. Raises OSError."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
 
 
 def write_all(out: BinaryIO, data: bytes | memoryview) -> None:
