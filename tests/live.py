@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,15 @@ def fed(data: bytes) -> int:
 
 def incidents_in(path: Path) -> int:
     """Of a journal, as far as they are committed."""
+    return _of_journal(path, lambda reader: len(reader.records("incident")))
+
+
+def runs_in(path: Path) -> int:
+    """Of a journal: once there is one, whoever writes it has opened it."""
+    return _of_journal(path, lambda reader: len(facts.captures) if (facts := reader.more()) is not None else 0)
+
+
+def _of_journal(path: Path, count: Callable[[JournalReader], int]) -> int:
     if not path.exists():
         return 0
     try:
@@ -96,7 +105,7 @@ def incidents_in(path: Path) -> int:
     except InspectorError:  # it is being made
         return 0
     try:
-        return len(reader.records("incident"))
+        return count(reader)
     finally:
         reader.close()
 

@@ -25,7 +25,7 @@ from inspector.live.outputs.line_queue import LineQueue
 from tests.build import capture
 from tests.conftest import find
 from tests.ended import Run, hanging, patient
-from tests.live import AS_IS, WATCH, bytes_of, incidents_in
+from tests.live import AS_IS, WATCH, bytes_of, incidents_in, runs_in
 from tests.test_watch import analyzed, fault
 from tests.waiting import painted, until, waiting_bytes
 
@@ -197,7 +197,7 @@ def test_what_came_while_the_journal_was_held_is_written_afterwards(tmp_path: Pa
     with Run([*WATCH, "--journal", str(journal), "-"], b"") as run:
         assert run.process.stdin is not None
         assert run.process.stdout is not None
-        assert until(lambda: journal.exists() and log_bytes(journal) > 0)
+        assert until(lambda: runs_in(journal) == 1), "whoever opens one waits for a second only"
         other = sqlite3.connect(journal, isolation_level=None, timeout=5)
         other.execute("BEGIN EXCLUSIVE")
         run.process.stdin.write(capture(fault(3).flows))
