@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from inspector import bounds
 from inspector.capture import blocks
 from inspector.capture.files import Story
 from inspector.extract import processes
@@ -32,8 +33,13 @@ from tests.build import ACK, DATA, FIN, MS, RST, START_NS, SYN, Flow, Pool, cert
 from tests.fleet import SECOND, RawFrame, Unreliable, cut, document
 
 KINDS = ("again", "lost", "jitter", "set back", "coarse", "reused", "late", "swapped", "empty", "gz", "halved")
+RARE_KINDS = ("paused", "versions")
 DELAYS = (1_000, 50_000, MS, 50 * MS, 999 * MS, SECOND, 1_001 * MS, 1_900 * MS, 2_001 * MS, 3 * SECOND)
 """About a closed flow's late segments: they are taken for one second, or two."""
+
+
+PAUSES = (-SECOND, -3 * MS, 3 * MS, SECOND, bounds.IDLE_NS)
+"""About the time for which a flow may be idle."""
 
 
 class Harmed(NamedTuple):
@@ -135,10 +141,31 @@ def late(flow: Flow, dice: random.Random) -> None:
     flow.add(side, flags, payload)
 
 
+def other_version(frame: Harmed, dice: random.Random) -> Harmed:
+    """The same segment with other bytes: all of them, or the last one."""
+    count = dice.choice((1, 8))
+    data = frame.data[:-count] + bytes(octet ^ 1 for octet in frame.data[-count:])
+    return Harmed(frame.ns + dice.choice(DELAYS), data, frame.port)
+
+
+def rarely_harmed(frames: list[Harmed], kinds: frozenset[str], dice: random.Random) -> list[Harmed]:
+    """In the order of time."""
+    if "versions" in kinds:
+        telling = [frame for frame in frames if len(frame.data) > 80]
+        frames = sorted([*frames, *(other_version(frame, dice) for frame in dice.sample(telling, 8))])
+    if "paused" in kinds:
+        at = dice.randrange(1, len(frames))
+        pause = bounds.IDLE_NS + dice.choice(PAUSES)
+        frames = [*frames[:at], *(frame.moved(pause) for frame in frames[at:])]
+    return frames
+
+
 def harmed_cut(seed: int) -> HarmedCut:
     """The same for the same seed."""
     dice = random.Random(seed)
     kinds = frozenset(kind for kind in KINDS if dice.random() < 0.25)
+    rare_dice = random.Random(~seed)
+    kinds |= {kind for kind in RARE_KINDS if rare_dice.random() < 0.15}
     story = flows(dice)
     if "late" in kinds:
         for flow in dice.sample(story, 3):
@@ -151,6 +178,7 @@ def harmed_cut(seed: int) -> HarmedCut:
     if "again" in kinds:
         frames += [frame.moved(dice.choice(DELAYS)) for frame in frames if dice.random() < 0.08]
     frames.sort(key=lambda frame: frame.ns)
+    frames = rarely_harmed(frames, kinds, rare_dice)
     if "coarse" in kinds:
         tick = dice.choice((1_000, 1_000, 10 * MS))
         frames = [frame.moved(-(frame.ns % tick)) for frame in frames]

@@ -7,14 +7,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
+from inspector import bounds
 from inspector.capture.references import frame_reference
 from inspector.extract.engine import Engine
 from inspector.extract.processes import extract
 from inspector.facts import ConnectionFacts
+from inspector.wire import acknowledgements
+from inspector.wire.acknowledgements import ReceivedBytes
 from inspector.wire.runs import Grouped
 from tests.build import (
     ACK,
@@ -145,6 +149,21 @@ def test_where_the_frames_of_a_connection_lie_that_another_follows(tmp_path: Pat
     assert lower.spread == ((1, at), (OTHER_CAPTURE + 1, OTHER_CAPTURE + len(first.segments) - at))
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("pause", [bounds.IDLE_NS - 100 * MS, bounds.IDLE_NS + 3 * MS])
+def test_a_flow_that_is_silent_for_an_hour_is_over(tmp_path: Path, size: int, pause: int) -> None:
+    """In the midst of a batch too, whether it went by the book until then or not."""
+    quiet, odd = Pool().full(A, numbered(1)), Pool(port=40_002).full(A, numbered(2))
+    odd.segments.insert(5, replace(odd.segments[4], ns=odd.segments[4].ns + 1))
+    for flow in (quiet, odd):
+        for segment in flow.segments[-4:]:
+            segment.ns += pause
+    told = connections(tmp_path, [*quiet.segments, *odd.segments], size)
+    assert {connection.last_ns - connection.first_ns > bounds.IDLE_NS // 2 for connection in told} == {
+        pause < bounds.IDLE_NS
+    }
+
+
 def test_a_syn_that_is_sent_again_for_ever_costs_no_more_each_time() -> None:
     """Each frame is looked at once, however often the flow might have been over."""
     flow = Pool().full(A, numbered(1))
@@ -169,3 +188,28 @@ def test_a_syn_that_is_sent_again_for_ever_costs_no_more_each_time() -> None:
         engine.feed(batch_of(flow.segments))
         engine.finish()
     assert 0 < looked <= 2 * len(flow.segments)
+
+
+def test_bytes_that_ask_whether_the_other_side_is_there_cost_no_more_each_time() -> None:
+    """Each is another version of a byte that was acknowledged."""
+    flow = Pool().full(A, numbered(1))
+    hello = next(segment for segment in flow.segments if segment.from_client and segment.payload)
+    end = flow.segments[-3].ns
+    for number in range(2_000):
+        last = replace(hello, ns=end + number, seq=hello.seq + len(hello.payload) - 1, payload=b"\0")
+        flow.segments.insert(-2, last)
+    columns = 0
+    received = acknowledgements.received_bytes
+
+    def counted(*of: Any) -> ReceivedBytes:
+        nonlocal columns
+        columns += 1
+        return received(*of)
+
+    with patch.object(acknowledgements, "received_bytes", counted):
+        engine = Engine(columns=0)
+        engine.feed(batch_of(flow.segments))
+        engine.finish()
+    [connection] = map(engine.facts.unpack, engine.facts.connections)
+    assert not connection.anomalies
+    assert columns == 1

@@ -125,6 +125,22 @@ def _acknowledged_beyond(story: Story) -> None:
     story.put(story.flight.ns + 20, story.flight, other(story.flight.payload))
 
 
+def _acknowledged_before_it_came(story: Story) -> None:
+    """Nobody had sent it yet, as far as was seen."""
+    story.acknowledge(story.flight.ns - 10, story.flight)
+    story.put(story.flight.ns + 20, story.flight, other(story.flight.payload))
+
+
+def _acknowledged_over_a_loss(story: Story) -> None:
+    """The capture lacks the first part of the flight, which was sent again; its receiver had both."""
+    flight = story.flight
+    story.flow.segments.remove(flight)
+    story.put(flight.ns, flight, flight.payload[200:], 200)
+    story.acknowledge(flight.ns + 10, flight)
+    story.put(flight.ns + 20, flight, other(flight.payload, 250)[200:], 200)
+    story.put(flight.ns + 30, flight, flight.payload[:200])
+
+
 def _within(story: Story) -> None:
     """A small segment in the midst of a large one."""
     story.put(story.flight.ns + 10, story.flight, other(story.flight.payload)[AT - 20 : AT + 30], AT - 20)
@@ -219,6 +235,8 @@ KINDS: dict[str, Kind] = {
     "acknowledged in part": Kind(_acknowledged_in_part, ("unknown",)),
     "acknowledged too late": Kind(_acknowledged_too_late, ("unknown",)),
     "acknowledged beyond": Kind(_acknowledged_beyond, ("unknown",)),
+    "acknowledged before it came": Kind(_acknowledged_before_it_came, ("unknown",)),
+    "acknowledged over a loss": Kind(_acknowledged_over_a_loss, ("acknowledged",)),
     "within": Kind(_within, ("unknown",)),
     "around": Kind(_around, ("unknown",)),
     "out of order": Kind(_out_of_order, ("unknown",)),

@@ -104,11 +104,11 @@ class ContinuingEngine(Engine):
     def follow_continued(self, continued: Continued) -> None:
         """Follow what another engine handed over, and the open flows in the copies beside it."""
         for now, segments, copies, _ in continued.pieces:
-            if segments is not None:
-                self._flows.feed(continued.renumbered(segments, self._decoder.addresses))
-            if copies is not None:
-                self._continuing.feed_copies(continued.renumbered(copies, self._decoder.addresses))
-            self._continuing.wait_until(now)
+            here, beside = (
+                continued.renumbered(part, self._decoder.addresses) if part is not None else None
+                for part in (segments, copies)
+            )
+            self._continuing.feed_beside(here, beside, now)
 
     def follow_and_keep(
         self, kept: ContinuedFlows, flows: Iterable[Ends], handed: Collection[int], *window: FrameBatch
@@ -123,12 +123,11 @@ class ContinuingEngine(Engine):
             ends = _rows(keys)
             some = segments.select(np.isin(mixed(*segments.ends()), mixed(ends[:, 0], ends[:, 1])))
             is_handed = np.isin(some.number + frame_reference(some.capture, 0), np.array([*handed], np.int64))
-            self._flows.feed(some.select(is_handed))
+            now = int(segments.time_ns.max())
             copies = some.select(~is_handed)
             if len(copies):
-                kept.note_all(copies, int(segments.time_ns.max()))
-                self._continuing.feed_copies(copies)
-            self._continuing.wait_until(int(segments.time_ns.max()))
+                kept.note_all(copies, now)
+            self._continuing.feed_beside(some.select(is_handed), copies, now)
         return self._continuing.has_any(keys)
 
     def kept_flows(self) -> ContinuedFlows:

@@ -23,7 +23,8 @@ from inspector.wire.flow import Flow
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.losses import Losses
-from inspector.wire.runs import Grouped, ParsedExtent
+from inspector.wire.parsed_extent import ParsedExtent
+from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentBatch
 
 FEW = 200

@@ -48,7 +48,7 @@ from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
 from inspector.tracking.certificate_reader import CertificateReader
 from inspector.wire.losses import Losses
-from inspector.wire.runs import ParsedExtent
+from inspector.wire.parsed_extent import ParsedExtent
 from inspector.wire.segments import SegmentBatch
 
 WAIT_SECONDS = 0.25

@@ -23,6 +23,8 @@ class ContinuingFlowTable(FlowTable):
     continued: ContinuedFlows | None = None
     """Where what may belong to flows from before the first frame is handed over, where somebody wants it."""
 
+    _is_waiting = False
+
     _handed: Rows | None = None
     """Which flows of the batch are."""
 
@@ -60,22 +62,30 @@ class ContinuingFlowTable(FlowTable):
         """What begins before that is noted as what may have begun before the first frame."""
         return self._early_ns()
 
-    def feed_copies(self, copies: SegmentBatch) -> None:
-        """Take segments that another table has followed as well: none begins a flow that is followed here."""
-        may_open, self._may_open = self._may_open, False
-        self.feed(copies)
-        self._may_open = may_open
+    def feed_beside(self, segments: SegmentBatch | None, copies: SegmentBatch | None, now: int) -> None:
+        """Take segments and, of other flows, copies of some that another table has followed as well: none of these
+        begins a flow that is followed here. ``now``: until then nothing else comes; what is over is told at the end,
+        for the copies may be earlier.
+        """
+        self._is_waiting = True
+        if segments is not None:
+            self.feed(segments)
+        if copies is not None:
+            may_open, self._may_open = self._may_open, False
+            self.feed(copies)
+            self._may_open = may_open
+        self._is_waiting = False
+        self._now = max(self._now, now)
+        self._look_for_ends(self._now)
+        self._end_over(self._now)
+
+    def _look_for_ends(self, now: int) -> None:
+        if not self._is_waiting:
+            super()._look_for_ends(now)
 
     def expect(self, unread: Iterable[Key], noted_ns: int) -> None:
         """Of the copies that come next: of which flows there is more. ``noted_ns``: that of the other table."""
         self.shared.unread, self.shared.noted_ns, self.shared.missed = frozenset(unread), noted_ns, frozenset()
-
-    def wait_until(self, now: int) -> None:
-        """Time goes on, and of the open flows nothing comes."""
-        if now > self._now:
-            self._now = now
-            self._look_for_ends(now)
-            self._end_over(now)
 
     def open_ends(self) -> U64:
         """Of each flow that is followed, or may have late segments, its ends, the lower first."""

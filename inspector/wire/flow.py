@@ -45,7 +45,6 @@ class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
     __slots__ = (
-        "acknowledged",
         "acks",
         "began",
         "closed",
@@ -60,6 +59,7 @@ class Flow:
         "last",
         "older",
         "packets",
+        "received",
         "resets",
         "rtt",
         "spread",
@@ -83,8 +83,10 @@ class Flow:
         """What each side acknowledged last of the other, as far as its segments with data, FIN or RST say it, or what
         answers a SYN.
         """
-        self.acknowledged = [0, 0]
-        """Of each stream, how much the other side is known to have: of its first bytes alone."""
+        self.received: list[tuple[int | None, int | None]] = [(None, None), (None, None)]
+        """Of each stream the highest sequence number behind what was sent, and the highest of them that the other side
+        acknowledged, in earlier batches, while its first bytes are compared.
+        """
         self.tops: tuple[int, int] | None = None
         """At the end: how long each stream is by its own segments; one number more that is acknowledged is a FIN that
         was not captured.
@@ -160,12 +162,14 @@ class Flow:
         return any(stream.top > stream.received for stream in self.streams)
 
     def is_over(self, ns: int) -> bool:
-        """Whether a segment at this time comes too late to belong to a flow that was closed."""
-        return self.closed and ns - self.last[0] > self.quiet_ns
+        """Whether a segment at this time comes too late to belong to this flow."""
+        return ns - self.last[0] > self.quiet_ns
 
     @property
     def quiet_ns(self) -> int:
-        """How long late segments of a flow that was closed are waited for."""
+        """How long a next segment is waited for: for as long as a flow may be idle, until it is closed."""
+        if not self.closed:
+            return bounds.IDLE_NS
         return bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS
 
     @property

@@ -28,14 +28,15 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.frames import I64, Rows
 from inspector.wire import half_open
-from inspector.wire.acknowledged import note_acknowledged, weigh_conflicts
+from inspector.wire.acknowledged import note_received, weigh_conflicts
 from inspector.wire.addresses import AddressTable, FlowEnd
 from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
+from inspector.wire.parsed_extent import ParsedExtent
 from inspector.wire.reach import reached, went_on, widen
-from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, mask_of_flows
+from inspector.wire.runs import FlowRuns, Grouped, Key, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.shared_flows import SharedFlows
 
@@ -119,7 +120,7 @@ class FlowTable:
         if grouped is not None:
             self._feed(grouped)
             if self._unsettled:
-                note_acknowledged(self._unsettled, grouped)
+                note_received(self._unsettled, grouped)
                 self._unsettled.clear()
         self._now = max(now, self._now)
         self._look_for_ends(now)
@@ -271,12 +272,15 @@ class FlowTable:
         newest = self._flows.get(key)
         frame_base = run.frame
         begin = spans[0][0]
+        since_ns = newest.last[0] if newest is not None else run.time_ns[begin]
+        may_pause = group.last_ns - since_ns > bounds.IDLE_NS
         for first, end, lane, seq, control, flags, length, captured, ack in spans:
             if not (length or control) and (newest is None or not newest.is_answered):
                 continue  # it tells nothing, and is here because it is the first of the batch
             ns = run.time_ns[first]
             older = None
-            if newest is not None and (control & SYN or newest.closed) and newest.gives_way(control, lane, seq, ns):
+            may_give_way = newest is not None and (control & SYN or newest.closed or may_pause)
+            if newest is not None and may_give_way and newest.gives_way(control, lane, seq, ns):
                 moment = ns, frame_base + run.number[first]
                 reached(newest, group, begin, moment[1])
                 begin = first
@@ -293,6 +297,7 @@ class FlowTable:
                 begin = first
                 newest.is_foreign = not self._may_open
             flow = newest if newest.older is None else newest.owner(lane, seq, control)
+            newest.is_answered &= flow is newest
             if not self._may_open:
                 self.shared.note(newest, flow, flags, ns, says_something=bool(length or control))
             flow.packets[lane] = True
@@ -363,7 +368,7 @@ class FlowTable:
         """Whether more may be acknowledged of its first bytes in this batch than was seen. ``index``: which of the
         grouped flows it is.
         """
-        if any(stream.keeps_beyond(flow.acknowledged[lane]) for lane, stream in enumerate(flow.streams)):
+        if any(stream.compares_beyond(flow.received[lane][1]) for lane, stream in enumerate(flow.streams)):
             self._unsettled.append((flow, index))
         if flow.older is not None:
             self._note_unsettled(flow.older, index)
@@ -376,7 +381,7 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if by_syn and not self._is_one_clock and not (flow.closed and flow.is_over(until[0])):
+        if by_syn and not self._is_one_clock and not flow.is_over(until[0]):
             return flow
         self._end(flow)
         return None
@@ -409,29 +414,23 @@ class FlowTable:
             self._end(flow)
 
     def _sweep(self, now: int) -> None:
-        """Close what is over or idle; beyond the bound also the longest idle ones."""
+        """Close what is over; beyond the bound also the longest idle ones."""
         if now // SWEEP_NS != self._swept_half_open // SWEEP_NS:
             self._swept_half_open = now
-            self._end_half_open(self._half_open.take_over(now, bounds.APART_NS + LATE_NS, bounds.IDLE_NS))
+            self._end_half_open(self._half_open.take_over(now - LATE_NS, bounds.APART_NS, bounds.IDLE_NS))
         self._swept = now
         self._end_over(now)
         for flow in list(self._flows.values()):
             for stream in flow.streams:
                 stream.forget(now)
-            if now - flow.last[0] > bounds.IDLE_NS:
-                self._end_idle(flow)
         surplus = len(self._flows) - self._most_flows
         if surplus > 0:
             longest_idle = sorted(self._flows.values(), key=lambda f: f.last)[: surplus + self._most_flows // 10]
             self.closed_early[self._most_flows] += len(longest_idle)
             for flow in longest_idle:
-                self._end_idle(flow)
-
-    def _end_idle(self, flow: Flow) -> None:
-        """Nothing is waited for any more."""
-        del self._flows[flow.key]
-        flow.until = (flow.last[0] + 1, 0)
-        self._end(flow)
+                del self._flows[flow.key]
+                flow.until = (flow.last[0] + 1, 0)
+                self._end(flow)
 
     def finish(self) -> None:
         """End all flows."""

@@ -74,6 +74,7 @@ def rows_of(grouped: Grouped) -> tuple[I64, HalfOpenRows]:
         & (length[second] == 0)
         & (grouped.lane[second] != grouped.lane[heads])
         & (grouped.ack[second] == grouped.seq[heads] + 1 & 0xFFFFFFFF)
+        & (grouped.time_ns[second] - grouped.time_ns[heads] <= bounds.IDLE_NS)
     )
     flow = np.flatnonzero(is_syn & ((total == 1) | is_refused))
     if not len(flow):

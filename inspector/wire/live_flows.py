@@ -15,7 +15,8 @@ from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow
 from inspector.wire.flow_owner import FlowOwner
 from inspector.wire.flows import FlowTable
-from inspector.wire.runs import Key, ParsedExtent
+from inspector.wire.parsed_extent import ParsedExtent
+from inspector.wire.runs import Key
 from inspector.wire.segments import SegmentBatch
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -26,8 +25,9 @@ from msgspec import Struct
 from inspector import bounds
 from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS, frame_reference
+from inspector.wire.acknowledgements import Acknowledgements, FlowColumns, ReceivedBytes, received_bytes
+from inspector.wire.parsed_extent import ParsedExtent
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
-from inspector.wire.sequence_numbers import distance
 
 CONTROL = SYN | FIN | RST | URG
 """What a segment says beside its bytes, or of them."""
@@ -71,53 +71,6 @@ class Run(Struct, eq=False):
         return self.data[start : start + min(self.captured[row], HEAD_BYTES)].tobytes()
 
 
-class Acknowledgements(NamedTuple):
-    """Of one side of a flow in one batch, in the order of time; int64. ``row``: which of the flow's segments each is;
-    ``number``: the acknowledgement number; ``time_ns``. ``frames``: the number of each of the flow's frames.
-    """
-
-    row: I64
-    number: I64
-    time_ns: I64
-    frames: I64
-
-
-NO_ACKNOWLEDGEMENTS = Acknowledgements(*(np.zeros(0, np.int64) for _ in Acknowledgements._fields))
-
-
-class ParsedExtent:
-    """How far into the payload of each segment of a batch somebody looked, filled in while the batch is followed; what
-    lies behind was skipped by its length.
-
-    All columns have a row for each segment. ``number``: int64, frame numbers. ``busy``: bool, it is one of many that
-    its flow has in this batch.
-    ``control``: bool, SYN, FIN, RST or URG.
-    """
-
-    def __init__(self) -> None:
-        self.number: I64 = np.zeros(0, np.int64)
-        self.busy: Rows = np.zeros(0, np.bool_)
-        self.control: Rows = np.zeros(0, np.bool_)
-        self.rows: I64 = np.zeros(0, np.int64)
-        """The segments that can hold anything: those that ``Grouped`` has."""
-        self._parts: list[tuple[slice | I64, I64 | list[int]]] = []
-
-    def note(self, rows: slice | I64, looked: I64 | list[int]) -> None:
-        """How far into some of those segments somebody looked; a list may be filled in afterwards. What is noted last
-        holds.
-        """
-        self._parts.append((rows, looked))
-
-    def bytes(self) -> I64:
-        """int64, payload bytes of each segment up to the last one that was looked at."""
-        looked = np.zeros(len(self.rows), np.int64)
-        for rows, counts in self._parts:
-            looked[rows] = counts
-        every = np.zeros(len(self.number), np.int64)
-        every[self.rows] = looked
-        return every
-
-
 class FlowRuns(Struct, frozen=True, gc=False):
     """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements
     included. ``spread``: where the batch is of several captures, the lowest and highest frame references in each;
@@ -146,9 +99,9 @@ class FlowRuns(Struct, frozen=True, gc=False):
         """Of which lanes there is any frame in this batch."""
         return self.grouped.sides(self.index) if self.grouped is not None else (False, False)
 
-    def acknowledgements(self, lane: int) -> Acknowledgements:
-        """All that one side acknowledged."""
-        return self.grouped.acknowledgements(self.index, lane) if self.grouped is not None else NO_ACKNOWLEDGEMENTS
+    def acknowledgements(self) -> Acknowledgements | None:
+        """All that its sides acknowledged, where that is known."""
+        return self.grouped.acknowledgements(self.index) if self.grouped is not None else None
 
 
 def mixed(low: U64, high: U64) -> U64:
@@ -202,6 +155,7 @@ class Grouped:
         self.begins = self._begins(opens)
         self._extent = extent
         self._last_frames: tuple[int, list[tuple[int, int, int]], dict[int, int]] | None = None
+        self._last_acknowledgements: tuple[int, Acknowledgements] | None = None
         if extent is not None:
             extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
             extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
@@ -269,9 +223,12 @@ class Grouped:
         return begins | opens(self.data, self.start, self.captured)
 
     def opening(self) -> I64:
-        """The flows that begin with a SYN of a client, busy and ``mixed`` ones aside."""
+        """The flows that begin with a SYN of a client, aside from busy and ``mixed`` ones and such as may be over in
+        between.
+        """
         heads, ends = self.heads[:-1], self.heads[1:]
-        opening = np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & (ends - heads <= MOST_SEGMENTS))
+        is_short = (ends - heads <= MOST_SEGMENTS) & (self.last_ns - self.time_ns[heads] <= bounds.IDLE_NS)
+        opening = np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & is_short)
         return opening[~np.isin(opening, [*self.mixed])] if self.mixed else opening
 
     def spans(self, wanted: I64) -> Iterator[FlowRuns]:
@@ -298,22 +255,30 @@ class Grouped:
                 index=index,
             )
 
-    def highest_acknowledged(self, wanted: I64, begins: I64, tops: I64, since: I64) -> list[tuple[int, int]]:
-        """How many bytes of lane 0 and of lane 1 of some flows the other side has acknowledged at most; -1 where it did
-        nothing of the kind. ``begins``, ``tops``: a row for each flow, a column for each lane: the sequence number of
-        its first byte, and how many bytes may be acknowledged. ``since``: of each flow when its first frame came.
+    def received(self, wanted: I64, lane: int, begin: I64, before: ReceivedBytes, since: I64) -> ReceivedBytes:
+        """What was sent and acknowledged of a lane of some flows, a row each. ``begin``, ``before``: as in
+        ``received_bytes``. ``since``: of each flow when its first frame came.
         """
         counts = self.total[wanted]
-        rows, batch = self._order[_end_to_end(self._firsts[wanted], counts)], self._batch
+        rows = self._order[_end_to_end(self._firsts[wanted], counts)]
         flow = np.repeat(np.arange(len(wanted)), counts)
-        has = (batch.flags[rows] & ACK != 0) & (batch.time_ns[rows] >= since[flow])
-        rows, flow = rows[has], flow[has]
-        lane = 2 * flow + (batch.source[rows] == self.low[wanted][flow])
-        offsets = distance(begins.reshape(-1)[lane], batch.ack[rows])
-        is_sent = offsets <= tops.reshape(-1)[lane]  # nobody has what was not sent
-        highest = np.full(2 * len(wanted), -1, np.int64)
-        np.maximum.at(highest, lane[is_sent], offsets[is_sent])
-        return [(low, high) for low, high in highest.reshape(-1, 2).tolist()]
+        frames = self._flow_columns(rows, flow, self.low[wanted])
+        is_earlier = self._batch.time_ns[rows] < since[flow]
+        frames.behind[is_earlier] = frames.number[is_earlier] = -1
+        received = received_bytes(frames, lane, begin, before)
+        lasts = np.cumsum(counts) - 1
+        return ReceivedBytes(*(column[lasts] for column in received))
+
+    def _flow_columns(self, rows: I64, flow: I64, low: U64) -> FlowColumns:
+        """``rows``: of the batch; ``flow``: of which of some flows each is; ``low``: of each of these its lower end."""
+        batch, flags = self._batch, self._batch.flags[rows]
+        length = batch.length[rows] + (flags & SYN != 0) + (flags & FIN != 0)
+        return FlowColumns(
+            flow,
+            (batch.source[rows] != low[flow]).astype(np.int64),
+            np.where(length > 0, batch.seq[rows] + length & 0xFFFFFFFF, -1),
+            np.where(flags & ACK != 0, batch.ack[rows], -1),
+        )
 
     def frames(self, index: int, begin: int, end: int | None) -> Sequence[tuple[int, int, int]]:
         """Time, reference and lane of the frames of a flow from ``begin`` on, a reference, and before ``end``. The flow
@@ -340,12 +305,16 @@ class Grouped:
         count = int(self.from_low[index])
         return count > 0, count < int(self.total[index])
 
-    def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
-        """All that one side of a flow acknowledged, segments that carry nothing else among them."""
-        batch, rows = self._batch, self._all_rows(index)
-        is_low = batch.source[rows] == self.low[index]
-        row = np.flatnonzero((is_low == (lane == 0)) & (batch.flags[rows] & ACK != 0))
-        return Acknowledgements(row, batch.ack[rows[row]], batch.time_ns[rows[row]], batch.number[rows])
+    def acknowledgements(self, index: int) -> Acknowledgements:
+        """All that the sides of a flow acknowledged. What was asked for last is known."""
+        if self._last_acknowledgements is None or self._last_acknowledgements[0] != index:
+            rows = self._all_rows(index)
+            columns = self._flow_columns(rows, np.zeros(len(rows), np.int64), self.low[index : index + 1])
+            acknowledgements = Acknowledgements(
+                self._batch.number[rows] + self.frame, columns, self._batch.time_ns[rows]
+            )
+            self._last_acknowledgements = index, acknowledgements
+        return self._last_acknowledgements[1]
 
     def _all_rows(self, index: int) -> I64:
         """The rows of the batch that are a flow's, by time, those that carry nothing among them."""

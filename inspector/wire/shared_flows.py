@@ -12,8 +12,6 @@ from inspector.wire.flow import Ends, Flow, FlowKey, Moment
 from inspector.wire.runs import Key
 from inspector.wire.segments import ACK, SYN
 
-LAST_MOMENT: Moment = (1 << 63, 0)
-
 
 class SharedFlows:
     """Of the first table."""
@@ -48,9 +46,7 @@ class SharedFlows:
 
     def note_ended(self, flow: Flow, ends: Ends) -> None:
         """A shared flow is over."""
-        until = flow.until
-        if until is None:
-            until = (flow.last[0] + flow.quiet_ns + 1, 0) if flow.closed else LAST_MOMENT
+        until = flow.until or (flow.last[0] + flow.quiet_ns + 1, 0)
         for isn in (*flow.isns, None):
             began = FlowKey(ends, isn)
             self.followed[began] = max(until, self.followed.get(began, until))

@@ -34,6 +34,7 @@ class Stream:
         "_pending",
         "_waiting",
         "anchored",
+        "conflicts_of_waiting",
         "is_compared",
         "next",
         "overlaps",
@@ -58,6 +59,10 @@ class Stream:
         """Segments are compared with what came before; not once nothing is taken any more."""
         self.overlaps: Overlaps | None = None
         """What they are compared with, where anything is kept."""
+        self.conflicts_of_waiting = 0
+        """How many conflicts were known when the first of the stream was: what was acknowledged when the segments came
+        that had waited for it, nobody knows any more.
+        """
         self.urgent: tuple[int, int] | None = None
         """Where the first urgent data begins among the first bytes, and its frame: receivers leave a byte of it out of
         what they read, or do not (RFC 6093, section 2.2).
@@ -78,6 +83,7 @@ class Stream:
         self.anchored = True
         for offset, piece, length, frame, ns, headers in waiting:
             self.insert(offset + shift, piece, length, frame, ns, headers)
+        self.conflicts_of_waiting = self.conflict_count
 
     def stand(self, seq: int, length: int) -> None:
         """Be where so many bytes lead that came in order and were read elsewhere. ``seq``: of the first byte."""
@@ -203,9 +209,14 @@ class Stream:
             self.overlaps = Overlaps()
         self.overlaps.keep(segment)
 
-    def keeps_beyond(self, offset: int) -> bool:
-        """Whether anything is kept that lies behind an offset."""
-        return self.overlaps is not None and self.overlaps.end > offset
+    def compares_beyond(self, number: int | None) -> bool:
+        """Whether segments are yet compared with what lies behind a sequence number that was acknowledged."""
+        if not self.is_compared:
+            return False
+        end = self.overlaps.end if self.overlaps is not None else 0
+        if self.next < bounds.COMPARED_BYTES:
+            end = bounds.COMPARED_BYTES
+        return end > 0 and (number is None or not self.anchored or self.offset(number) < end)
 
     def forget(self, now: int) -> None:
         """Keep nothing that is too old to be sent again."""

@@ -26,7 +26,7 @@ from inspector.live.outputs import disk
 from inspector.packets import reread as evidence
 from inspector.text.times import SECOND_NS
 from inspector.tracking.observed import connection_id
-from inspector.wire.runs import ParsedExtent
+from inspector.wire.parsed_extent import ParsedExtent
 from inspector.wire.segments import SegmentBatch
 
 AFTER_NS = 2 * SECOND_NS
