@@ -13,10 +13,10 @@ from inspector.capture.blocks import Damaged, Readable
 from inspector.capture.inputs import BZIP2, GZIP, XZ, ZSTD
 
 PIECE_BYTES = 4096
-"""Read at a time: what one piece can inflate to (128 MB for zstd at its worst) bounds the memory that a malicious file
-takes.
-"""
+"""Read at a time: what one piece can inflate to bounds the memory that a malicious file takes."""
 
+ZSTD_PIECE_BYTES = 1024
+"""The same where four bytes can stand for 128 KB: 32 MB at its worst, which its decompressor holds twice."""
 
 OUTPUT_BYTES = 1 << 20
 """What bzip2 and xz give at once: a few bytes of theirs can stand for gigabytes."""
@@ -94,7 +94,7 @@ def inflate(stream: Counted) -> Readable:
     if head == ZSTD:
         import zstandard
 
-        return Inflated(stream, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+        return Inflated(stream, zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError, ZSTD_PIECE_BYTES)
     if head[:3] == BZIP2 and head[3:].isdigit():
         import bz2
 
@@ -137,12 +137,14 @@ class Stepwise:
 class Inflated:
     """Members or frames one after another. Raises Damaged behind the last byte that could be had."""
 
-    def __init__(self, stream: Counted, begin: Callable[[], Any], error: type[Exception]) -> None:
+    def __init__(
+        self, stream: Counted, begin: Callable[[], Any], error: type[Exception], piece_bytes: int = PIECE_BYTES
+    ) -> None:
         self._stream = stream
         self._begin = begin
         self._error = error
         self._inflater: Inflater = begin()
-        self._piece = bytearray(PIECE_BYTES)
+        self._piece = bytearray(piece_bytes)
         self._input = b""
         self._output = memoryview(b"")
         self._begun = False

@@ -58,14 +58,23 @@ class Engine:
     """
 
     def __init__(
-        self, from_middle: bool = False, secrets: RecordDecryptors | None = None, columns: int = FEWEST
+        self,
+        from_middle: bool = False,
+        secrets: RecordDecryptors | None = None,
+        columns: int = FEWEST,
+        *,
+        beside: int = 0,
     ) -> None:
         """``from_middle``: frames went before the first one that will be fed. ``secrets``: what opens encrypted
-        records. ``columns``: so many flows that open in a batch are read by columns; 0 for never.
+        records. ``columns``: so many flows that open in a batch are read by columns; 0 for never. ``beside``: so many
+        others read the same story, and all have room for as much as one alone.
         """
         self.columns = columns
+        self._readers = 1 + beside
         self.certificates = self._kept_certificates()
-        self.authority_lists = KeptValues[bytes](bounds.AUTHORITY_LISTS, bounds.AUTHORITY_BYTES, stored_memory)
+        self.authority_lists = KeptValues[bytes](
+            bounds.AUTHORITY_LISTS, bounds.AUTHORITY_BYTES // self._readers, stored_memory
+        )
         self.offers = KeptValues(bounds.SHAPES, self.most_shape_bytes, HelloShape.memory)
         self.answers = KeptValues(bounds.SHAPES, self.most_shape_bytes, AnswerShape.memory)
         self.facts = Facts(
@@ -234,12 +243,12 @@ class Engine:
         return self._chains.keep((body, is_tls13), known, len(body) + len(known) * DIGEST_BYTES)
 
     def _kept_certificates(self) -> KeptValues[bytes]:
-        return KeptValues(bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES, certificate_memory)
+        return KeptValues(bounds.CERTIFICATES, bounds.CERTIFICATE_BYTES // self._readers, certificate_memory)
 
     @property
     def most_shape_bytes(self) -> int:
         """Of all shapes of either hello that are kept."""
-        return bounds.SHAPES_BYTES
+        return bounds.SHAPES_BYTES // self._readers
 
     def authorities(self, body: bytes, version: int) -> bytes:
         """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises

@@ -121,7 +121,8 @@ def _extracted(
     try:
         for index, (begin, end) in enumerate(places):
             if index != own_index:
-                task = ShardTask(paths, late, begin, end, secrets, is_passing=is_passing, is_polite=watch is not None)
+                is_polite = watch is not None
+                task = ShardTask(paths, late, begin, end, secrets, is_passing, is_polite, beside=count - 1)
                 workers[index] = _started(task)
         from inspector.capture.files import Story
         from inspector.extract.shard import clocks_apart, extract_shard, joined
@@ -134,13 +135,13 @@ def _extracted(
         begin, end = places[own_index]
         if progress is not None and end < work.bytes:  # how far this process is in its shard stands for all
             progress = _scaled(progress, work.bytes / end)
-        own_part = extract_shard(story, begin, end, progress, watch, secrets)
+        own_part = extract_shard(story, begin, end, progress, watch, secrets, beside=count - 1)
         parts: list[ShardFacts] = []
         for index, (begin, end) in enumerate(places):
             worker = workers.get(index)
             part = own_part if index == own_index else worker.result(progress) if worker is not None else None
             # whatever became of a process, its shard is read
-            parts.append(part or extract_shard(Story(paths, late), begin, end, secrets=secrets))
+            parts.append(part or extract_shard(Story(paths, late), begin, end, secrets=secrets, beside=count - 1))
     finally:
         for worker in workers.values():
             if worker is not None:
@@ -234,7 +235,9 @@ def _scaled(progress: Progress, factor: float) -> Progress:
 
 
 class ShardTask(NamedTuple):
-    """What a worker does. ``is_passing``: as in ``_extracted``. ``is_polite``: somebody paints a screen meanwhile."""
+    """What a worker does. ``is_passing``: as in ``_extracted``. ``is_polite``: somebody paints a screen meanwhile.
+    ``beside``: as in ``extract_shard``.
+    """
 
     paths: Sequence[str]
     late: dict[int, int]
@@ -243,6 +246,7 @@ class ShardTask(NamedTuple):
     secrets: SecretInputs | None
     is_passing: bool
     is_polite: bool
+    beside: int
 
 
 class _Worker:
@@ -326,5 +330,5 @@ def work() -> None:
     story = Story(task.paths, task.late)
     if task.is_passing:
         story.pass_over(task.begin)
-    part = extract_shard(story, task.begin, task.end, secrets=task.secrets)
+    part = extract_shard(story, task.begin, task.end, secrets=task.secrets, beside=task.beside)
     pickle.dump(part, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)

@@ -65,14 +65,16 @@ def extract_shard(
     progress: Progress | None = None,
     watch: Watch | None = None,
     secrets: SecretInputs | None = None,
+    *,
+    beside: int = 0,
 ) -> ShardFacts:
     """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end``
     infinite for all. What lies before may be passed over (``Story.pass_over``). ``watch`` is shown the engine
     behind each window, for ``so_far``. ``secrets``: to open encrypted records with, beside what the captures
-    bring.
+    bring. ``beside``: so many others read other shards.
     """
     supply = supplied(story, secrets)
-    engine = Engine(from_middle=begin > 0, secrets=supply.channels if supply else None)
+    engine = Engine(from_middle=begin > 0, secrets=supply.channels if supply else None, beside=beside)
     part = ShardFacts(engine.facts, engine.losses)
     if len(story.captures) > 1 and not story.late:
         engine.compare_clocks()
