@@ -8,7 +8,8 @@ import pytest
 
 from inspector.live.latest_states import LatestStates
 from inspector.live.outputs import lines as module
-from inspector.live.outputs.lines import LinePrinter, Surveyed
+from inspector.live.outputs.lines import LinePrinter
+from inspector.live.outputs.survey import Surveyed
 from tests.live import listened
 
 

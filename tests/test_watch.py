@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from inspector import analyze
+from inspector import analyze, bounds
 from inspector.findings.change import ABORT
-from inspector.live.outputs.lines import LinePrinter, survey
+from inspector.live.outputs.lines import LinePrinter
 from inspector.live.outputs.recording import Recording, conditions
+from inspector.live.outputs.survey import survey
 from inspector.live.sources.source import PipeSource
 from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
@@ -25,6 +26,7 @@ from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled, find
 from tests.ended import Run, patient
 from tests.live import WATCH, bytes_of, incidents_in, listened, of_kind, watched
+from tests.test_busiest import greeting
 from tests.waiting import PATIENCE_SECONDS, until
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -329,3 +331,13 @@ def test_what_all_means_is_worked_out_beside_the_capture() -> None:
     assert [json.loads(line)["record"] for line in out.getvalue().splitlines()] == [line.record for line in expected]
     lines._survey_now_and_then(never)
     assert lines._survey is None, "nothing has come since"
+
+
+def test_services_that_are_not_judged_are_told_with_the_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "LIVE_SERVICES", 3)
+    live, _ = listened(capture(greeting(8).flows))
+    out = io.BytesIO()
+    LinePrinter(live, out, None, None).finish()
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert len(of_kind(told, "assessment")) == 3
+    assert any("too many: 5, with 5 connections" in limit for limit in of_kind(told, "statistics")[-1]["limits"])

@@ -122,7 +122,9 @@ def _extracted(
         for index, (begin, end) in enumerate(places):
             if index != own_index:
                 is_polite = watch is not None
-                task = ShardTask(paths, late, begin, end, secrets, is_passing, is_polite, beside=count - 1)
+                task = ShardTask(
+                    paths, late, begin, end, secrets, is_passing=is_passing, is_polite=is_polite, beside=count - 1
+                )
                 workers[index] = _started(task)
         from inspector.capture.files import Story
         from inspector.extract.shard import clocks_apart, extract_shard, joined

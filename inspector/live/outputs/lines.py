@@ -6,20 +6,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
-from typing import BinaryIO, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import BinaryIO, Protocol
 
 import msgspec
 
-from inspector.document import Finding, Incident
+from inspector.document import Incident
 from inspector.errors import OutputError
 from inspector.findings.case import Case
-from inspector.findings.change import ABORT
 from inspector.findings.from_logs import failures_of
 from inspector.findings.into_document.connection import connection as described, result
-from inspector.findings.judge import judge
-from inspector.findings.odd_member import host_of
 from inspector.findings.unopened import not_opened
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock
@@ -28,13 +24,14 @@ from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
+from inspector.live.outputs.named_lines import NamedLines
+from inspector.live.outputs.survey import LIMIT, Surveyed, survey
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.terminal import terminal_json
 from inspector.text.times import SECOND_NS, rfc3339
-from inspector.tracking.backends import BackendGroup
 from inspector.tracking.observed import Observed
 
 STATISTICS_SECONDS = 60.0
@@ -67,27 +64,6 @@ class LineOutput(Protocol):
 
     def flush(self) -> object:
         """What was written is to be seen now."""
-
-
-class LineNames(NamedTuple):
-    """What people call those whose ids a line holds, in their order: ``puppetdb.example.com:8081``,
-    ``B (puppetdb2.example.com)``, addresses of clients.
-    """
-
-    service: str
-    backends: list[str]
-    clients: list[str]
-
-
-class Surveyed(NamedTuple):
-    """A line on all that is remembered. ``record``: its kind; ``name``: what it is about; ``state``: what makes it
-    worth another line; ``encoded``: its JSON.
-    """
-
-    record: str
-    name: str
-    state: str
-    encoded: bytes
 
 
 class LinePrinter:
@@ -129,6 +105,8 @@ class LinePrinter:
         self._statistics_at = clock.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
         self._survey: ForkedJob | None = None
+        self._not_judged: list[str] = []
+        """What the last survey could not judge, in words."""
         self._survey_began = 0.0
         self._announced: LatestStates[str] = LatestStates(KNOWN)
         self._announced_logs: LatestStates[str] = LatestStates(KNOWN)
@@ -291,8 +269,11 @@ class LinePrinter:
         output.write(msgspec.msgpack.encode(list(survey(self._capture))))
 
     def _announce(self, surveyed: Iterable[Surveyed], is_last: bool = False, is_patient: bool = False) -> None:
+        self._not_judged.clear()
         for record, name, state, encoded in surveyed:
-            if self._announced.note(name, state) or (is_last and record == "assessment"):
+            if record == LIMIT:
+                self._not_judged.append(encoded.decode())
+            elif self._announced.note(name, state) or (is_last and record == "assessment"):
                 self._say(record, encoded)
                 is_patient = is_patient and self._make_room()
                 if record == "finding":
@@ -326,6 +307,7 @@ class LinePrinter:
                 "limits": [
                     *(words for one in capture.captures()[-1:] if (words := not_opened(one))),
                     *(worded(limit) for limit in capture.limits()),
+                    *self._not_judged,
                     *(capture.keeping.logs.problems() if capture.keeping.logs is not None else ()),
                 ],
             },
@@ -359,64 +341,3 @@ class LinePrinter:
     def _give_up(self, error: OutputError) -> None:
         self.output_error = self.output_error or error
         self._capture.stop()
-
-
-class NamedLines:
-    """Lines with the names of whom they are about: who reads lines has no tables to look ids up in."""
-
-    def __init__(self, case: Case) -> None:
-        self._case = case
-
-    @cached_property
-    def _services(self) -> dict[str, str]:
-        return {service.id: f"{service.name}:{service.port}" for service in self._case.services}
-
-    @cached_property
-    def _backends(self) -> dict[str, BackendGroup]:
-        return {group.id: group for group in self._case.backends}
-
-    @cached_property
-    def _clients(self) -> dict[str, str]:
-        return {client.id: client.ip for client in self._case.clients}
-
-    def encoded(self, value: Finding | Incident, finding: Finding) -> bytes:
-        """The JSON of a value, which its ``finding`` is about."""
-        backends, clients = self._backends, self._clients
-        names = LineNames(
-            self._services.get(finding.service or "", ""),
-            [_called(self._case, backends[one]) for one in finding.backends if one in backends],
-            [clients[one] for one in finding.clients if one in clients],
-        )
-        encode = msgspec.json.encode
-        return encode(value)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
-
-
-def _called(case: Case, backend: BackendGroup) -> str:
-    host = host_of(case, backend)
-    return f"{backend.label} ({host})" if host else backend.label
-
-
-def survey(capture: LiveCapture) -> Iterator[Surveyed]:
-    """The findings that are not about one connection, and the assessment of each service; one by one, for there may be
-    one of each for thousands of services.
-    """
-    analysis = judge(capture.whole(), capture.options, reader=capture.reader, has_inventory=False)
-    document = analysis.document
-    encode = msgspec.json.encode
-    named = NamedLines(analysis.case)
-    for finding in document.findings:
-        if finding.rule != ABORT:
-            state = f"{finding.verdict} {finding.severity}"
-            yield Surveyed("finding", finding.id, state, named.encoded(finding, finding))
-    at = rfc3339(capture.now_ns)
-    for service in document.services:
-        assessment = service.assessment
-        values = {
-            "at": at,
-            "service": service.id,
-            "name": service.name,
-            "port": service.port,
-            **msgspec.structs.asdict(assessment),
-        }
-        state = f"{assessment.state} {assessment.grade}"
-        yield Surveyed("assessment", service.id, state, encode(values))
