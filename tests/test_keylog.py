@@ -8,6 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from inspector import bounds
 from inspector.errors.notice import PathText
 from inspector.errors.secrets import KeyLogLabel, NoKeyLogLines, NotHexadecimal, TooManySecrets
 from inspector.secrets import keylog
@@ -97,8 +98,6 @@ def test_cut_anywhere() -> None:
 
 
 def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    from inspector import bounds
-
     monkeypatch.setattr(bounds, "SECRETS", 3)
     monkeypatch.setattr(bounds, "LIVE_SECRETS", 3)
     lines = "".join(f"CLIENT_RANDOM {n:064x} {M}\n" for n in range(5)).encode()
@@ -108,6 +107,20 @@ def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [finished.knows(n.to_bytes(32, "big")) for n in range(5)] == [True, True, True, False, False]
     assert finished.problems[""] == TooManySecrets(PathText("many"), 3)
     assert [growing.knows(n.to_bytes(32, "big")) for n in range(5)] == [False, False, True, True, True]
+
+
+def test_bounds_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a log's lines too, which push out no other kind of secret."""
+    monkeypatch.setattr(bounds, "SECRETS", 3)
+    monkeypatch.setattr(bounds, "LIVE_SECRETS", 3)
+    lines = f"CLIENT_RANDOM {R} {M}\n" + "".join(f"RSA Session-ID:{n:02x} Master-Key:{M}\n" for n in range(5))
+    finished, growing = Secrets(), Secrets(may_grow=True)
+    for secrets in (finished, growing):
+        secrets.add(lines.encode(), "many")
+        assert secrets.knows(bytes.fromhex(R))
+    assert [finished.session(bytes([n])) is not None for n in range(5)] == [True, True, True, False, False]
+    assert finished.problems[""] == TooManySecrets(PathText("many"), 3)
+    assert [growing.session(bytes([n])) is not None for n in range(5)] == [False, False, True, True, True]
 
 
 def test_only_asked_for_lines_are_written() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -13,7 +14,7 @@ class LatestStates(Generic[T]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._states: dict[str, T] = {}
+        self._states: OrderedDict[str, T] = OrderedDict()
 
     def __contains__(self, name: str) -> bool:
         return name in self._states
@@ -26,7 +27,7 @@ class LatestStates(Generic[T]):
         is_news = name not in self._states or self._states.pop(name) != state
         self._states[name] = state
         if len(self._states) > self._most:
-            del self._states[next(iter(self._states))]
+            self._states.popitem(last=False)
         return is_news
 
     def drop(self, name: str) -> None:

@@ -4,6 +4,7 @@ memory: nothing here can be written but by ``lines_for``, and whoever holds them
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import TypeVar
@@ -42,8 +43,8 @@ class Secrets:
         """By the file's name; under an empty one that later secrets are not kept."""
         self.held_bytes = 0
         """Bytes of all connections that wait for something."""
-        self._by_random: dict[tuple[str, bytes], bytes] = {}
-        self._sessions: dict[bytes, bytes] = {}
+        self._by_random: OrderedDict[tuple[str, bytes], bytes] = OrderedDict()
+        self._sessions: OrderedDict[bytes, bytes] = OrderedDict()
         self._bad: dict[str, tuple[int, int, LineTooLong | NotHexadecimal | WrongLengths]] = {}
         self._lines: dict[str, int] = {}
         self._useful: dict[str, int] = {}
@@ -84,14 +85,14 @@ class Secrets:
         return is_read
 
     def _keep(self, line: keylog.KeyLogLine, name: str) -> None:
-        if not self._has_room(self._by_random):
+        if line.label == keylog.SESSION:
+            is_kept = self._put(self._sessions, line.name, line.secret)
+        else:
+            is_kept = self._put(self._by_random, (line.label, line.name), line.secret)
+        if not is_kept:
             self.problems[""] = TooManySecrets(PathText(name), bounds.SECRETS)
             return
         self._has_premasters = self._has_premasters or line.label in (keylog.PREMASTER, keylog.RSA_PREMASTER)
-        if line.label == keylog.SESSION:
-            self._sessions[line.name] = line.secret
-        else:
-            self._by_random[line.label, line.name] = line.secret
 
     @property
     def has_premasters(self) -> bool:
@@ -114,23 +115,24 @@ class Secrets:
 
     def keep_session(self, key: bytes, master: bytes) -> None:
         """A session that may be resumed by a connection whose own secret is not given."""
-        if key and (key in self._sessions or self._has_room(self._sessions)):
-            self._sessions[key] = master
+        if key:
+            self._put(self._sessions, key, master)
 
     def keep_master(self, client_random: bytes, master: bytes) -> None:
         """A master secret that was found otherwise than by the client's random, so that it can be told with the
         packets.
         """
-        if (keylog.MASTER, client_random) not in self._by_random and self._has_room(self._by_random):
-            self._by_random[keylog.MASTER, client_random] = master
+        if (keylog.MASTER, client_random) not in self._by_random:
+            self._put(self._by_random, (keylog.MASTER, client_random), master)
 
-    def _has_room(self, kept: dict[K, bytes]) -> bool:
-        """Whether one more may be kept. Where key logs grow, room is made."""
-        if len(kept) < (bounds.LIVE_SECRETS if self.may_grow else bounds.SECRETS):
-            return True
-        if self.may_grow:
-            del kept[next(iter(kept))]
-        return self.may_grow
+    def _put(self, kept: OrderedDict[K, bytes], key: K, secret: bytes) -> bool:
+        """Keep a secret; False where there is no room for it. Where key logs grow, room is made."""
+        if key not in kept and len(kept) >= (bounds.LIVE_SECRETS if self.may_grow else bounds.SECRETS):
+            if not self.may_grow:
+                return False
+            kept.popitem(last=False)
+        kept[key] = secret
+        return True
 
     def lines_for(self, client_randoms: Sequence[bytes]) -> Iterator[bytes]:
         """The key log lines of some handshakes, and of no other."""
