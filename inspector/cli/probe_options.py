@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from inspector.probe.plan import ProbePlan
 
 DEFAULT_PORT = 443
-MODEL_NAMES = ("java17", "java8", "java8-no-ems", "java7")
+MODEL_NAMES = ("java17", "java11", "java8", "java8-no-ems", "java7")
+EACH = "each"
 PEM = click.Path(exists=True, dir_okay=False)
+
+
+def _models(value: str) -> tuple[str, ...]:
+    """Raises click.BadParameter."""
+    names = MODEL_NAMES if value == EACH else tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    for name in names:
+        if name not in MODEL_NAMES:
+            raise click.BadParameter(f"{safe_text(name)!r} is none of {', '.join(MODEL_NAMES)}; or {EACH}")
+    return names
 
 
 class ProbeOptions(NamedTuple):
@@ -26,7 +36,7 @@ class ProbeOptions(NamedTuple):
     connections: int
     rate: float
     at_once: int
-    model: str
+    models: tuple[str, ...]
     backends: tuple[str, ...]
     server_name: str | None
     certificate: str | None
@@ -66,11 +76,12 @@ probe_options = gathered(
         ),
         click.option(
             "--as",
-            "model",
-            type=click.Choice(MODEL_NAMES),
+            "models",
+            metavar="JVM,…",
             default="java17",
             show_default=True,
-            help="The JVM that is stood for: versions, extended master secret, tickets.",
+            callback=lambda context, option, value: _models(value),
+            help=f"The JVMs that are stood for, which share the connections: {', '.join(MODEL_NAMES)}; or {EACH}.",
         ),
         click.option(
             "--backend",
@@ -121,6 +132,11 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     if options.key and not options.certificate:
         raise UsageError("--key without --cert: no client certificate", "give the certificate of that key as --cert")
     pace.require_polite(options.rate, owns_servers=options.owns_servers)
+    if options.connections < len(options.models):
+        raise UsageError(
+            f"-n {options.connections}: fewer connections than JVMs to stand for ({len(options.models)})",
+            "more connections by -n, or fewer JVMs by --as",
+        )
     host, port = host_and_port(target)
     direct = [
         destination
@@ -131,7 +147,7 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     return ProbePlan(
         server_name=_server_name(host if options.server_name is None else options.server_name),
         through=tuple(destinations(host, port)),
-        model=MODELS[options.model],
+        models=tuple(MODELS[name] for name in options.models),
         direct=tuple(direct),
         connections=options.connections,
         per_second=options.rate,

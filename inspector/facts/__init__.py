@@ -7,7 +7,7 @@ epoch. Certificates, lists of authorities, tickets and PSK identities stand as S
 
 from __future__ import annotations
 
-from inspector.capture.references import FRAME_BITS, FrameRange, frame_reference
+from inspector.capture.references import FRAME_BITS, FRAME_NUMBER, FrameRange, frame_reference
 from inspector.facts.captures import CaptureFacts, ClockOffset, Unopened
 from inspector.facts.connection import (
     C_BEGUN_FLIGHT,
@@ -71,6 +71,7 @@ __all__ = [
     "DECRYPTED",
     "EVENT_BYTES",
     "FRAME_BITS",
+    "FRAME_NUMBER",
     "LETTER_AT",
     "PREFIX_BYTES",
     "SERVER_BITS",

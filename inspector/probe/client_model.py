@@ -42,13 +42,16 @@ MODELS = {
     model.name: model
     for model in (
         ClientModel("java17", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, JAVA_17, has_tickets=True),
+        ClientModel("java11", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
         ClientModel("java8", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
         ClientModel("java8-no-ems", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, has_ems=False),
         ClientModel("java7", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, JAVA_7, has_ems=False),
     )
 }
-"""``java17``: JDK 13 and later. ``java8``: JDK 8 since 8u161. ``java8-no-ems``: likewise with
-``-Djdk.tls.useExtendedMasterSecret=false``, and JDK 8 before. ``java7``: what such a JVM offered where it was told to.
+"""``java17``: JDK 13 and later. ``java11``: JDK 11 and 12, and a JDK 8 that offers TLS 1.3: Oracle's since 8u341 by
+default, OpenJDK's since it took over JDK-8245263. ``java8``: JDK 8 since 8u161 that does not. ``java8-no-ems``: likewise
+with ``-Djdk.tls.useExtendedMasterSecret=false``, and JDK 8 before. ``java7``: what such a JVM offered where it was told
+to.
 """
 
 

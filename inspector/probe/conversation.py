@@ -14,6 +14,7 @@ import struct
 from typing import NamedTuple
 
 from inspector.probe.client_cache import ClientCache
+from inspector.probe.client_model import ClientModel, Credentials, context_of
 from inspector.probe.destination import Destination
 from inspector.probe.plan import ProbePlan
 from inspector.probe.server_answer import does_extended_master_secret
@@ -33,12 +34,23 @@ NOW = struct.pack("ii", 1, 0)
 
 
 class Probing(NamedTuple):
-    """What the connections of a probe share."""
+    """What the connections of a probe share that stand for one JVM, and no others."""
 
     plan: ProbePlan
+    model: ClientModel
     context: ssl.SSLContext
     cache: ClientCache
     clock: ProbeClock
+
+
+def probings_of(plan: ProbePlan, credentials: Credentials, key_log: str) -> list[Probing]:
+    """One for each JVM that is stood for. ``key_log``: path of a file for the secrets of all connections. Raises
+    UsageError.
+    """
+    clock = ProbeClock()
+    return [
+        Probing(plan, model, context_of(model, credentials, key_log), ClientCache(), clock) for model in plan.models
+    ]
 
 
 class _EndsHere(Exception):
@@ -70,7 +82,7 @@ class Conversation:
         except OSError:
             self._socket.close()
             raise
-        self.transcript = Transcript(probing.clock, client, destination)
+        self.transcript = Transcript(probing.clock, client, destination, probing.model.name)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
     async def hold(self) -> None:
@@ -128,7 +140,7 @@ class Conversation:
                 return
 
     async def _handshake(self) -> None:
-        plan, context, cache, _ = self._probing
+        plan, model, context, cache, _ = self._probing
         key = plan.cache_key(self._destination)
         offered = cache.offered(key)
         try:
@@ -148,7 +160,7 @@ class Conversation:
             if _is_tls13(tls):
                 is_kept = _session_id(tls) != before
             else:  # Java that does extended master secret offers no session that was made without
-                is_kept = not (plan.model.has_ems and does_extended_master_secret(answer) is False)
+                is_kept = not (model.has_ems and does_extended_master_secret(answer) is False)
             cache.keep(key, tls.session if is_kept else None, is_single=_is_tls13(tls))
             await self._say_goodbye(tls)
         except ssl.SSLError as error:
