@@ -68,7 +68,7 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
     assert inspector("analyze", str(kept), "-T", "json", "-o", str(later)).returncode == 1
     assert at_once.read_bytes() == later.read_bytes()
     text = inspector("analyze", str(kept)).stdout
-    assert "(a probe, not users' traffic)" in text
+    assert "(a probe, not users' traffic, as java8-no-ems)" in text
     [met] = json.loads(later.read_bytes())["services"][0]["probed"]["models"]
     assert (met["model"], met["state"]) == ("java8-no-ems", "exposed")
     assert "java8-no-ems: exposed; gives up on" in text
@@ -148,7 +148,7 @@ def test_what_is_kept_of_a_probe_goes_on_to_say_so(
     kept = document_of(tmp_path / "report" / "evidence.pcapng")
     assert kept.captures[0].source == "probe"
     assert [met.model for met in probed_in(kept).models] == ["java8-no-ems"]
-    assert "(a probe, not users' traffic)" in (tmp_path / "report" / "report.md").read_text()
+    assert "(a probe, not users' traffic, as java8-no-ems)" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_before_and_after(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:

@@ -192,7 +192,9 @@ class Packets:
         return sum(map(len, self._sections))
 
     def batch(self, number: int, probe: ProbeMarks) -> FrameBatch:
-        """The frames in file order; stamps become nanoseconds by each interface's resolution. ``number``: of the first."""
+        """The frames in file order; stamps become nanoseconds by each interface's resolution. ``number``: of the first
+        frame. ``probe``: learns of frames of a probe.
+        """
         data = np.frombuffer(self.buffer, np.uint8)
         described: list[InterfaceDescription] = []
         columns = self._columns(data, "<", described).and_also(self._columns(data, ">", described))

@@ -17,7 +17,7 @@ from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.kept_capture import KeptCapture, require_apart
 from inspector.cli.options import format_option, generation_option
-from inspector.cli.probe_options import ProbeOptions, plan_of, probe_options
+from inspector.cli.probe_options import ProbeOptions, passphrase_of, plan_of, probe_options
 from inspector.cli.streams import require_writable
 from inspector.errors import UsageError
 from inspector.reports.formats import FORMATS
@@ -125,7 +125,12 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
     from inspector.probe.synthetic_capture import write_capture
 
     key_log = os.path.join(directory, "keys")
-    credentials = Credentials(options.certificate or "", options.key or "", options.authorities or "")
+    credentials = Credentials(
+        options.certificate or "",
+        options.key or "",
+        options.authorities or "",
+        passphrase_of(options.key or options.certificate or ""),
+    )
     with kept.out as out:
         run = ProbeRun(probings_of(plan, credentials, key_log))
         end_by(ending, lambda status: run.stop())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import sys
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -10,7 +14,7 @@ from inspector.cli.options import gathered
 from inspector.errors import UsageError
 from inspector.probe import pace
 from inspector.text.hostport import split
-from inspector.text.safe import safe_text
+from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.probe.plan import ProbePlan
@@ -90,7 +94,12 @@ probe_options = gathered(
             metavar="HOST:PORT",
             help="A back end, asked twice directly to tell who answers; with commas between or repeated.",
         ),
-        click.option("--sni", "server_name", metavar="NAME", help="The server name to ask for; by default HOST."),
+        click.option(
+            "--sni",
+            "server_name",
+            metavar="NAME",
+            help="The server name to ask for, as it is; by default HOST as Java sends it, none without a dot.",
+        ),
         click.option("--cert", "certificate", metavar="PEM", type=PEM, help="A client certificate."),
         click.option("--key", metavar="PEM", type=PEM, help="Its key, where it is not in the same file."),
         click.option(
@@ -122,6 +131,19 @@ probe_options = gathered(
 """The options; the command is called with ``ProbeOptions``."""
 
 
+def passphrase_of(path: str) -> Callable[[], str]:
+    """What asks for the passphrase of a key once, where somebody is there who can be asked."""
+    from inspector.probe.client_model import no_passphrase
+
+    @cache
+    def asked() -> str:
+        if not sys.stdin.isatty():
+            return no_passphrase()
+        return str(click.prompt(f"Passphrase of {path_text(path)}", hide_input=True, err=True))
+
+    return asked
+
+
 def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
     from inspector.probe.client_model import MODELS
@@ -145,7 +167,7 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
         for destination in destinations(*host_and_port(backend.strip(), port), is_direct=True)
     ]
     return ProbePlan(
-        server_name=_server_name(host if options.server_name is None else options.server_name),
+        server_name=_java_server_name(host) if options.server_name is None else _server_name(options.server_name),
         through=tuple(destinations(host, port)),
         models=tuple(MODELS[name] for name in options.models),
         direct=tuple(direct),
@@ -157,6 +179,18 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
         sends_proxy_header=options.sends_proxy_header,
         starttls=StartTls(options.starttls) if options.starttls else None,
     )
+
+
+def _java_server_name(host: str) -> str:
+    """What Java asks for that is told to connect to a host: nothing for an address, or for a name without a dot, and
+    the final dot is no part of a name (``Utilities.rawToSNIHostName`` of JDK 8 to 25). Raises UsageError.
+    """
+    name = host.removesuffix(".")
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return _server_name(name) if "." in name else ""
+    return ""
 
 
 def _server_name(name: str) -> str:

@@ -213,7 +213,7 @@ def _suspect(scene: Scene) -> Assessment:
 
 
 def _is_unclear(scene: Scene) -> bool:
-    """Whether all that failed is so; what a JVM that a probe stood for is exposed to, another's failures do not hide."""
+    """Whether all that failed is so. Failures as one JVM hide nothing of what a probe met as another."""
     if scene.exposure is not None and scene.exposure.client.is_probe:
         return False
     return bool(scene.failures) and all(raised.matter.key == UNCLEAR for raised in scene.failures)

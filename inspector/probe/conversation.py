@@ -69,16 +69,15 @@ class Conversation:
         """Raises OSError where there is no socket, or no way to the destination."""
         self._probing = probing
         self._destination = destination
-        end = (destination.address, destination.port)
         with socket.socket(destination.family, socket.SOCK_DGRAM) as way:
-            way.connect(end)  # sends nothing: the system says which address of its own it takes
-            source = way.getsockname()[0]
+            way.connect(destination.end)  # sends nothing: the system says which address of its own it takes
+            source = way.getsockname()
         self._socket = socket.socket(destination.family, socket.SOCK_STREAM)
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.bind((source, 0))
-            client = (source.partition("%")[0], self._socket.getsockname()[1])
+            self._socket.bind((source[0], 0, *source[2:]))
+            client = (source[0].partition("%")[0], self._socket.getsockname()[1])
         except OSError:
             self._socket.close()
             raise
@@ -109,9 +108,7 @@ class Conversation:
         transcript = self.transcript
         transcript.note(TcpEvent.SYN)
         try:
-            await asyncio.get_running_loop().sock_connect(
-                self._socket, (self._destination.address, self._destination.port)
-            )
+            await asyncio.get_running_loop().sock_connect(self._socket, self._destination.end)
         except ConnectionRefusedError:
             transcript.note(TcpEvent.REFUSED, from_client=False)
             raise _EndsHere(ProbeEnd.REFUSED) from None

@@ -21,9 +21,34 @@ def lines_of(document: Document, service: Service) -> list[str]:
         f"{_answering(address, [labels[b] for b in address.backends], service)}{_missed(address)}"
         for address in service.probed.addresses
     ]
+    if same := _elsewhere(document, service):
+        lines.append(same)
     if service.other_flows:
         lines.append(f"{counted(service.other_flows, 'flow')} without TLS: reset, refused or in clear before a hello")
     return [*lines, *(_fares(met, labels) for met in service.probed.models)]
+
+
+def _elsewhere(document: Document, service: Service) -> str:
+    """Which back ends of other services that were probed too show the certificate of one of this: back ends that were
+    asked directly, at another port.
+    """
+    labels = {b.id: b.label for b in document.backends}
+    mine = {b.leaf: b.label for b in document.backends if b.id in service.backends and b.leaf}
+    leaves = {b.id: b.leaf for b in document.backends}
+    said = []
+    for other in document.services:
+        if other.id == service.id or other.probed is None:
+            continue
+        for address in other.probed.addresses:
+            end = joined(address.ip, address.port)
+            said += [
+                (mine[leaf], f"{labels[b]} at {end}" if len(address.backends) > 1 else end)
+                for b in address.backends
+                if (leaf := leaves[b]) in mine
+            ]
+    if not said:
+        return ""
+    return "the same certificate is shown by " + ", ".join(f"{label} and {there}" for label, there in sorted(said))
 
 
 RULES = {

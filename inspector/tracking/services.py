@@ -145,7 +145,7 @@ def _names(alike: dict[NamedServer, list[Observed]]) -> dict[PackedEndpoint, str
 
 
 def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
-    """Group connections by address and stack, those of a probe by whom it stands for, and number them in ``observed``."""
+    """Group connections by address and stack, of a probe by whom it stands for, and number them in ``observed``."""
     clients: dict[tuple[bytes, str, str], ClientGroup] = {}
     for member in observed:
         key = (member.client_address, member.stack.name, member.stack.stands_for)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from msgspec.structs import astuple, replace
 
 from inspector import bounds
-from inspector.capture.probe_marks import client_at
 from inspector.facts import (
     C_KEY_EXCHANGE,
     FRAME_BITS,
@@ -22,6 +21,7 @@ from inspector.facts import (
     ConnectionFacts,
     Facts,
     PackedEndpoint,
+    client_at,
 )
 from inspector.tls.anomalies import TWO_READINGS
 from inspector.tls.extensions import AnswerShape, HelloShape
