@@ -70,8 +70,13 @@ def test_the_scope_of_an_address_is_kept() -> None:
 
 def test_a_resolver_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
+
+    def look_up(*args: object, **kwargs: object) -> list[object]:
+        over.wait(60)
+        return []
+
     monkeypatch.setattr(destination, "LOOK_UP_SECONDS", 0.05)
-    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kwargs: over.wait(60))
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
     with pytest.raises(UsageError, match=r"db\.example\.com: no answer of the resolver in 0\.05 seconds"):
         destinations("db.example.com", 443)
     over.set()
