@@ -136,12 +136,12 @@ def passphrase_of(path: str) -> Callable[[], str]:
     from inspector.probe.client_model import no_passphrase
 
     @cache
-    def asked() -> str:
+    def prompted() -> str:
         if not sys.stdin.isatty():
             return no_passphrase()
         return str(click.prompt(f"Passphrase of {path_text(path)}", hide_input=True, err=True))
 
-    return asked
+    return prompted
 
 
 def plan_of(target: str, options: ProbeOptions) -> ProbePlan:

@@ -98,7 +98,8 @@ def _pair(name: str, before: _Side, after: _Side) -> ServicePair:
     pools = [
         side.pools.get(service.id, []) if service is not None else [] for side, service in ((before, old), (after, new))
     ]
-    return ServicePair(name, old, new, pools[0], pools[1], _notes(old, new, pools[0], pools[1]), _asked_as(old, new))
+    notes = _notes(old, new, pools[0], pools[1])
+    return ServicePair(name, old, new, pools[0], pools[1], notes, asked_as=_asked_as(old, new))
 
 
 def _asked_as(old: Service | None, new: Service | None) -> tuple[list[str], list[str]] | None:

@@ -48,11 +48,9 @@ def before_after_text(comparison: BeforeAfter, before: Document, after: Document
                 lines += ["", *map(plain, rows_of_pool)]
                 lines += ["", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
         if pair.asked_as is not None:
-            before_as, after_as = (
-                f"by a probe as {', '.join(names)}" if names else "by no probe" for names in pair.asked_as
-            )
-            asked = f"▲ Asked {before_as} before, and {after_as} now: what differs may differ for that alone."
-            lines += ["", *wrap(safe_text(asked, 1000), "  ", "  ", WIDTH)]
+            whose = [f"a probe as {', '.join(names)}" if names else "no probe" for names in pair.asked_as]
+            warning = f"▲ Asked by {whose[0]} before, and by {whose[1]} now: what differs may differ for that alone."
+            lines += ["", *wrap(safe_text(warning, 1000), "  ", "  ", WIDTH)]
         for note in pair.notes:
             lines += ["", *wrap(safe_text(note, 1000), "  ", "  ", WIDTH)]
     return "\n".join(line.rstrip() for line in lines) + "\n"

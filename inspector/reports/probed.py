@@ -35,20 +35,20 @@ def _elsewhere(document: Document, service: Service) -> str:
     labels = {b.id: b.label for b in document.backends}
     mine = {b.leaf: b.label for b in document.backends if b.id in service.backends and b.leaf}
     leaves = {b.id: b.leaf for b in document.backends}
-    said = []
+    alike = []
     for other in document.services:
         if other.id == service.id or other.probed is None:
             continue
         for address in other.probed.addresses:
             end = joined(address.ip, address.port)
-            said += [
+            alike += [
                 (mine[leaf], f"{labels[b]} at {end}" if len(address.backends) > 1 else end)
                 for b in address.backends
                 if (leaf := leaves[b]) in mine
             ]
-    if not said:
+    if not alike:
         return ""
-    return "the same certificate is shown by " + ", ".join(f"{label} and {there}" for label, there in sorted(said))
+    return "the same certificate is shown by " + ", ".join(f"{label} and {there}" for label, there in sorted(alike))
 
 
 RULES = {
