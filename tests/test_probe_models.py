@@ -16,7 +16,7 @@ from inspector.document import Document, ProbedAs
 from inspector.packets.reread import flow_of, save
 from inspector.probe.client_model import MODELS
 from inspector.probe.transcript import ProbeEnd
-from inspector.reports import probed
+from inspector.reports import overview, probed
 from tests.build import document_of, facts_of
 from tests.pools import HOST, Issued, LoopbackPool, server_context, tls
 from tests.probing import (
@@ -61,6 +61,10 @@ def test_each_fares_by_itself(tmp_path: Path, pool: LoopbackPool, certificates: 
     [_, first, second] = probed.lines_of(document, service)
     assert first.startswith("java8: protected: extended master secret (EMS) in every handshake, at A, B, C, unless one")
     assert second.startswith(f"java8-no-ems: exposed; gives up on {exposed.would_abort} of {exposed.declined} declined")
+    assert service.assessment.do.startswith("put one name, e.g. DNS db.example.com, into all")
+    assert overview.clients(document, service) == (
+        f"client {HOST} (a probe, not users' traffic, as java8, java8-no-ems)"
+    )
     [address] = probed_in(document).addresses
     assert address.connections == 61
     assert address.missed == pytest.approx(0.75**61)

@@ -226,7 +226,7 @@ class Scene:
     @property
     def lacking(self) -> str:
         """The back ends that alone lack EMS; "" where none does, or all do."""
-        return self.labels(self.ems.lacking) if self.ems.doing else ""
+        return self.labels(self.ems.lacking) if self.ems.doing and self.ems.lacking else ""
 
     def labels(self, backends: Sequence[int]) -> str:
         """``back end B``, ``back ends B, C``."""

@@ -125,9 +125,13 @@ def clients(document: Document, service: Service) -> str:
     members = sorted(
         (c for c in document.clients if c.id in service.clients), key=lambda c: (-c.aborted, -c.connections)
     )
-    names = [f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({stack_name(c)})" for c in members[:4]]
-    more = f" and {len(members) - 4} more" if len(members) > 4 else ""
-    return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
+    named: dict[str, list[str]] = {}
+    for c in members:
+        name = f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({STACKS.get(c.stack, c.stack)}"
+        named.setdefault(name, []).extend([safe_text(c.probed_as, 40)] if c.probed_as else [])
+    names = [f"{name}{', as ' if models else ''}{', '.join(models)})" for name, models in named.items()]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ("client " if len(names) == 1 else "clients ") + ", ".join(names[:4]) + more
 
 
 CHECKS = {
