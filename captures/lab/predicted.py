@@ -6,8 +6,7 @@ builds the lab of ``lab.py`` in nine ways, and in each asks the pool by ``inspec
 stands for, then by each ``--java`` (11 or later) that is told to speak like it. ``predicted.jsonl`` in FOLDER has a
 line for each, the captures lie beside it. Of each probe is said too whether tcpdump's capture of it, analysed
 afterwards, gives the same back ends and the same matrix of sessions (up to TLS 1.2, which needs no keys), and whether
-HAProxy's log names the same back end for each connection. Each asks for something: who says nothing at a steady pace
-is a health check where no mark tells of a probe.
+HAProxy's log names the same back end for each connection.
 """
 
 from __future__ import annotations
@@ -23,6 +22,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab import HERE, NAME, NO_EMS, PORT, TLS12, VIP, Lab, Pool, lab, missing
+
+from inspector.capture.files import Story
+from inspector.capture.probe_marks import interface_of
+from inspector.capture.writer import PcapngWriter
 
 NO_TICKETS = ("-Djdk.tls.client.enableSessionTicketExtension=false",)
 SPEAKS = {"java17": (), "java8": (*TLS12, *NO_TICKETS), "java8-no-ems": (*NO_EMS, *NO_TICKETS)}
@@ -72,14 +75,14 @@ class Asked(NamedTuple):
         kept, recorded, out = (self.folder / f"{stem}{end}" for end in (".pcapng", ".tcpdump.pcap", ".json"))
         words = [f"{VIP}:{PORT}", "--sni", NAME, "--as", model, "-n", str(self.connections), "--rate", "50"]
         with self.built.recorded(recorded):
-            self.inspector("probe", *words, "--at-once", "1", "--head", "-T", "json", "-w", str(kept), "-o", str(out))
+            self.inspector("probe", *words, "--at-once", "1", "-T", "json", "-w", str(kept), "-o", str(out))
         own = _read(out)
         [service] = own["services"]
         row = {"declined": _declined(own), "gives_up": _gives_up(own), "state": service["assessment"]["state"]}
         row["not_established"] = sum(c["outcome"] != "established" for c in own["connections"])
         row["is_offline_the_same"] = own == self.analysis(kept)
         if "TLSv1.3" not in {c["handshakes"][0]["version"] for c in own["connections"]}:
-            row["is_tcpdump_alike"] = _met(own) == _met(self.analysis(recorded))
+            row["is_tcpdump_alike"] = _met(own) == _met(self.analysis(_marked(recorded, model)))
         row["is_balancer_alike"] = self._is_balanced(own)
         return row
 
@@ -103,6 +106,16 @@ class Asked(NamedTuple):
         met = self.analysis(recorded)
         failed = sum(end["outcome"] != "established" for end in ends)
         return {"declined": _declined(met), "gave_up": restricted, "failed_otherwise": failed - restricted}
+
+
+def _marked(capture: Path, model: str) -> Path:
+    """A copy that says that a probe made it: else who says nothing at a steady pace is a health check."""
+    marked = capture.with_suffix(".pcapng")
+    with marked.open("wb") as out:
+        writer = PcapngWriter(out)
+        for batch in Story([str(capture)]).batches():
+            writer.write(batch, name=interface_of(model))
+    return marked
 
 
 def _read(path: Path) -> dict[str, Any]:
