@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from inspector.cli.probe_options import ProbeOptions, host_and_port, plan_of
+from inspector.cli.streams import note
 from inspector.errors import UsageError
 from inspector.probe import destination
 from inspector.probe.alerts import received_alert
@@ -168,3 +170,19 @@ def test_probes_as_different_jvms_are_not_compared_without_a_word(
     [service] = json.loads(inspector("diff", first, third, "-T", "json").stdout)["services"]
     assert service["asked_as"] is None
     assert "Asked by a probe" not in inspector("diff", first, third).stdout
+
+
+def test_notes_keep_to_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    text = "60 TLS handshakes with " + ", ".join(f"192.0.2.{number} port 8081" for number in range(9))
+    monkeypatch.setenv("COLUMNS", "60")
+    for stream, widest in ((Terminal(), 60), (io.StringIO(), 1000)):
+        monkeypatch.setattr("sys.stderr", stream)
+        note(text)
+        lines = stream.getvalue().splitlines()
+        assert max(map(len, lines)) <= widest
+        assert " ".join(map(str.strip, lines)) == f"inspector: {text}"
+        assert (len(lines) == 1) == (widest > 60)

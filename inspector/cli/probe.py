@@ -18,7 +18,7 @@ from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.kept_capture import KeptCapture, require_apart
 from inspector.cli.options import format_option, generation_option
 from inspector.cli.probe_options import ProbeOptions, passphrase_of, plan_of, probe_options
-from inspector.cli.streams import require_writable
+from inspector.cli.streams import note, require_writable
 from inspector.errors import UsageError
 from inspector.reports.formats import FORMATS
 from inspector.text.safe import path_text, safe_text
@@ -69,7 +69,7 @@ def probe_command(
         kept = KeptCapture(capture or os.path.join(directory, "probe.pcapng"))
         _ask(plan, options, ending, directory, kept)
         if capture is not None:
-            click.echo(f"inspector: {path_text(capture)}: {SECRETS if kept.is_kept else NOT_KEPT}", err=True)
+            note(f"{path_text(capture)}: {SECRETS if kept.is_kept else NOT_KEPT}")
         analysis = analysis_of(CaptureArguments((kept.path,), generation=generation))
     finally:
         _remove(directory, kept)
@@ -134,14 +134,14 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
     with kept.out as out:
         run = ProbeRun(probings_of(plan, credentials, key_log))
         end_by(ending, lambda status: run.stop())
-        click.echo(f"inspector: {_intention(plan)}", err=True)
+        note(_intention(plan))
         run.run()
         with open(key_log, "rb") as lines:
             write_capture(run.transcripts, lines.read(), out)
     if run.is_answered:
         kept.keep()
     for line in _account(run, plan):
-        click.echo(f"inspector: {line}", err=True)
+        note(line)
 
 
 def _unfinished(capture: str | None, kept: KeptCapture | None) -> Iterator[str]:
