@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from inspector.cli.probe import probe_command
 from inspector.cli.probe_options import ProbeOptions, host_and_port, plan_of
 from inspector.cli.streams import note
 from inspector.errors import UsageError
@@ -46,7 +47,9 @@ def test_names_are_sent_as_java_sends_them(monkeypatch: pytest.MonkeyPatch, host
 
 
 def options(server_name: str | None = None) -> ProbeOptions:
-    return ProbeOptions(60, 5, 4, ("java17",), (), server_name, None, None, None, False, False, None, 10, False)
+    words = ["host", *(["--sni", server_name] if server_name else [])]
+    params = probe_command.make_context("probe", words).params
+    return ProbeOptions(**{name: params[name] for name in ProbeOptions._fields})
 
 
 @pytest.mark.parametrize("text", ["[::1", "::1]", "[::1:443", "::1]:443", "[::1]:443:", "[]:1", "[]"])
