@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from itertools import pairwise
@@ -90,6 +91,20 @@ def test_sessions_of_one_are_never_offered_as_another(
     assert all(offered[client] <= issued[client] for client in clients)
     assert sum(map(len, offered.values())) > 3
     assert not set.intersection(*issued.values())
+
+
+def test_tls13_is_what_protects_where_all_speak_it(
+    tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
+) -> None:
+    vip = pool.balancer(back_ends(pool, certificates, ssl.TLSVersion.TLSv1_3), "random")
+    models = (MODELS["java17"], MODELS["java11"], WITH_TICKETS["java8"])
+    _, document = asked(tmp_path, PLAN._replace(through=to(vip), models=models, connections=60))
+    for name, met in by_model(document).items():
+        assert met.resumed + met.declined == 19, name
+        assert met.resumed > 0, name
+        assert (met.rule, len(met.tls13), len(met.ems)) == (("ems", 0, 3) if name == "java8" else ("tls13", 3, 0))
+    lines = probed.lines_of(document, only(document))
+    assert lines[1].startswith("java17: protected: all of its connections use TLS 1.3, at A, B, C, unless one loses it")
 
 
 def test_strict_turn_goes_on_over_all_of_them(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:

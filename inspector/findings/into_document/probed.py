@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from inspector import document as doc
 from inspector.findings.assessment import assess_rule
 from inspector.findings.case import Case
+from inspector.findings.into_document.connection import result
 from inspector.findings.jsse import ROW_OF_ABORTS
 from inspector.findings.prediction import extended_among
 from inspector.findings.unseen import Aspect
@@ -46,7 +47,7 @@ def _as(
         model=model or None,
         connections=len(members),
         established=sum(s.outcome == "established" for s in members),
-        resumed=sum(s.is_resumed for s in members),
+        resumed=sum(result(s) == "resumed" for s in members),
         declined=sum(s.declined for s in members),
         would_abort=sum(case.judgements[s.index].decision.row == ROW_OF_ABORTS for s in members),
         state=state if state in ("exposed", "protected") else "unknown",
