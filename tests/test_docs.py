@@ -16,6 +16,7 @@ import click
 import pytest
 
 from inspector.capture.foreign import STARTS
+from inspector.cli import manual
 from inspector.cli.captures import CaptureArguments
 from inspector.cli.commands import cli
 from inspector.cli.open import demo_files
@@ -30,6 +31,7 @@ from tests.app import loaded, pressed, shown
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+MANUAL = DOCS / "inspector.1"
 INDEX = DOCS / "index.md"
 FLEET = DOCS / "fleet.md"
 REFERENCE = DOCS / "reference"
@@ -219,6 +221,8 @@ def commands_document() -> str:
 def test_the_commands(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--update-golden"):
         COMMANDS.write_text(commands_document(), encoding="utf-8")
+        MANUAL.write_text(manual.page(cli), encoding="utf-8")
+    assert manual.page(cli) == MANUAL.read_text(encoding="utf-8")
     text = COMMANDS.read_text(encoding="utf-8")
     assert commands_document() == text
     for command in all_commands().values():
@@ -288,7 +292,7 @@ def test_options_in_the_documents_exist() -> None:
     for page in PAGES:
         for line in fences(page):
             if line.startswith("inspector "):
-                words = shlex.split(re.sub(r"<\(.*?\)", "", line.split(" #")[0]))
+                words = shlex.split(re.sub(r"<\(.*?\)", "", re.split(r" [#|]", line)[0]))
                 assert {word for word in words if word.startswith("-") and len(word) > 1} <= known, line
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.completion import filters
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.options import format_option
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from inspector.tracking.observed import Observed
 
 
-@click.command("analyze")
+@click.command("analyze", short_help="Print the analysis: text, JSON, JSON lines or CSV.")
 @story_options
 @format_option(*FORMATS)
 @click.option(
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     "--filter",
     "expression",
     metavar="EXPRESSION",
+    shell_complete=filters,
     help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/reference/filters.md.",
 )
 @click.option(

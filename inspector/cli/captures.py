@@ -14,6 +14,7 @@ from inspector.cli.options import (
     generation_option,
     key_log_option,
     log_option,
+    numeric_option,
     vantage_option,
     vip_option,
 )
@@ -78,7 +79,23 @@ def passphrase(prompt: str) -> str:
         raise UsageError(f"{prompt}: there is no terminal to ask on") from None
 
 
-def _pipe_as_input(context: click.Context, option: click.Parameter, files: tuple[str, ...]) -> tuple[str, ...]:
+READ_FILES = "inspector.read_files"
+"""Under which name a command's context keeps the files of ``-r`` until its arguments are known."""
+
+
+def _read_files(context: click.Context, option: click.Parameter, files: tuple[str, ...]) -> None:
+    context.meta[READ_FILES] = files
+
+
+def _all_files(context: click.Context, argument: click.Parameter, files: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``-r`` and the arguments. Raises UsageError."""
+    files = (*context.meta.get(READ_FILES, ()), *files)
+    if not files and not context.resilient_parsing:
+        raise click.MissingParameter(ctx=context, param=argument)
+    return _pipe_as_input(files)
+
+
+def _pipe_as_input(files: tuple[str, ...]) -> tuple[str, ...]:
     """A pipe that has a name, as a shell's ``<(command)`` has, becomes standard input: what was read of it cannot be
     read again. Raises UsageError.
     """
@@ -101,7 +118,19 @@ def _pipe_as_input(context: click.Context, option: click.Parameter, files: tuple
 story_options = gathered(
     CaptureArguments,
     [
-        click.argument("files", nargs=-1, required=True, callback=_pipe_as_input, metavar="FILE…"),
+        click.option(
+            "-r",
+            "--read-file",
+            multiple=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_read_files,
+            metavar="FILE",
+            type=click.Path(),
+            help="Another way to name a FILE, as tcpdump, tshark and zeek have it; repeatable.",
+        ),
+        numeric_option,
+        click.argument("files", nargs=-1, callback=_all_files, metavar="FILE…", type=click.Path()),
         vip_option(
             "Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
         ),

@@ -5,6 +5,7 @@ functions, so that --help is instant.
 from __future__ import annotations
 
 import os
+import re
 from importlib import import_module
 from typing import NoReturn
 
@@ -12,35 +13,45 @@ import click
 
 from inspector.capture.one_thread import keep_numpy_to_one_thread
 from inspector.cli.captures import Kept
+from inspector.cli.completion import PROGRAM, VARIABLE
 from inspector.cli.ending import TimelyEnd, end_by
 from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, USAGE
 from inspector.cli.streams import flush_standard_output, take_over_standard_streams
 from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
 from inspector.text.version import VERSION
 
-MODULES = {
-    "analyze": "analyze",
-    "open": "open",
-    "demo": "open",
-    "compare": "compare",
-    "extract": "extract",
-    "query": "query",
-    "live": "live",
-    "watch": "live",
-    "probe": "probe",
-    "doctor": "doctor",
-    "report": "report",
-    "verify": "report",
-    "diff": "diff",
+GROUPS: dict[str, dict[str, str]] = {
+    "Captures": {
+        "open": "open",
+        "analyze": "analyze",
+        "report": "report",
+        "verify": "report",
+        "diff": "diff",
+        "compare": "compare",
+    },
+    "Live": {"live": "live", "watch": "live", "probe": "probe", "doctor": "doctor"},
+    "Many hosts": {"extract": "extract", "query": "query"},
+    "Beside": {"demo": "open", "completion": "completion", "man": "manual", "schema": "schema"},
 }
-"""The commands, and the module beside this one that has each as ``NAME_command``: loaded when it is wanted."""
+"""The commands as ``--help`` lists them, and the module beside this one that has each as ``NAME_command``: loaded when
+it is wanted.
+"""
+
+NAME_WIDTH = max(len(name) for commands in GROUPS.values() for name in commands)
+MODULES = {name: module for commands in GROUPS.values() for name, module in commands.items()}
+
+
+LIVE_OPTIONS = re.compile(r"-n*[iD]|--(interface|via)\b")
+"""How words begin that only live capture takes."""
 
 
 class Commands(click.Group):
-    """``inspector FILE…`` means ``inspector open FILE…``."""
+    """``inspector FILE…`` means ``inspector open FILE…``; what is typed for tcpdump, tshark or zeek means the same:
+    ``-r FILE`` reads, ``-i IFACE`` captures.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(MODULES)
+        return [*MODULES]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in MODULES:
@@ -48,6 +59,23 @@ class Commands(click.Group):
         command = getattr(import_module(f"inspector.cli.{MODULES[cmd_name]}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                listed = ((name, self.get_command(ctx, name)) for name in commands)
+                formatter.write_dl(
+                    [(name.ljust(NAME_WIDTH), one.get_short_help_str(100)) for name, one in listed if one is not None]
+                )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and len(args[0]) > 1 and not self._is_own(ctx, args[0]):
+            is_live = any(map(LIVE_OPTIONS.match, args))
+            args = ["live" if is_live else "open", *args]
+        return super().parse_args(ctx, args)
+
+    def _is_own(self, ctx: click.Context, word: str) -> bool:
+        return any(word in parameter.opts for parameter in self.get_params(ctx))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -74,19 +102,8 @@ def cli() -> None:
     changed. FILE arguments together are one story.
 
     \b
-    inspector FILE…              the terminal app (same as: inspector open FILE…)
-    inspector live               the terminal app over live traffic
-    inspector watch              live traffic without a screen: JSON lines
-    inspector probe HOST:PORT    ask a pool itself, as Java would: the same analysis of its own connections
-    inspector doctor             what live capture needs here
-    inspector analyze FILE…      print the analysis: text, json, jsonl or csv
-    inspector report FILE…       write an incident report with its evidence: -o DIR
-    inspector verify DIR         check such a report
-    inspector diff BEFORE AFTER  what was fixed, what remains, what is new
-    inspector extract FILE… -o DIR  what captures say as tables, small enough to be brought together
-    inspector query DIR SQL      ask these tables
-    inspector compare CERT…      judge certificates of a pool before they are deployed
-    inspector demo               the bundled recording of a real Puppet Server
+    inspector FILE…       the terminal app (same as: inspector open FILE…, inspector -r FILE)
+    inspector -i IFACE    the same over live traffic (same as: inspector live -i IFACE)
 
     \b
     Exit status: 0 fine; 1 findings (analyze, compare, diff, probe), or a bundle that does not hold;
@@ -116,7 +133,7 @@ def leave(status: int) -> NoReturn:
 
 def _status(kept: Kept) -> int:
     try:
-        cli(standalone_mode=False, obj=kept)
+        cli(prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False, obj=kept)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
     except click.ClickException as error:

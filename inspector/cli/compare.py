@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inspector.tracking.certificates import ParsedCertificate
 
 
-@click.command("compare")
+@click.command("compare", short_help="Judge certificates of a pool before they are deployed.")
 @click.argument("files", nargs=-1, required=True, metavar="CERT…")
 @generation_option("The rule that decides the exit status; both are shown.")
 @format_option("text", "json")

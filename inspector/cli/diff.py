@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
 
 
-@click.command("diff")
+@click.command("diff", short_help="What was fixed, what remains, what is new.")
 @click.argument("before", metavar="BEFORE", type=click.Path(exists=True))
 @click.argument("after", metavar="AFTER", type=click.Path(exists=True))
 @vip_option("Look at this service only; repeatable.")

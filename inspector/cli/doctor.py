@@ -7,7 +7,7 @@ import click
 from inspector.errors import NotPermittedError
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="What live capture needs here.")
 @click.option(
     "--recipe", "recipe_wanted", is_flag=True, help="Print the tcpdump line for somebody who may run nothing else."
 )

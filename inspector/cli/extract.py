@@ -36,7 +36,7 @@ class _Writing(NamedTuple):
     parts: list[PartManifest]
 
 
-@click.command("extract")
+@click.command("extract", short_help="What captures say as tables, to be brought together: -o DIR.")
 @story_options
 @click.option(
     "-o",

@@ -29,7 +29,7 @@ EXEC_SECONDS, HURRIED_SECONDS = 5.0, 0.3
 """What commands of ``--exec`` that still run at the end are given; after a signal."""
 
 
-@click.command("live")
+@click.command("live", short_help="The terminal app over live traffic.")
 @capture_options
 @ascii_option
 @settings_option
@@ -102,7 +102,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
     raise SystemExit(ending.status or status or 0)
 
 
-@click.command("watch")
+@click.command("watch", short_help="Live traffic without a screen: JSON lines.")
 @capture_options
 @click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, in Prometheus' text format.")
 @click.option(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from inspector.cli.options import gathered, generation_option, log_option, vip_option
+from inspector.cli.completion import interfaces
+from inspector.cli.options import gathered, generation_option, log_option, numeric_option, vip_option
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
@@ -36,6 +37,7 @@ class LiveOptions(NamedTuple):
     path: str | None
     full: bool
     ring: tuple[str, ...]
+    packets: int | None
     autostop: tuple[str, ...]
     incidents: str | None
     logs: tuple[str, ...]
@@ -75,6 +77,7 @@ capture_options = gathered(
             "interfaces",
             multiple=True,
             metavar="IFACE",
+            shell_complete=interfaces,
             help="Capture here; repeatable. any, the default, is all of them.",
         ),
         click.option(
@@ -88,6 +91,7 @@ capture_options = gathered(
         click.option(
             "-f", "expression", metavar="FILTER", default="", help="Capture filter, as for tcpdump; joined with --vip."
         ),
+        numeric_option,
         vip_option("Look at this service only; repeatable. [v6]:port. A name stands for its port."),
         click.option(
             "-s",
@@ -130,6 +134,13 @@ capture_options = gathered(
             multiple=True,
             metavar="CONDITION",
             help="Ring of files: filesize:kB, duration:SECONDS, packets:N begin the next one; files:N are kept.",
+        ),
+        click.option(
+            "-c",
+            "packets",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Stop after so many packets: -a packets:N.",
         ),
         click.option(
             "-a",

@@ -237,7 +237,8 @@ def _keep_packets(opened: OpenedSource, options: LiveOptions, keeping: Keeping) 
     from inspector.live.outputs.trigger import Trigger
 
     ring = conditions("-b", options.ring) if options.ring else None
-    keeping.stop = conditions("-a", options.autostop)
+    packets = [f"packets:{options.packets}"] if options.packets is not None else []
+    keeping.stop = conditions("-a", (*options.autostop, *packets))
     if (ring is not None or options.full or keeping.stop.filesize or keeping.stop.files) and not options.path:
         raise UsageError("-b, --full and -a filesize or files need -w FILE")
     if options.path:

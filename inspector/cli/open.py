@@ -11,6 +11,7 @@ import click
 
 from inspector.cli.analyze import print_analysis
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.completion import filters, sort_columns
 from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
@@ -27,7 +28,7 @@ class Opening(NamedTuple):
     is_cached: bool = False
 
 
-@click.command("open")
+@click.command("open", short_help="The terminal app over captures or a journal.")
 @story_options
 @click.option("--area", type=click.Choice(list(AREAS)), help="The area to begin with.")
 @click.option(
@@ -35,12 +36,14 @@ class Opening(NamedTuple):
     "--filter",
     "expression",
     metavar="EXPRESSION",
+    shell_complete=filters,
     default="",
     help="Begin with this filter on the connections. See docs/reference/filters.md.",
 )
 @click.option(
     "--sort",
     metavar="COLUMN",
+    shell_complete=sort_columns,
     default="",
     help="Begin with the connections sorted by this column; -COLUMN for the largest first.",
 )
@@ -69,7 +72,7 @@ def open_command(
     _open(arguments, Opening(area, expression, sort, follow, not no_cache), ascii_wanted, settings)
 
 
-@click.command("demo")
+@click.command("demo", short_help="The bundled recording of a real Puppet Server.")
 @ascii_option
 @settings_option
 def demo_command(ascii_wanted: bool, settings: str | None) -> None:

@@ -102,6 +102,9 @@ vantage_option: Decorator = click.option(
     help="Captures that match are one vantage point's, one file after the other; repeatable. By default names tell.",
 )
 
+numeric_option: Decorator = click.option(
+    "-n", is_flag=True, expose_value=False, help="Accepted, as tcpdump and tshark have it: no name is ever looked up."
+)
 ascii_option: Decorator = click.option(
     "--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8."
 )

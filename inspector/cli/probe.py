@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from inspector.probe.running import ProbeRun
 
 
-@click.command("probe")
+@click.command("probe", short_help="Ask a pool itself, as Java would.")
 @click.argument("target", metavar="HOST[:PORT]")
 @probe_options
 @generation_option()

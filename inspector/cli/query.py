@@ -20,7 +20,7 @@ MOST_IN_TEXT = 1_000
 """Rows that are laid out; of more the rest is counted."""
 
 
-@click.command("query")
+@click.command("query", short_help="Ask these tables, in SQL.")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.argument("question", metavar="SQL", default="")
 @format_option("text", "csv", "jsonl")

@@ -72,7 +72,7 @@ report_options = gathered(
 )
 
 
-@click.command("report")
+@click.command("report", short_help="Write an incident report with its evidence: -o DIR.")
 @story_options
 @report_options
 def report_command(arguments: CaptureArguments, options: ReportOptions) -> None:
@@ -124,7 +124,7 @@ def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, s
     )
 
 
-@click.command("verify")
+@click.command("verify", short_help="Check such a report.")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 def verify_command(directory: str) -> None:
     """Check a bundle: all files have their hashes, and the packets alone still give its findings. Exit status 1 where

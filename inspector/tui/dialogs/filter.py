@@ -4,8 +4,7 @@ filters one key away.
 
 from __future__ import annotations
 
-import re
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,66 +15,15 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from inspector.query.arrays import Columns
-from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
+from inspector.query.completion import Suggestion, completions, last_word
 from inspector.query.language import FilterError, compile_filter
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 
-WORD = re.compile(r"[^\s()]*$")
-MOST_VALUES = 40
 MOST_REASON = 400
 """Characters of what is wrong: with the values that a field may have, or the fields that there are."""
 
 EXAMPLE = 'outcome:aborted backend:B cert~puppetdb1 rtt>5ms -kind:full "text"'
-
-
-class Suggestion(NamedTuple):
-    """What a line may become, and what that means. ``is_whole``: it takes the place of the line, not of its last
-    word.
-    """
-
-    text: str
-    about: str
-    is_whole: bool = False
-
-
-def completions(text: str, columns: Columns | None) -> list[Suggestion]:
-    """What the last word may become, with what it means: field names, then the values of a field."""
-    word = _last_word(text)
-    minus = "-" if word.startswith("-") else ""
-    bare = word.removeprefix("-")
-    name, colon, start = bare.partition(":")
-    field = BY_NAME.get(OTHER_NAMES.get(name.lower(), name.lower()))
-    if not colon:
-        return [Suggestion(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
-    if field is None:
-        return []
-    values = columns.by_name[field.name].values if columns is not None else [(value,) for value in field.values]
-    if len(values) > 5_000:
-        return []
-    texts = sorted(
-        {
-            t
-            for v in values
-            for item in (v or (None,))
-            if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())
-        }
-    )
-    return [Suggestion(f"{minus}{name}:{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
-
-
-def _last_word(text: str) -> str:
-    match = WORD.search(text)
-    return match[0] if match else ""
-
-
-def _shown(value: str | bool | None) -> str:
-    return "yes" if value is True else "no" if value is False else value or "none"
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if re.search(r"[\s()]", text) else text
 
 
 class Completion(Suggester):
@@ -87,7 +35,7 @@ class Completion(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """The whole line, or None."""
-        word = _last_word(value)
+        word = last_word(value)
         if not word:
             return None
         fitting = [
@@ -206,7 +154,7 @@ class FilterDialog(ModalScreen[str | None]):
         """A field or a value goes into the line; an old filter takes its place."""
         suggestion = self._suggestions[message.option_index]
         field = self.query_one(Input)
-        kept = "" if suggestion.is_whole else field.value[: len(field.value) - len(_last_word(field.value))]
+        kept = "" if suggestion.is_whole else field.value[: len(field.value) - len(last_word(field.value))]
         field.value = kept + suggestion.text
         field.focus()
         field.action_end()

@@ -1,0 +1,144 @@
+"""What a shell offers behind half a line, asked of real shells; and what is typed for other programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inspector.cli.commands import MODULES, cli
+from inspector.cli.completion import PROGRAM, VARIABLE
+from inspector.cli.completion_scripts import script
+from inspector.cli.manual import page
+from inspector.reports.json_schema import schema
+from tests.conftest import find
+from tests.test_cli import run
+
+SHELLS = "bash", "zsh", "fish"
+
+
+def made(shell: str) -> str:
+    return script(shell, PROGRAM, VARIABLE)
+
+
+def shell(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"there is no {name}")
+    return path
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """By its name, as it is called in a shell."""
+    path = tmp_path / "inspector"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -m inspector "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+OFFERED = {
+    "ana": "analyze",
+    "compl": "completion",
+    "analyze --vant": "--vantage",
+    "analyze -T jsonl": "jsonl",
+    "live -i l": "lo",
+    "-i l": "lo",
+    "analyze -Y outc": "outcome:",
+    "open --sort bac": "backend",
+}
+
+
+def offered_by_bash(program: Path, words: list[str]) -> list[str]:
+    """What the function offers for the last word, called as bash calls it."""
+    quoted = " ".join(f"'{word}'" for word in words)
+    line = f"{made('bash')}\nCOMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}\n"
+    line += f"_inspector_completion {program} 2> /dev/null; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    done = subprocess.run([shell("bash"), "-c", line], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("line", OFFERED)
+def test_bash(program: Path, line: str) -> None:
+    assert OFFERED[line] in offered_by_bash(program, ["inspector", *line.split()])
+
+
+def test_values_of_a_field_in_bash(program: Path) -> None:
+    """Without its completions a colon ends a word; with them it does not."""
+    assert offered_by_bash(program, ["inspector", "analyze", "-Y", "outcome:ab"]) == ["outcome:aborted"]
+
+
+@pytest.mark.parametrize("line", OFFERED)
+def test_fish(program: Path, tmp_path: Path, line: str) -> None:
+    command = f"set -x PATH {program.parent} $PATH; source {tmp_path}/c.fish; complete -C 'inspector {line}'"
+    (tmp_path / "c.fish").write_text(made("fish"))
+    done = subprocess.run([shell("fish"), "--no-config", "-c", command], capture_output=True, text=True, check=True)
+    assert OFFERED[line] in {word.split("\t")[0] for word in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_each_shell_takes_its_script(name: str) -> None:
+    printed = run("completion", name).stdout
+    assert printed == made(name).encode()
+    checked = subprocess.run([shell(name), "-n", "/dev/stdin"], input=printed, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+def test_the_script_of_bash_is_clean() -> None:
+    command = [shell("shellcheck"), "-s", "bash", "-"]
+    checked = subprocess.run(command, input=made("bash"), capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout) == (0, "")
+
+
+def test_the_manual_page() -> None:
+    printed = run("man").stdout.decode()
+    assert printed == page(cli)
+    for name in MODULES:
+        assert f"inspector {name} " in printed
+    command = [shell("mandoc"), "-T", "lint", "-W", "warning"]
+    checked = subprocess.run(command, input=printed, capture_output=True, text=True, check=False)
+    assert [line for line in checked.stdout.splitlines() if "missing date" not in line] == []
+
+
+def test_nothing_in_the_manual_page_is_a_request() -> None:
+    requests = {line.split()[0] for line in page(cli).splitlines() if line.startswith((".", "'"))}
+    assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".nf", ".fi"}
+
+
+def test_the_schema() -> None:
+    assert json.loads(run("schema").stdout) == json.loads(schema())
+
+
+def test_what_is_typed_for_tcpdump_tshark_and_zeek() -> None:
+    """The same file by ``-r``, where no name is looked up."""
+    path = str(find("silent-abort"))
+    expected = run("analyze", path, "-T", "json", expect=1).stdout
+    for words in (("-r", path), ("-n", "-r", path), ("-nr", path), (f"--read-file={path}",)):
+        assert run("analyze", *words, "-T", "json", expect=1).stdout == expected
+    both = run("analyze", "-r", path, str(find("shared-certificate")), "-T", "json", expect=1).stdout
+    assert len(json.loads(both)["captures"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("-r", "a.pcap"), "open"),
+        (("-n", "-r", "a.pcap"), "open"),
+        (("-i", "lo"), "live"),
+        (("-ni", "lo"), "live"),
+        (("-n", "-i", "lo", "-c", "10"), "live"),
+        (("--via", "cat a.pcap"), "live"),
+    ],
+)
+def test_a_line_without_a_command(words: tuple[str, ...], command: str) -> None:
+    context = cli.make_context("inspector", list(words), resilient_parsing=True)
+    assert context._protected_args == [command]
+
+
+def test_no_file_at_all() -> None:
+    assert b"Missing argument 'FILE" in run("analyze", expect=2).stderr
+    assert b"Missing argument 'FILE" in run("-n", expect=2).stderr
