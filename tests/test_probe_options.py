@@ -52,6 +52,14 @@ def options(server_name: str | None = None) -> ProbeOptions:
     return ProbeOptions(**{name: params[name] for name in ProbeOptions._fields})
 
 
+def test_jvms_are_completed_behind_a_comma() -> None:
+    [option] = [param for param in probe_command.params if param.name == "models"]
+    context = probe_command.make_context("probe", ["host"])
+    completed = [item.value for item in option.shell_complete(context, "java17,java8")]
+    assert completed == ["java17,java8", "java17,java8-no-ems"]
+    assert [item.value for item in option.shell_complete(context, "e")] == ["each"]
+
+
 @pytest.mark.parametrize("text", ["[::1", "::1]", "[::1:443", "::1]:443", "[::1]:443:", "[]:1", "[]"])
 def test_half_a_bracket_is_no_address(text: str) -> None:
     with pytest.raises(UsageError, match="not HOST or HOST:PORT"):

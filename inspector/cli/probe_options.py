@@ -34,6 +34,12 @@ def _models(value: str) -> tuple[str, ...]:
     return names
 
 
+def _completed(incomplete: str) -> list[str]:
+    """For the shell: JVMs that begin as what stands behind the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in (*MODEL_NAMES, EACH) if name.startswith(last)]
+
+
 class ProbeOptions(NamedTuple):
     """How a pool is asked, as the command line has it."""
 
@@ -85,6 +91,7 @@ probe_options = gathered(
             default="java17",
             show_default=True,
             callback=lambda context, option, value: _models(value),
+            shell_complete=lambda context, option, incomplete: _completed(incomplete),
             help=f"The JVMs that are stood for, which share the connections: {', '.join(MODEL_NAMES)}; or {EACH}.",
         ),
         click.option(
