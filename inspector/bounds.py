@@ -18,6 +18,9 @@ INTERFACES = 1 << 14
 BLOCK_OPTIONS = 256
 """Options of one block of a pcapng that are looked at."""
 
+PROBE_TURNS = 256
+"""How often frames of another client of a probe may begin in one capture; as what client it asked later is not told."""
+
 FIRST_FRAME_BYTES = 16 << 20
 """How far into a capture its first frame is looked for when it is opened."""
 

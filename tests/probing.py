@@ -8,15 +8,14 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from inspector.document import Document, Service
-from inspector.probe.client_cache import ClientCache
-from inspector.probe.client_model import MODELS, Credentials, context_of
-from inspector.probe.conversation import Probing
+from inspector.document import Document, Probed, Service
+from inspector.probe.client_model import MODELS, Credentials
+from inspector.probe.conversation import probings_of
 from inspector.probe.destination import Destination
 from inspector.probe.plan import ProbePlan
 from inspector.probe.running import ProbeRun
 from inspector.probe.synthetic_capture import write_capture
-from inspector.probe.transcript import ProbeClock, ProbeEnd
+from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, server_context, tls
 
@@ -24,7 +23,7 @@ TLS12 = ssl.TLSVersion.TLSv1_2
 NO_CREDENTIALS = Credentials()
 WITH_TICKETS = {name: model._replace(has_tickets=True) for name, model in MODELS.items()}
 """Python's servers resume up to TLS 1.2 by tickets alone."""
-PLAN = ProbePlan("db.example.com", (), MODELS["java17"], connections=12, per_second=1000, at_once=1)
+PLAN = ProbePlan("db.example.com", (), (MODELS["java17"],), connections=12, per_second=1000, at_once=1)
 
 
 def back_ends(pool: LoopbackPool, certificates: list[Issued], newest: ssl.TLSVersion = TLS12) -> list[int]:
@@ -38,11 +37,11 @@ def to(*ports: int, is_direct: bool = False) -> tuple[Destination, ...]:
 def probe(folder: Path, plan: ProbePlan, credentials: Credentials = NO_CREDENTIALS) -> tuple[ProbeRun, Path]:
     """A probe that ran, and its capture."""
     keys = folder / "keys"
-    run = ProbeRun(Probing(plan, context_of(plan.model, credentials, str(keys)), ClientCache(), ProbeClock()))
+    run = ProbeRun(probings_of(plan, credentials, str(keys)))
     run.run()
     path = folder / "probe.pcapng"
     with path.open("wb") as out:
-        write_capture(run.transcripts, keys.read_bytes(), out, plan.model.name)
+        write_capture(run.transcripts, keys.read_bytes(), out)
     return run, path
 
 
@@ -59,6 +58,12 @@ def only(document: Document) -> Service:
     [service] = document.services
     assert service.probed is not None
     return service
+
+
+def probed_in(document: Document) -> Probed:
+    probed = only(document).probed
+    assert probed is not None
+    return probed
 
 
 @contextlib.contextmanager

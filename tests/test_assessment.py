@@ -161,7 +161,7 @@ def rows_of(analysis: Analysis) -> list[VerdictRow]:
                 service,
                 happened.by_service().get(service.id, NOTHING),
                 case.members(service),
-                look(case, service, hidden),
+                look(case, service, case.members(service), hidden),
                 ems[service.index],
             )
         )

@@ -15,6 +15,7 @@ from inspector.capture.blocks import ByteSource
 from inspector.capture.files import CaptureFile, Story
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcapng import Section, read_pcapng
+from inspector.capture.probe_marks import ProbeMarks
 from inspector.document import Document
 from inspector.errors.secrets import NoKeyLogLines, SecretsBlocksNotRead
 from inspector.extract.engine import Engine
@@ -384,7 +385,7 @@ def test_interfaces_beyond_the_bound_are_not_opened_and_named(tmp_path: Path, mo
     assert [limit.kind for limit in document.limits if limit.kind == "undecoded"]
     section = Section("<")
     for _ in range(300):
-        section.add_interface(bytes(8), 0)
+        section.add_interface(bytes(8), 0, ProbeMarks())
     assert len(section.interfaces) == 100
 
 

@@ -265,6 +265,20 @@ def test_a_record_that_was_emptied_is_one_of_data_whatever_its_zeros_decrypt_to(
     assert channel.outcome() == ("", (0, 2))
 
 
+@pytest.mark.parametrize("padding", [1, 15, 16, 200])
+def test_tickets_and_alerts_that_are_padded_are_read(padding: int) -> None:
+    """JSSE pads them by 16 bytes, so that no type stands at the end of the record."""
+    channel, told = modern_channel(keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
+    modern_records(channel, S, keylog.SERVER_HANDSHAKE, (HANDSHAKE, FINISHED))
+    seal = modern(keylog.SERVER_TRAFFIC)
+    inner = [(HANDSHAKE, message(4, bytes(46))), (DATA, b"data"), (ALERT, b"\1\0")]
+    for sequence, (kind, data) in enumerate(inner):
+        padded = data + bytes([kind]) + bytes(padding - 1)
+        channel.record(S, DATA, 0x0303, seal(sequence, 0, padded), MARK)
+    assert told.said[1:2] + told.said[-1:] == ["1: message 4 46 at 0", "1: alert 1 0"]
+    assert [words for words in told.said if " data " in words]
+
+
 def test_a_record_that_was_changed_ends_its_direction() -> None:
     channel, _ = modern_channel(keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
     modern_records(channel, S, keylog.SERVER_HANDSHAKE, (HANDSHAKE, FINISHED))

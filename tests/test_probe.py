@@ -11,13 +11,12 @@ import pytest
 
 from inspector.probe import conversation
 from inspector.probe.alerts import received_alert
-from inspector.probe.client_cache import ClientCache
-from inspector.probe.client_model import MODELS, Credentials, context_of
-from inspector.probe.conversation import MOST_BYTES, Probing
+from inspector.probe.client_model import MODELS, Credentials
+from inspector.probe.conversation import MOST_BYTES, probings_of
 from inspector.probe.running import ProbeRun
 from inspector.probe.starttls import StartTls
 from inspector.probe.synthetic_capture import write_capture
-from inspector.probe.transcript import ProbeClock, ProbeEnd
+from inspector.probe.transcript import ProbeEnd
 from inspector.reports import probed
 from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, server_context, tls
@@ -46,7 +45,7 @@ def test_a_pool_at_random_and_what_java_would_do(
     tmp_path: Path, pool: LoopbackPool, certificates: list[Issued], model: str, newest: ssl.TLSVersion, state: str
 ) -> None:
     vip = pool.balancer(back_ends(pool, certificates, newest), "random")
-    run, document = asked(tmp_path, PLAN._replace(through=to(vip), model=WITH_TICKETS[model], connections=30))
+    run, document = asked(tmp_path, PLAN._replace(through=to(vip), models=(WITH_TICKETS[model],), connections=30))
     service = only(document)
     assert service.probed is not None
     [address] = service.probed.addresses
@@ -62,21 +61,21 @@ def test_a_pool_at_random_and_what_java_would_do(
     assert sum(cell.resumed + cell.declined for cell in matrix) == 29  # all but the first offer a session
     assert all(not cell.declined for cell in matrix if cell.issued_by == cell.offered_to)
     assert all(not cell.resumed for cell in matrix if cell.issued_by != cell.offered_to)
-    assert bool(service.probed.would_abort) == (state == "exposed")
+    assert bool(service.probed.models[0].would_abort) == (state == "exposed")
     assert [client.stack for client in document.clients] == ["probe"]
     assert [capture.source for capture in document.captures] == ["probe"]
 
 
 def test_strict_turn(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
     vip = pool.balancer(back_ends(pool, certificates), "in_turn")
-    _, document = asked(tmp_path, PLAN._replace(through=to(vip), model=WITH_TICKETS["java8-no-ems"]))
+    _, document = asked(tmp_path, PLAN._replace(through=to(vip), models=(WITH_TICKETS["java8-no-ems"],)))
     service = only(document)
     assert service.probed is not None
     [address] = service.probed.addresses
     assert (address.order, address.fails_in_turn, len(address.backends)) == ("in_turn", False, 3)
     assert address.missed is None
     assert probed.lines_of(document, service)[0].endswith("A, B, C in strict turn: no other place was met")
-    assert service.probed.would_abort == 0  # nothing is resumed, so nothing is restricted
+    assert service.probed.models[0].would_abort == 0  # nothing is resumed, so nothing is restricted
     assert service.resumed == 0
 
 
@@ -126,7 +125,7 @@ def test_tls13_alone_shows_certificates_and_uses_each_ticket_once(
     assert len({*offered}) == 11
     assert {c.handshakes[0].version for c in document.connections} == {"TLSv1.3"}
     assert [c.subject for c in document.certificates] == ["CN=db1.example.com"]
-    run, refused = asked(tmp_path, PLAN._replace(through=to(pool.server(tls(context))), model=MODELS["java8"]))
+    run, refused = asked(tmp_path, PLAN._replace(through=to(pool.server(tls(context))), models=(MODELS["java8"],)))
     assert ends(run) == {ProbeEnd.TLS_ERROR}
     assert received_alert(run.transcripts[0].reason) == "protocol_version"
     assert [finding.rule for finding in refused.findings] == ["handshake-failed"]
@@ -140,7 +139,7 @@ def test_tls10_alone_is_refused_by_openssl_and_named(
     run, document = asked(tmp_path, PLAN._replace(through=to(port), connections=3))
     assert ends(run) <= {ProbeEnd.TLS_ERROR, ProbeEnd.CLOSED, ProbeEnd.RESET}
     assert [finding.rule for finding in document.findings] == ["handshake-failed"]
-    run, document = asked(tmp_path, PLAN._replace(through=to(port), connections=3, model=MODELS["java7"]))
+    run, document = asked(tmp_path, PLAN._replace(through=to(port), connections=3, models=(MODELS["java7"],)))
     assert ends(run) == {ProbeEnd.FINISHED}
     assert {c.handshakes[0].version for c in document.connections} == {"TLSv1"}
 
@@ -152,7 +151,7 @@ def test_suites_that_java_offers_and_python_does_not(
 ) -> None:
     context = server_context(issued(tmp_path, "old.example.com", is_rsa=is_rsa), TLS12)
     context.set_ciphers(suite)
-    plan = PLAN._replace(through=to(pool.server(tls(context))), connections=2, model=MODELS[model])
+    plan = PLAN._replace(through=to(pool.server(tls(context))), connections=2, models=(MODELS[model],))
     run, _ = asked(tmp_path, plan)
     has_gcm = model != "java7"
     assert ends(run) == ({ProbeEnd.FINISHED} if has_gcm or "GCM" not in suite else {ProbeEnd.TLS_ERROR})
@@ -365,14 +364,14 @@ def test_stopped_before_its_end_it_gives_what_is_known(
     port = pool.server(tls(server_context(certificates[0])))
     keys = tmp_path / "keys"
     plan = PLAN._replace(through=to(port), connections=1000)
-    probing = Probing(plan, context_of(plan.model, Credentials(), str(keys)), ClientCache(), ProbeClock())
+    probings = probings_of(plan, Credentials(), str(keys))
 
     def told(begun: int, total: int) -> None:
         assert total == 1000
         if begun == 5:
             run.stop()
 
-    run = ProbeRun(probing, told)
+    run = ProbeRun(probings, told)
     run.run()
     assert 1 <= len(run.transcripts) <= 5
     with (tmp_path / "part.pcapng").open("wb") as out:

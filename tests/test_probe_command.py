@@ -24,7 +24,7 @@ from inspector.probe.client_model import MODELS
 from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
-from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, to
+from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, probed_in, to
 
 
 @pytest.fixture
@@ -37,14 +37,15 @@ def ports(certificates: list[Issued]) -> Iterator[list[int]]:
 
 def test_a_pool_that_resumes_by_ids(tmp_path: Path, pool: LoopbackPool, ports: list[int]) -> None:
     vip = pool.balancer(ports, "random")
-    _, document = asked(tmp_path, PLAN._replace(through=to(vip), model=MODELS["java8-no-ems"], connections=30))
+    _, document = asked(tmp_path, PLAN._replace(through=to(vip), models=(MODELS["java8-no-ems"],), connections=30))
     service = only(document)
     assert service.probed is not None
     kinds = Counter((c.handshakes[0].kind, c.handshakes[0].declined) for c in document.connections)
     assert kinds[("session_id", False)] + kinds[("full", True)] == 29
     assert {c.handshakes[0].ems.negotiated for c in document.connections} == {False}
-    assert service.probed.declined == kinds[("full", True)]
-    assert 0 < service.probed.would_abort <= service.probed.declined
+    [met] = service.probed.models
+    assert met.declined == kinds[("full", True)]
+    assert 0 < met.would_abort <= met.declined
 
 
 def inspector(*words: str) -> subprocess.CompletedProcess[str]:
@@ -67,10 +68,10 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
     assert inspector("analyze", str(kept), "-T", "json", "-o", str(later)).returncode == 1
     assert at_once.read_bytes() == later.read_bytes()
     text = inspector("analyze", str(kept)).stdout
-    assert "(a probe, not users' traffic)" in text
-    assert "all of this is for a JVM such as java8-no-ems: others may fare otherwise" in text
-    assert json.loads(later.read_bytes())["services"][0]["probed"]["model"] == "java8-no-ems"
-    assert "a Java client that asks as the probe did gives up on" in text
+    assert "(a probe, not users' traffic, as java8-no-ems)" in text
+    [met] = json.loads(later.read_bytes())["services"][0]["probed"]["models"]
+    assert (met["model"], met["state"]) == ("java8-no-ems", "exposed")
+    assert "java8-no-ems: exposed; gives up on" in text
 
 
 def test_ctrl_c_gives_what_is_known_so_far(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
@@ -140,21 +141,21 @@ def test_what_is_kept_of_a_probe_goes_on_to_say_so(
     tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
 ) -> None:
     vip = pool.balancer(back_ends(pool, certificates), "random")
-    plan = PLAN._replace(through=to(vip), model=WITH_TICKETS["java8-no-ems"], connections=30)
+    plan = PLAN._replace(through=to(vip), models=(WITH_TICKETS["java8-no-ems"],), connections=30)
     _, path = probe(tmp_path, plan)
     assert inspector("report", str(path), "-o", str(tmp_path / "report"), "--redact").returncode == 0
     assert inspector("verify", str(tmp_path / "report")).returncode == 0
     kept = document_of(tmp_path / "report" / "evidence.pcapng")
     assert kept.captures[0].source == "probe"
-    assert {service.probed.model for service in kept.services if service.probed} == {"java8-no-ems"}
-    assert "(a probe, not users' traffic)" in (tmp_path / "report" / "report.md").read_text()
+    assert [met.model for met in probed_in(kept).models] == ["java8-no-ems"]
+    assert "(a probe, not users' traffic, as java8-no-ems)" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_before_and_after(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:
     members = back_ends(pool, certificates)
     vip = pool.balancer(members, "random")
     mended = [issued(tmp_path, f"db{number}.example.com", also=["db.example.com"]) for number in (1, 2, 3)]
-    plan = PLAN._replace(through=to(vip), model=WITH_TICKETS["java8-no-ems"], connections=30)
+    plan = PLAN._replace(through=to(vip), models=(WITH_TICKETS["java8-no-ems"],), connections=30)
     paths = []
     for name in ("before", "after"):
         (tmp_path / name).mkdir()

@@ -17,6 +17,7 @@ import pytest
 
 from inspector.bundle.writing import BundleRequest, write_bundle
 from inspector.capture.frames import CaptureInfo
+from inspector.capture.probe_marks import ProbeTurn
 from inspector.errors.bounds import Bound
 from inspector.errors.captures import CaptureDamage, InputUnreadable
 from inspector.errors.decryption import NotDecrypted
@@ -194,7 +195,7 @@ TEXTS: dict[str, str] = {
     "CaptureFacts.path": "a name of the same kind",
     "CaptureFacts.host": "replaced",
     "CaptureFacts.extracted_on": "replaced",
-    "CaptureFacts.probed_as": "the name of a client that a probe may ask as; any other is left out",
+    "ProbeTurn.client": "the name of a client that a probe may ask as; any other is left out",
     "CaptureFacts.damage": "of an earlier version's journal, left out",
     "Unopened.space": "of a table of ours",
     "Unopened.name": "of a table of IANA's",
@@ -262,8 +263,8 @@ def test_a_text_that_is_added_to_the_facts_is_looked_at() -> None:
 @pytest.mark.parametrize(("said", "left"), [("java8-no-ems", "java8-no-ems"), ("", ""), ("db7-internal", "")])
 def test_as_what_client_a_probe_asked_names_nobody(said: str, left: str) -> None:
     capture = capture_facts(CaptureInfo("a.pcap"), Losses())
-    capture.is_probe, capture.probed_as = True, said
+    capture.is_probe, capture.probe_turns = True, (ProbeTurn(1, said),)
     disguise = Disguise(bytes(32))
     [redacted] = redacted_facts(Facts(captures=[capture]), disguise, Remaker(disguise)).captures
     assert redacted.is_probe
-    assert redacted.probed_as == left
+    assert redacted.probe_turns == (ProbeTurn(1, left),)

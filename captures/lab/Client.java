@@ -4,7 +4,6 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
-import java.util.HexFormat;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLSession;
 import javax.net.ssl.SSLSocket;
@@ -36,8 +35,8 @@ public final class Client {
             try (SSLSocket socket = (SSLSocket) factory.createSocket(plain, name, port, true)) {
                 socket.startHandshake();
                 SSLSession found = socket.getSession();
-                session = HexFormat.of().formatHex(found.getId());
-                peer = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(found.getPeerCertificates()[0].getEncoded()));
+                session = hex(found.getId());
+                peer = hex(MessageDigest.getInstance("SHA-256").digest(found.getPeerCertificates()[0].getEncoded()));
                 socket.getOutputStream().write(("GET / HTTP/1.0\r\nHost: " + name + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
                 InputStream in = socket.getInputStream();
                 byte[] buffer = new byte[8192];
@@ -52,5 +51,13 @@ public final class Client {
         System.out.printf(
             "{\"number\":%d,\"started_ms\":%d,\"ended_ms\":%d,\"local_port\":%d,\"outcome\":\"%s\",\"message\":\"%s\",\"session_id\":\"%s\",\"peer_sha256\":\"%s\"}%n",
             number, started, System.currentTimeMillis(), local, outcome, message.replace("\\", "\\\\").replace("\"", "'"), session, peer);
+    }
+
+    private static String hex(byte[] bytes) {
+        StringBuilder digits = new StringBuilder();
+        for (byte one : bytes) {
+            digits.append(String.format("%02x", one));
+        }
+        return digits.toString();
     }
 }

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -38,9 +39,29 @@ PROGRAMS = {
     "nginx": "nginx-light",
     "openssl": "openssl",
     "java": "openjdk-17-jdk-headless",
+    "javac": "openjdk-17-jdk-headless",
     "keytool": "openjdk-17-jdk-headless",
 }
 READY_SECONDS = 20.0
+TLS12 = ("-Djdk.tls.client.protocols=TLSv1.2",)
+NO_EMS = (*TLS12, "-Djdk.tls.useExtendedMasterSecret=false")
+"""Options of a JVM."""
+
+
+class Pool(NamedTuple):
+    """How the pool is made. ``shared_name``: one name in all certificates. ``balance``: HAProxy's word. ``has_tls13``:
+    beside TLS 1.2. ``lacks_ems``: the third back end is without. ``is_one_down``: the second is not there, and HAProxy,
+    which does not look, sends clients to it.
+    """
+
+    shared_name: bool = False
+    balance: str = "random(1)"
+    has_tls13: bool = False
+    lacks_ems: bool = False
+    is_one_down: bool = False
+
+
+PLAIN = Pool()
 
 
 def missing(more: Sequence[str] = ()) -> list[str]:
@@ -62,12 +83,12 @@ class Lab:
     towards the VIP.
     """
 
-    def __init__(self, folder: Path, *, shared_name: bool = False) -> None:
+    def __init__(self, folder: Path, pool: Pool = PLAIN) -> None:
         self.folder = folder
+        self.pool = pool
         self.client, self.balancer, self.servers = (f"lab{os.getpid()}{part}" for part in ("c", "b", "s"))
         self.client_interface = "vip0"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._shared_name = shared_name
 
     def inside(self, namespace: str, words: Sequence[str]) -> list[str]:
         """A command as it is run in a namespace."""
@@ -85,11 +106,13 @@ class Lab:
             self.balancer, "pool0", [f"{BALANCER}/24"], self.servers, "pool1", [f"{server}/24" for server in SERVERS]
         )
         self._certificates()
+        _run("javac", "--release", "11", "-d", str(self.folder), str(HERE / "Client.java"))
         self._nginx()
-        self._openssl()
+        if not self.pool.is_one_down:
+            self._openssl()
         self._jsse()
         self._haproxy()
-        for server in SERVERS:
+        for server in SERVERS[:: 2 if self.pool.is_one_down else 1]:
             self._await(self.servers, server)
         self._await(self.client, VIP)
 
@@ -108,7 +131,9 @@ class Lab:
         for number in range(1, 4):
             private = rsa.generate_private_key(65537, 2048)
             name = f"puppetdb{number}.example.com"
-            certificate = _certificate(name, [name, *([NAME] if self._shared_name else [])], private, (authority, key))
+            certificate = _certificate(
+                name, [name, *([NAME] if self.pool.shared_name else [])], private, (authority, key)
+            )
             _pem(self.folder / f"puppetdb{number}.pem", certificate)
             _key(self.folder / f"puppetdb{number}.key", private)
         _run(
@@ -160,7 +185,8 @@ http {{
   server {{
     listen {SERVERS[0]}:{PORT} ssl;
     ssl_certificate {self.folder}/puppetdb1.pem; ssl_certificate_key {self.folder}/puppetdb1.key;
-    ssl_protocols TLSv1.2; ssl_session_cache shared:lab:1m; ssl_session_tickets off;
+    ssl_protocols TLSv1.2{" TLSv1.3" if self.pool.has_tls13 else ""};
+    ssl_session_cache shared:lab:1m; ssl_session_tickets off;
     keepalive_timeout 0;
     location / {{ return 200 "hello\\n"; }}
   }}
@@ -181,7 +207,7 @@ http {{
             f"{own}.pem",
             "-key",
             f"{own}.key",
-            "-tls1_2",
+            *(() if self.pool.has_tls13 else ("-tls1_2",)),
             "-no_ticket",
             "-www",
             "-quiet",
@@ -192,7 +218,8 @@ http {{
         options = [
             f"-Djavax.net.ssl.keyStore={own}",
             f"-Djavax.net.ssl.keyStorePassword={PASSWORD}",
-            "-Djdk.tls.server.protocols=TLSv1.2",
+            f"-Djdk.tls.server.protocols=TLSv1.2{',TLSv1.3' if self.pool.has_tls13 else ''}",
+            f"-Djdk.tls.useExtendedMasterSecret={'false' if self.pool.lacks_ems else 'true'}",
             "-Djdk.tls.server.enableSessionTicketExtension=false",
             "-Xmx128m",
         ]
@@ -210,9 +237,10 @@ defaults
   timeout connect 5s
   timeout client 30s
   timeout server 30s
+  retries {0 if self.pool.is_one_down else 3}
 listen puppetdb
   bind {VIP}:{PORT}
-  balance random(1)
+  balance {self.pool.balance}
 {servers}
 """
         )
@@ -229,19 +257,31 @@ listen puppetdb
                 raise TimeoutError(f"nothing answers at {address}:{PORT}; see the logs in {self.folder}")
             time.sleep(0.2)
 
-    def client_command(self, count: int, pause_ms: int, *, ems: bool = False) -> list[str]:
-        """The Java client, to be run in its namespace."""
-        options = [
+    def client_command(
+        self, count: int, pause_ms: int, options: Sequence[str] = NO_EMS, java: str = "java"
+    ) -> list[str]:
+        """The Java client, to be run in its namespace. ``options``: of its JVM. ``java``: which JVM, of 11 or later."""
+        trust = [
             f"-Djavax.net.ssl.trustStore={self.folder}/trust.p12",
             f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
-            "-Djdk.tls.client.protocols=TLSv1.2",
             "-Xmx128m",
         ]
-        if not ems:
-            options.append("-Djdk.tls.useExtendedMasterSecret=false")
-        return self.inside(
-            self.client, ["java", *options, str(HERE / "Client.java"), NAME, VIP, str(PORT), str(count), str(pause_ms)]
-        )
+        words = ["-cp", str(self.folder), "Client", NAME, VIP, str(PORT), str(count), str(pause_ms)]
+        return self.inside(self.client, [java, *trust, *options, *words])
+
+    @contextlib.contextmanager
+    def recorded(self, path: Path) -> Iterator[None]:
+        """Meanwhile tcpdump writes what passes on the client's side."""
+        words = ["tcpdump", "-i", self.client_interface, "-U", "-s0", "-Z", "root", "-w", str(path), f"tcp port {PORT}"]
+        capture = subprocess.Popen(self.inside(self.client, words), stderr=subprocess.PIPE)
+        assert capture.stderr is not None
+        capture.stderr.readline()  # it listens
+        try:
+            yield
+            time.sleep(1)  # what comes last is written too
+        finally:
+            capture.send_signal(signal.SIGINT)
+            capture.communicate(timeout=10)
 
     def destroy(self) -> None:
         """Take everything away again."""
@@ -259,10 +299,10 @@ listen puppetdb
 
 
 @contextlib.contextmanager
-def lab(*, shared_name: bool = False) -> Iterator[Lab]:
+def lab(pool: Pool = PLAIN) -> Iterator[Lab]:
     """A lab that is taken away again, whatever happens."""
     with tempfile.TemporaryDirectory(prefix="inspector-lab-") as folder:
-        built = Lab(Path(folder), shared_name=shared_name)
+        built = Lab(Path(folder), pool)
         try:
             built.build()
             yield built
@@ -325,33 +365,13 @@ def main() -> int:
     if any(options.folder.iterdir()):
         print(f"{options.folder} is not empty: recordings are never written over", file=sys.stderr)
         return 2
-    with lab(shared_name=options.shared_name) as built:
-        capture = subprocess.Popen(
-            built.inside(
-                built.client,
-                [
-                    "tcpdump",
-                    "-i",
-                    built.client_interface,
-                    "-U",
-                    "-s0",
-                    "-Z",
-                    "root",
-                    "-w",
-                    f"{options.folder}/capture.pcap",
-                    f"tcp port {PORT}",
-                ],
-            )
-        )
-        time.sleep(1)
-        account = subprocess.run(
-            built.client_command(options.connections, options.pause, ems=options.ems),
-            stdout=subprocess.PIPE,
-            check=True,
-        ).stdout
-        time.sleep(1)
-        capture.send_signal(signal.SIGINT)
-        capture.wait(10)
+    with lab(Pool(shared_name=options.shared_name)) as built:
+        with built.recorded(options.folder / "capture.pcap"):
+            account = subprocess.run(
+                built.client_command(options.connections, options.pause, TLS12 if options.ems else NO_EMS),
+                stdout=subprocess.PIPE,
+                check=True,
+            ).stdout
         (options.folder / "client.jsonl").write_bytes(account)
         shutil.copy(built.folder / "haproxy.log", options.folder)
     aborted = sum(b'"outcome":"aborted"' in line for line in account.splitlines())

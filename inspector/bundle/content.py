@@ -112,8 +112,9 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A report."""
+    """A report. ``kind``: what of."""
 
+    kind: str
     title: str
     parts: list[ReportPart]
     more: list[str]
@@ -148,7 +149,9 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         if services
         else "no TLS found"
     )
+    is_probe = bool(document.captures) and all(capture.source == "probe" for capture in document.captures)
     return Content(
+        kind="Probe report" if is_probe else "Incident report",
         title=title,
         parts=parts,
         more=more,
@@ -176,7 +179,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
     )
     ladders = _ladders(analysis, [i for i in incidents if i.id in proven])
     by_id = {f.id: f for f in scope.findings}
-    named = {c.id: f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in document.clients}
+    named = {c.id: f"{c.ip} ({overview.stack_name(c)})" for c in document.clients}
     members_by_id = {s.id: s for s in members}
     spent = costs(members)
     lines = []

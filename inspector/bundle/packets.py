@@ -4,7 +4,8 @@ role and which original frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -91,12 +92,12 @@ def write(
     section: str,
     key_log: bytes = b"",
     *,
-    interface: str = "",
+    interface: Callable[[int], str] = lambda reference: "",
 ) -> dict[int, int]:
     """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference.
-    ``key_log``: secrets that go with them. ``interface``: the name of the interface of a probe that made all of them.
+    ``key_log``: secrets that go with them. ``interface``: what the interface of a frame is called.
     """
-    writer = PcapngWriter(out, section, [interface] if interface else [])
+    writer = PcapngWriter(out, section)
     if key_log:
         writer.key_log(key_log)
     evidence_numbers: dict[int, int] = {}
@@ -114,5 +115,10 @@ def write(
             number=numbers,
         )
         evidence_numbers.update({p.frame: number for p, number in zip(some, numbers.tolist(), strict=True)})
-        writer.write(batch, {evidence_numbers[p.frame]: comments[p.frame] for p in some if p.frame in comments})
+        theirs = {evidence_numbers[p.frame]: comments[p.frame] for p in some if p.frame in comments}
+        at = 0
+        for name, alike in itertools.groupby(some, lambda packet: interface(packet.frame)):
+            stop = at + sum(1 for _ in alike)
+            writer.write(batch.select(slice(at, stop)), theirs, name=name)
+            at = stop
     return evidence_numbers

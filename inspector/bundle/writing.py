@@ -18,9 +18,10 @@ from inspector.bundle.scope import ScopeRequest
 from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
-from inspector.capture.pcapng import probe_interface
+from inspector.capture.probe_marks import interface_of
 from inspector.document import Generator
 from inspector.errors import UsageError
+from inspector.facts import FRAME_BITS, FRAME_NUMBER, CaptureFacts
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
 from inspector.findings.wording import worded
@@ -147,6 +148,13 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     return bundle
 
 
+def _probe_interface(captures: Sequence[CaptureFacts], reference: int) -> str:
+    """What the interface of a frame is called where a probe made all captures; "" where not."""
+    if not all(capture.is_probe for capture in captures):
+        return ""
+    return interface_of(captures[reference >> FRAME_BITS].probed_as(reference & FRAME_NUMBER))
+
+
 def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[dict[int, int], Proof]:
     """The packets and the log lines beside them; with ``secrets``, those of the handshakes in them."""
     case, cut = subject.analysis.case, subject.cut
@@ -177,7 +185,7 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
             comments,
             section,
             b"".join(lines),
-            interface=probe_interface((c.is_probe, c.probed_as) for c in case.facts.captures),
+            interface=lambda reference: _probe_interface(case.facts.captures, reference),
         )
     logs = _log_excerpts(slices.logs_of(case, set(cut.members)), directory)
     again = (

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from inspector import bounds
+from inspector.capture.probe_marks import ProbeMarks
 from inspector.errors.captures import CaptureDamage
 
 I64 = npt.NDArray[np.int64]
@@ -116,10 +117,8 @@ class CaptureInfo(Struct):
     """How coarse the stamps are; 0 where they are fine."""
     is_restamped: bool = False
     """Stamps were put right: how, depends on all frames before them."""
-    is_probe: bool | None = None
-    """Whether all its interfaces say that a probe made it; None where there is none yet."""
-    probed_as: str = ""
-    """As what client it asked, where all say the same."""
+    probe: ProbeMarks = field(default_factory=ProbeMarks)
+    """Whether a probe made it, and as what clients."""
     steps: list[tuple[int, int]] = field(default_factory=list)
     """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as
     much.
@@ -141,14 +140,6 @@ class CaptureInfo(Struct):
                 (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
             )
             self.snapped += len(cut)
-
-    def add_interface(self, probed_as: str | None) -> None:
-        """One was described; None: by no probe. Whoever merges the frames of a probe with others leaves nothing that
-        tells them apart.
-        """
-        is_first = self.is_probe is None
-        self.is_probe = probed_as is not None and self.is_probe is not False
-        self.probed_as = (probed_as or "") if is_first or self.probed_as == probed_as else ""
 
     def add_secrets(self, body: bytes) -> None:
         """A Decryption Secrets Block. Where too much waits that nobody takes it is not kept."""

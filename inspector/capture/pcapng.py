@@ -6,9 +6,8 @@ Source: draft-ietf-opsawg-pcapng.
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import I64, U8, U64, CaptureInfo, FrameBatch, gather
+from inspector.capture.probe_marks import ProbeMarks, client_of
 from inspector.errors.captures import BlockTooLong, EndsInBlock
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
@@ -26,38 +26,21 @@ LATEST_SHIFT = 1 << 61
 """Nanoseconds. No clock is further away; what an interface claims beyond it is cut."""
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
 OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
-PROBE_INTERFACE = "inspector-probe"
-"""The name of an interface whose frames a probe made of its own connections; behind it, as what client it asked."""
-PROBED_AS = re.compile("java[0-9]{1,2}(?:-no-ems)?")
-"""No other client is asked as, so that this says nothing of anybody."""
-PROBE_NAME = re.compile(f"inspector-probe(?: ({PROBED_AS.pattern}))?".encode())
 
 HEADS = {order: struct.Struct(order + "II").unpack_from for order in "<>"}
 """What reads the type and the length of a block, by byte order."""
 
 
-def interface_of(probed_as: str) -> str:
-    """The name of a probe's interface."""
-    return f"{PROBE_INTERFACE} {probed_as}".rstrip()
-
-
-def probe_interface(captures: Iterable[tuple[bool, str]]) -> str:
-    """The name that stands for several captures, of whether a probe made each, and as what client it asked; "" where
-    not all are a probe's.
-    """
-    alike = {*captures}
-    if not all(is_probe for is_probe, _ in alike):
-        return ""
-    return interface_of(alike.pop()[1] if len(alike) == 1 else "")
-
-
 class InterfaceDescription(NamedTuple):
-    """An interface description; ``ticks`` per second, ``shift_ns``: nanoseconds to add to its stamps."""
+    """An interface description; ``ticks`` per second, ``shift_ns``: nanoseconds to add to its stamps. ``client``: which
+    of ``ProbeMarks.clients`` asked there, -1 for none.
+    """
 
     link_type: int
     snaplen: int = 0
     ticks: int = 1_000_000
     shift_ns: int = 0
+    client: int = -1
 
 
 NOT_DESCRIBED = InterfaceDescription(-1)
@@ -85,10 +68,11 @@ class Section:
             yield code, body[at + 4 : at + 4 + length]
             at += 4 + (length + 3 & ~3)
 
-    def add_interface(self, body: bytes, at: int) -> None:
+    def add_interface(self, body: bytes, at: int, probe: ProbeMarks) -> None:
         """An Interface Description Block that stands at that place of the buffer. Beyond the bound they are not kept,
         and their frames not opened.
         """
+        client = probe.add_interface(self._probe_client(body))
         if len(body) < 8 or len(self.interfaces) >= bounds.INTERFACES:
             return
         link_type, _, snaplen = struct.unpack_from(self.byte_order + "HHI", body)
@@ -100,17 +84,15 @@ class Section:
             elif code == IF_TSOFFSET and len(value) == 8:
                 shift: int = struct.unpack(self.byte_order + "q", value)[0]
                 shift_ns = min(max(shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT)
-        self.interfaces.append(InterfaceDescription(link_type, snaplen, ticks, shift_ns))
+        self.interfaces.append(InterfaceDescription(link_type, snaplen, ticks, shift_ns, client))
         self.described_at.append(at)
 
-    def probe_of(self, body: bytes) -> str | None:
+    def _probe_client(self, body: bytes) -> str | None:
         """As what client a probe asked, where an Interface Description Block has the name by which one says that the
         frames are its own; "" where it does not say as what, None where it is no probe's.
         """
-        for code, name in self._options(body[8:]):
-            if code == IF_NAME and (matched := PROBE_NAME.fullmatch(name)):
-                return (matched[1] or b"").decode("ascii")
-        return None
+        names = (client_of(value) for code, value in self._options(body[8:]) if code == IF_NAME)
+        return next((client for client in names if client is not None), None)
 
     def add_drops(self, body: bytes, info: CaptureInfo) -> None:
         """An Interface Statistics Block: the last one holds the totals."""
@@ -209,16 +191,18 @@ class Packets:
     def __len__(self) -> int:
         return sum(map(len, self._sections))
 
-    def batch(self, number: int) -> FrameBatch:
-        """The frames in file order; stamps become nanoseconds by each interface's resolution."""
+    def batch(self, number: int, probe: ProbeMarks) -> FrameBatch:
+        """The frames in file order; stamps become nanoseconds by each interface's resolution. ``number``: of the first
+        frame. ``probe``: learns of frames of a probe.
+        """
         data = np.frombuffer(self.buffer, np.uint8)
         described: list[InterfaceDescription] = []
         columns = self._columns(data, "<", described).and_also(self._columns(data, ">", described))
         if not (columns.offset[1:] > columns.offset[:-1]).all():
             columns = columns.at(np.argsort(columns.offset))
         table = np.array([*described, NOT_DESCRIBED], np.int64)
-        link_type, _, ticks, shift_ns = table[columns.interface].T
-        return FrameBatch(
+        link_type, _, ticks, shift_ns, client = table[columns.interface].T
+        batch = FrameBatch(
             data=data,
             time_ns=_nanoseconds(columns.stamp, ticks, {interface.ticks for interface in described}) + shift_ns,
             offset=columns.offset,
@@ -227,6 +211,9 @@ class Packets:
             link_type=np.ascontiguousarray(link_type),
             number=np.arange(number, number + len(columns.offset), dtype=np.int64),
         )
+        if probe.is_probe:
+            probe.add_frames(batch.number, client)
+        return batch
 
     def _columns(self, data: U8, byte_order: str, described: list[InterfaceDescription]) -> PacketColumns:
         """The packets of all sections of one byte order. ``described``: the interfaces so far, to add to."""
@@ -309,7 +296,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 _other_block(kind, at, length, packets, info)
             at += length
         if packets or (source.is_live and not damaged):
-            batch = packets.batch(number)
+            batch = packets.batch(number, info.probe)
             number += len(batch)
             info.count(batch)
             yield batch
@@ -329,8 +316,7 @@ def _other_block(kind: int, at: int, length: int, packets: Packets, info: Captur
     elif kind == PACKET and length >= 32:
         latest.add_obsolete(at, length)
     elif kind == INTERFACE:
-        latest.section.add_interface(bytes(packets.buffer[body]), at)
-        info.add_interface(latest.section.probe_of(bytes(packets.buffer[body])))
+        latest.section.add_interface(bytes(packets.buffer[body]), at, info.probe)
     elif kind == STATISTICS:
         latest.section.add_drops(bytes(packets.buffer[body]), info)
     elif kind == SECRETS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 FRAME_BITS = 40
+FRAME_NUMBER = (1 << FRAME_BITS) - 1
+"""What of a frame reference is the number."""
 FrameRange = tuple[int, int]
 """Lowest and highest frame reference in one capture."""
 

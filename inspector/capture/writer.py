@@ -39,13 +39,15 @@ class PcapngWriter:
         self.bytes = 0
         self._out = out
         self._names = names
-        self._interfaces: dict[tuple[int, int], int] = {}
+        self._interfaces: dict[tuple[int, int, str], int] = {}
         options = _option(COMMENT, _text(comment)) + END if comment else b""
         self._block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + options)
 
-    def write(self, batch: FrameBatch, comments: Mapping[int, str] | None = None, keep: I64 | None = None) -> None:
+    def write(
+        self, batch: FrameBatch, comments: Mapping[int, str] | None = None, keep: I64 | None = None, *, name: str = ""
+    ) -> None:
         """All frames of a batch. ``comments``: by frame number. ``keep``: int64, so many bytes of each frame; by
-        default all that were captured.
+        default all that were captured. ``name``: of an interface of their own, whatever their capture's is called.
         """
         pieces: list[bytes | memoryview] = []
         append, pack, data = pieces.append, _PACKET.pack, batch.data.data
@@ -62,7 +64,7 @@ class PcapngWriter:
         for at, captured, original, ns, link_type, number in zip(*(column.tolist() for column in columns), strict=True):
             interface = known.get(link_type)
             if interface is None:
-                interface = known[link_type] = self._interface(batch.capture, link_type)
+                interface = known[link_type] = self._interface(batch.capture, link_type, name)
             options = b""
             if comments and number in comments:
                 options = _option(COMMENT, _text(comments[number])) + END
@@ -80,21 +82,22 @@ class PcapngWriter:
 
     def statistics(self, capture: int, ns: int, received: int, dropped: int) -> None:
         """How many packets came and how many were dropped, for each interface of a capture."""
-        for (index, _), interface in self._interfaces.items():
+        for (index, _, _), interface in self._interfaces.items():
             if index == capture:
                 options = (
                     _option(RECEIVED, struct.pack("<Q", received)) + _option(DROPPED, struct.pack("<Q", dropped)) + END
                 )
                 self._block(STATISTICS, struct.pack("<III", interface, ns >> 32, ns & 0xFFFFFFFF) + options)
 
-    def _interface(self, capture: int, link_type: int) -> int:
-        known = self._interfaces.get((capture, link_type))
+    def _interface(self, capture: int, link_type: int, name: str) -> int:
+        known = self._interfaces.get((capture, link_type, name))
         if known is None:
-            known = self._interfaces[capture, link_type] = len(self._interfaces)
-            name = _option(NAME, _text(self._names[capture])) if capture < len(self._names) else b""
+            known = self._interfaces[capture, link_type, name] = len(self._interfaces)
+            called = name or (self._names[capture] if capture < len(self._names) else "")
+            option = _option(NAME, _text(called)) if called else b""
             self._block(
                 INTERFACE,
-                struct.pack("<HHI", link_type & 0xFFFF, 0, SNAP_LENGTH) + name + _option(RESOLUTION, b"\x09") + END,
+                struct.pack("<HHI", link_type & 0xFFFF, 0, SNAP_LENGTH) + option + _option(RESOLUTION, b"\x09") + END,
             )
         return known
 

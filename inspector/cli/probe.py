@@ -17,8 +17,8 @@ from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.kept_capture import KeptCapture, require_apart
 from inspector.cli.options import format_option, generation_option
-from inspector.cli.probe_options import ProbeOptions, plan_of, probe_options
-from inspector.cli.streams import require_writable
+from inspector.cli.probe_options import ProbeOptions, passphrase_of, plan_of, probe_options
+from inspector.cli.streams import note, require_writable
 from inspector.errors import UsageError
 from inspector.reports.formats import FORMATS
 from inspector.text.safe import path_text, safe_text
@@ -69,7 +69,7 @@ def probe_command(
         kept = KeptCapture(capture or os.path.join(directory, "probe.pcapng"))
         _ask(plan, options, ending, directory, kept)
         if capture is not None:
-            click.echo(f"inspector: {path_text(capture)}: {SECRETS if kept.is_kept else NOT_KEPT}", err=True)
+            note(f"{path_text(capture)}: {SECRETS if kept.is_kept else NOT_KEPT}")
         analysis = analysis_of(CaptureArguments((kept.path,), generation=generation))
     finally:
         _remove(directory, kept)
@@ -80,25 +80,29 @@ def probe_command(
         raise UsageError(f"{path_text(target)}: no connection came as far as a ClientHello")
     if ending.status:
         raise SystemExit(ending.status)
-    if not _is_established(plan, analysis):
+    established = _established(plan, analysis)
+    missing = [model.name for model in plan.models if model.name not in established]
+    if established and fail_on.any_of(analysis.document.findings):
+        raise SystemExit(FINDINGS)
+    if missing:
+        as_them = f" as {', '.join(missing)}" if len(plan.models) > 1 else ""
         raise UsageError(
-            f"{path_text(target)}: cannot tell whether Java may give up: no handshake with it was completed",
+            f"{path_text(target)}: cannot tell whether Java may give up: no handshake with it was completed{as_them}",
             "where it asks for a client certificate: --cert; where it is slow: --timeout, --rate",
         )
-    if fail_on.any_of(analysis.document.findings):
-        raise SystemExit(FINDINGS)
 
 
-def _is_established(plan: ProbePlan, analysis: Analysis) -> bool:
-    """Whether any handshake through the service was: of back ends alone nothing is known of it."""
+def _established(plan: ProbePlan, analysis: Analysis) -> set[str]:
+    """As which JVMs any handshake through the service was: of back ends alone nothing is known of it."""
     from inspector.tracking.services import ip_text
 
     through = {(ipaddress.ip_address(end.address), end.port) for end in plan.through}
-    return any(
-        observed.outcome == "established"
-        and (ipaddress.ip_address(ip_text(observed.server.address)), observed.server.port) in through
+    return {
+        observed.stack.stands_for
         for observed in analysis.case.observed
-    )
+        if observed.outcome == "established"
+        and (ipaddress.ip_address(ip_text(observed.server.address)), observed.server.port) in through
+    }
 
 
 def _require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
@@ -115,26 +119,29 @@ def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: s
     """Run the probe, and keep its capture where a server answered. ``directory``: for its key log. Raises
     InspectorError.
     """
-    from inspector.probe.client_cache import ClientCache
-    from inspector.probe.client_model import Credentials, context_of
-    from inspector.probe.conversation import Probing
+    from inspector.probe.client_model import Credentials
+    from inspector.probe.conversation import probings_of
     from inspector.probe.running import ProbeRun
     from inspector.probe.synthetic_capture import write_capture
-    from inspector.probe.transcript import ProbeClock
 
     key_log = os.path.join(directory, "keys")
-    credentials = Credentials(options.certificate or "", options.key or "", options.authorities or "")
+    credentials = Credentials(
+        options.certificate or "",
+        options.key or "",
+        options.authorities or "",
+        passphrase_of(options.key or options.certificate or ""),
+    )
     with kept.out as out:
-        run = ProbeRun(Probing(plan, context_of(plan.model, credentials, key_log), ClientCache(), ProbeClock()))
+        run = ProbeRun(probings_of(plan, credentials, key_log))
         end_by(ending, lambda status: run.stop())
-        click.echo(f"inspector: {_intention(plan)}", err=True)
+        note(_intention(plan))
         run.run()
         with open(key_log, "rb") as lines:
-            write_capture(run.transcripts, lines.read(), out, plan.model.name)
+            write_capture(run.transcripts, lines.read(), out)
     if run.is_answered:
         kept.keep()
     for line in _account(run, plan):
-        click.echo(f"inspector: {line}", err=True)
+        note(line)
 
 
 def _unfinished(capture: str | None, kept: KeptCapture | None) -> Iterator[str]:
@@ -160,8 +167,9 @@ def _intention(plan: ProbePlan) -> str:
     """What will be sent, before any of it is."""
     ends = ", ".join(dict.fromkeys(f"{end.address} port {end.port}" for end in (*plan.direct, *plan.through)))
     head = " and one HEAD request each" if plan.sends_head else ""
+    names = ", then ".join(model.name for model in plan.models)
     return (
-        f"{plan.total} TLS handshakes{head} with {ends}, as {plan.model.name}, {plan.per_second:g} a second at most;"
+        f"{plan.total} TLS handshakes{head} with {ends}, as {names}, {plan.per_second:g} a second at most;"
         " ctrl+c ends it"
     )
 

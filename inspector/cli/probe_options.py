@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import sys
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -10,14 +14,30 @@ from inspector.cli.options import gathered
 from inspector.errors import UsageError
 from inspector.probe import pace
 from inspector.text.hostport import split
-from inspector.text.safe import safe_text
+from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.probe.plan import ProbePlan
 
 DEFAULT_PORT = 443
-MODEL_NAMES = ("java17", "java8", "java8-no-ems", "java7")
+MODEL_NAMES = ("java17", "java11", "java8", "java8-no-ems", "java7")
+EACH = "each"
 PEM = click.Path(exists=True, dir_okay=False)
+
+
+def _models(value: str) -> tuple[str, ...]:
+    """Raises click.BadParameter."""
+    names = MODEL_NAMES if value == EACH else tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    for name in names:
+        if name not in MODEL_NAMES:
+            raise click.BadParameter(f"{safe_text(name)!r} is none of {', '.join(MODEL_NAMES)}; or {EACH}")
+    return names
+
+
+def _completed(incomplete: str) -> list[str]:
+    """For the shell: JVMs that begin as what stands behind the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in (*MODEL_NAMES, EACH) if name.startswith(last)]
 
 
 class ProbeOptions(NamedTuple):
@@ -26,7 +46,7 @@ class ProbeOptions(NamedTuple):
     connections: int
     rate: float
     at_once: int
-    model: str
+    models: tuple[str, ...]
     backends: tuple[str, ...]
     server_name: str | None
     certificate: str | None
@@ -66,11 +86,13 @@ probe_options = gathered(
         ),
         click.option(
             "--as",
-            "model",
-            type=click.Choice(MODEL_NAMES),
+            "models",
+            metavar="JVM,…",
             default="java17",
             show_default=True,
-            help="The JVM that is stood for: versions, extended master secret, tickets.",
+            callback=lambda context, option, value: _models(value),
+            shell_complete=lambda context, option, incomplete: _completed(incomplete),
+            help=f"The JVMs that are stood for, which share the connections: {', '.join(MODEL_NAMES)}; or {EACH}.",
         ),
         click.option(
             "--backend",
@@ -79,7 +101,12 @@ probe_options = gathered(
             metavar="HOST:PORT",
             help="A back end, asked twice directly to tell who answers; with commas between or repeated.",
         ),
-        click.option("--sni", "server_name", metavar="NAME", help="The server name to ask for; by default HOST."),
+        click.option(
+            "--sni",
+            "server_name",
+            metavar="NAME",
+            help="The server name to ask for, as it is; by default HOST as Java sends it, none without a dot.",
+        ),
         click.option("--cert", "certificate", metavar="PEM", type=PEM, help="A client certificate."),
         click.option("--key", metavar="PEM", type=PEM, help="Its key, where it is not in the same file."),
         click.option(
@@ -111,6 +138,19 @@ probe_options = gathered(
 """The options; the command is called with ``ProbeOptions``."""
 
 
+def passphrase_of(path: str) -> Callable[[], str]:
+    """What asks for the passphrase of a key once, where somebody is there who can be asked."""
+    from inspector.probe.client_model import no_passphrase
+
+    @cache
+    def prompted() -> str:
+        if not sys.stdin.isatty():
+            return no_passphrase()
+        return str(click.prompt(f"Passphrase of {path_text(path)}", hide_input=True, err=True))
+
+    return prompted
+
+
 def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
     from inspector.probe.client_model import MODELS
@@ -121,6 +161,11 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     if options.key and not options.certificate:
         raise UsageError("--key without --cert: no client certificate", "give the certificate of that key as --cert")
     pace.require_polite(options.rate, owns_servers=options.owns_servers)
+    if options.connections < len(options.models):
+        raise UsageError(
+            f"-n {options.connections}: fewer connections than JVMs to stand for ({len(options.models)})",
+            "more connections by -n, or fewer JVMs by --as",
+        )
     host, port = host_and_port(target)
     direct = [
         destination
@@ -129,9 +174,9 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
         for destination in destinations(*host_and_port(backend.strip(), port), is_direct=True)
     ]
     return ProbePlan(
-        server_name=_server_name(host if options.server_name is None else options.server_name),
+        server_name=_java_server_name(host) if options.server_name is None else _server_name(options.server_name),
         through=tuple(destinations(host, port)),
-        model=MODELS[options.model],
+        models=tuple(MODELS[name] for name in options.models),
         direct=tuple(direct),
         connections=options.connections,
         per_second=options.rate,
@@ -141,6 +186,18 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
         sends_proxy_header=options.sends_proxy_header,
         starttls=StartTls(options.starttls) if options.starttls else None,
     )
+
+
+def _java_server_name(host: str) -> str:
+    """What Java asks for that is told to connect to a host: nothing for an address, or for a name without a dot, and
+    the final dot is no part of a name (``Utilities.rawToSNIHostName`` of JDK 8 to 25). Raises UsageError.
+    """
+    name = host.removesuffix(".")
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return _server_name(name) if "." in name else ""
+    return ""
 
 
 def _server_name(name: str) -> str:

@@ -79,6 +79,17 @@ def _created_privately(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
+def note(text: str) -> None:
+    """Say something beside the output: on standard error, in lines of a terminal's width where that is one."""
+    import shutil
+
+    from inspector.text.cells import wrapped
+
+    line = f"inspector: {text}"
+    lines = wrapped(line, "", "  ", shutil.get_terminal_size().columns) if sys.stderr.isatty() else [line]
+    sys.stderr.write("\n".join([*lines, ""]))
+
+
 def require_writable(path: str) -> None:
     """Before work is done whose result is to stand there; nothing is made or changed. Raises OutputError."""
     is_there = os.path.lexists(path)

@@ -52,7 +52,7 @@ from inspector.document.handshake import (
     Sender as Sender,
     SessionFields as SessionFields,
 )
-from inspector.document.probed import Probed as Probed, ProbedAddress as ProbedAddress
+from inspector.document.probed import Probed as Probed, ProbedAddress as ProbedAddress, ProbedAs as ProbedAs
 from inspector.document.rules import (
     SEVERITIES as SEVERITIES,
     Severity as Severity,

@@ -58,6 +58,8 @@ class Capture(Struct):
 
 
 class Client(Struct):
+    """``probed_as``: which Java client a probe stood for, where its captures say it."""
+
     id: str
     ip: str
     stack: str
@@ -66,6 +68,7 @@ class Client(Struct):
     connections: int
     aborted: int
     named: str | None = None
+    probed_as: str | None = None
 
 
 class Backend(Struct, kw_only=True):

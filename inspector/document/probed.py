@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from inspector.document.finding import Grade
+
 
 class ProbedAddress(Struct, kw_only=True):
     """What answered a probe at one address. ``failed``: connections that were not established; ``unanswered``: those to
@@ -29,13 +31,30 @@ class ProbedAddress(Struct, kw_only=True):
     unseen_share: float | None
 
 
-class Probed(Struct, kw_only=True):
-    """What a probe of the service met. ``model``: as which Java client it asked, None where captures do not say, or not
-    the same. ``declined``: sessions that it offered in vain; ``would_abort``: of them, those
-    after which a Java client that asks as the probe did gives up.
+class ProbedAs(Struct, kw_only=True):
+    """What a Java client meets that a probe stood for. ``model``: which one, None where captures do not say. All counts
+    are of its connections alone: ``established``, ``resumed``, ``declined`` (sessions that it offered in vain),
+    ``would_abort`` (of them, those after which it gives up). ``state`` and ``grade``: as of an assessment, by Java's
+    rule alone, and ``rule``: which row of its table says so. Back ends that answered it: ``tls13`` with TLS 1.3;
+    ``ems`` and ``without_ems``, up to TLS 1.2, with or without extended master secret, each at least once.
     """
 
-    model: str | None = None
-    addresses: list[ProbedAddress]
+    model: str | None
+    connections: int
+    established: int
+    resumed: int
     declined: int
     would_abort: int
+    state: Literal["exposed", "protected", "unknown"]
+    rule: str
+    grade: Grade
+    tls13: list[str]
+    ems: list[str]
+    without_ems: list[str]
+
+
+class Probed(Struct, kw_only=True):
+    """What a probe of the service met: at each address, whoever it stood for; and for each JVM that it stood for."""
+
+    addresses: list[ProbedAddress]
+    models: list[ProbedAs]

@@ -391,6 +391,6 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         tick_ns=info.tick_ns,
         steps=tuple(info.steps),
         has_secrets=info.has_secrets,
-        is_probe=info.is_probe is True,
-        probed_as=info.probed_as,
+        is_probe=info.probe.is_probe is True,
+        probe_turns=tuple(info.probe.turns),
     )

@@ -7,7 +7,8 @@ epoch. Certificates, lists of authorities, tickets and PSK identities stand as S
 
 from __future__ import annotations
 
-from inspector.capture.references import FRAME_BITS, FrameRange, frame_reference
+from inspector.capture.probe_marks import client_at
+from inspector.capture.references import FRAME_BITS, FRAME_NUMBER, FrameRange, frame_reference
 from inspector.facts.captures import CaptureFacts, ClockOffset, Unopened
 from inspector.facts.connection import (
     C_BEGUN_FLIGHT,
@@ -70,7 +71,9 @@ __all__ = [
     "C_VERIFY",
     "DECRYPTED",
     "EVENT_BYTES",
+    "client_at",
     "FRAME_BITS",
+    "FRAME_NUMBER",
     "LETTER_AT",
     "PREFIX_BYTES",
     "SERVER_BITS",

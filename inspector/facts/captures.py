@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from inspector.capture.pcapng import PROBED_AS
+from inspector.capture.probe_marks import PROBED_AS, ProbeTurn, client_at
 from inspector.capture.rotation import sequence_names
 from inspector.errors.captures import CaptureDamage
 
@@ -48,7 +48,7 @@ class CaptureFacts(Struct):
     some of its own. ``host``: the name of where it was made, empty where nobody said; ``extracted_on``: there, the
     vantage point of the part that holds it, which stands for the host where captures of several are told apart.
     ``is_unaligned``: by how much its clock differs from those of other hosts, nothing tells. ``is_probe``: a probe made
-    all its connections, and says so; ``probed_as``: as what client it asked, "" where it does not say.
+    all its connections, and says so; ``probe_turns``: as what clients it asked, by frames.
     """
 
     path: str
@@ -74,7 +74,7 @@ class CaptureFacts(Struct):
     extracted_on: str = ""
     is_unaligned: bool = False
     is_probe: bool = False
-    probed_as: str = ""
+    probe_turns: tuple[ProbeTurn, ...] = ()
 
     @property
     def is_host_known(self) -> bool:
@@ -82,9 +82,15 @@ class CaptureFacts(Struct):
         return bool(self.host) and self.host != self.extracted_on
 
     @property
-    def known_probed_as(self) -> str:
-        """As what client a probe asked; "" where it says what no probe asks as."""
-        return self.probed_as if PROBED_AS.fullmatch(self.probed_as) else ""
+    def known_turns(self) -> tuple[ProbeTurn, ...]:
+        """As what clients a probe asked; "" where it says what no probe asks as."""
+        return tuple(
+            turn if PROBED_AS.fullmatch(turn.client) else ProbeTurn(turn.frame, "") for turn in self.probe_turns
+        )
+
+    def probed_as(self, number: int) -> str:
+        """As what client a probe made a frame; "" where nothing says it."""
+        return client_at(self.known_turns, number)
 
     @property
     def clock_names(self) -> list[tuple[str, ...]]:

@@ -22,11 +22,11 @@ from inspector.findings.prediction import Extended
 from inspector.findings.programs import Hit, hits
 from inspector.findings.reasons import doubt
 from inspector.findings.renegotiation import CHANGED, why_broken_off
-from inspector.findings.scene import Occurrences, Scene, connections
+from inspector.findings.scene import NOTHING, Occurrences, Scene, connections
 from inspector.findings.unseen import ALL, Aspect, is_for_want_of_frames, look
 from inspector.text.times import span
 from inspector.tls.types import TLS13
-from inspector.tracking.clients import PROBE
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
 NAMED = 5
@@ -44,8 +44,24 @@ def assess(
     ``ems``: who does it.
     """
     members = case.members(service)
-    scene = Scene(case, service, occurrences, members, look(case, service, hidden_everywhere), ems)
+    scene = Scene(case, service, occurrences, members, look(case, service, members, hidden_everywhere), ems)
+    return _gated(scene, decided(scene))
+
+
+def assess_rule(
+    case: Case,
+    service: ServiceGroup,
+    members: Sequence[Observed],
+    hidden_everywhere: Sequence[tuple[Unseen, Aspect]],
+    ems: Extended,
+) -> tuple[str, Assessment]:
+    """What Java's rule alone says of some connections of a service, as ``assess`` of all, and the name of the row."""
+    scene = Scene(case, service, NOTHING, members, look(case, service, members, hidden_everywhere), ems)
     row = decided(scene)
+    return row.name, _gated(scene, row)
+
+
+def _gated(scene: Scene, row: VerdictRow) -> Assessment:
     return gated(row.words(scene), scene.sight, row.rests_on, lambda: scene.again, lambda: row.failed(scene))
 
 
@@ -197,6 +213,9 @@ def _suspect(scene: Scene) -> Assessment:
 
 
 def _is_unclear(scene: Scene) -> bool:
+    """Whether all that failed is so. Failures as one JVM hide nothing of what a probe met as another."""
+    if scene.exposure is not None and scene.exposure.client.is_probe:
+        return False
     return bool(scene.failures) and all(raised.matter.key == UNCLEAR for raised in scene.failures)
 
 
@@ -243,8 +262,8 @@ def _exposed(scene: Scene) -> Assessment:
         f"{exposure.resumed} session{' was' if exposure.resumed == 1 else 's were'} resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + " on some back ends" * exposure.has_ems_beside,
         f"{exposure.leaves} certificates that Java does not count as one server",
-        "the client is a probe, which asks as Java does"
-        if all(s.stack == PROBE for s in scene.java)
+        f"the client is a probe, which asks as {exposure.client.stands_for or 'Java'} does"
+        if exposure.client.is_probe
         else "the client is Java",
     ]
     return Assessment(

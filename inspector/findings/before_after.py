@@ -40,7 +40,10 @@ class ProblemChange:
 
 @dataclass(frozen=True, slots=True)
 class ServicePair:
-    """A service in both; None where it is in one only. ``notes``: what to know of the comparison."""
+    """A service in both; None where it is in one only. ``notes``: what to know of the comparison. ``asked_as``: as
+    which JVMs a probe asked before and after, none where there was no probe; None where it is the same, so that nothing
+    differs for that alone.
+    """
 
     name: str
     before: Service | None
@@ -48,6 +51,7 @@ class ServicePair:
     backends_before: list[Backend]
     backends_after: list[Backend]
     notes: list[str]
+    asked_as: tuple[list[str], list[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,18 @@ def _pair(name: str, before: _Side, after: _Side) -> ServicePair:
     pools = [
         side.pools.get(service.id, []) if service is not None else [] for side, service in ((before, old), (after, new))
     ]
-    return ServicePair(name, old, new, pools[0], pools[1], _notes(old, new, pools[0], pools[1]))
+    notes = _notes(old, new, pools[0], pools[1])
+    return ServicePair(name, old, new, pools[0], pools[1], notes, asked_as=_asked_as(old, new))
+
+
+def _asked_as(old: Service | None, new: Service | None) -> tuple[list[str], list[str]] | None:
+    if old is None or new is None:
+        return None
+    before, after = (
+        sorted(met.model or "?" for met in service.probed.models) if service.probed is not None else []
+        for service in (old, new)
+    )
+    return None if before == after else (before, after)
 
 
 def _notes(old: Service | None, new: Service | None, before: list[Backend], after: list[Backend]) -> list[str]:

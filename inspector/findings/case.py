@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inspector import bounds
 from inspector.document import FrameRef
 from inspector.errors.internal import Border
-from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
+from inspector.facts import FRAME_BITS, FRAME_NUMBER, ConnectionFacts, Facts
 from inspector.findings import logged
 from inspector.findings.giving_up import HAS_NO_RULE, client_code, is_clear, may_be_abort, slow_close
 from inspector.findings.jsse import Generation, Step, equivalence
@@ -39,9 +39,6 @@ from inspector.tracking.services import (
 from inspector.tracking.sessions import Ledger, LedgerSession
 from inspector.tracking.sightings import merge_sightings
 from inspector.tracking.unnamed import is_name_unread, unnamed
-
-FRAME_NUMBER = (1 << FRAME_BITS) - 1
-"""What of a frame reference is the number."""
 
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""

@@ -121,6 +121,7 @@ def _document(case: Case, extra_limits: list[doc.Limit], *, has_inventory: bool)
             kept(partial(what_if, case, pool.service, assessment, theirs.get(pool.service.id, NOTHING), extensions))
             or [],
             kept(partial(attributes, pool, of_services.get(pool.service.id, ()), by_id)) or [],
+            kept(partial(probed, case, pool.service, hidden)),
         )
         for pool, assessment, extensions in zip(compared, assessments, ems, strict=True)
     ]
@@ -152,6 +153,7 @@ def _service(
     assessment: doc.Assessment,
     weighed: list[doc.Counterfactual],
     attributes_of_pool: list[doc.MemberAttribute],
+    met_by_probe: doc.Probed | None,
 ) -> doc.Service:
     members = case.members(service)
     checks = len(service.connections) - len(members)
@@ -179,7 +181,7 @@ def _service(
         checkers=_checkers(case, service) if checks or service.silent else [],
         what_if=weighed,
         attributes=attributes_of_pool,
-        probed=probed(case, service),
+        probed=met_by_probe,
     )
 
 
@@ -210,4 +212,5 @@ def _client(case: Case, index: int) -> doc.Client:
         grade=client.stack.grade,
         connections=len(members),
         aborted=sum(s.outcome == "aborted" and not s.health_check for s in members),
+        probed_as=client.stack.stands_for or None,
     )

@@ -18,6 +18,7 @@ from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
 Tie = Literal["certificate", "dns", "ip", "subject"]
@@ -131,6 +132,18 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
             if observed.offer is not None and not observed.is_tls13 and not observed.health_check:
                 offers[observed.client] = offers.get(observed.client, False) or observed.offer.extended_master_secret
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
+
+
+def extended_among(members: Sequence[Observed]) -> Extended:
+    """The same among some connections of one client, which may offer it or not."""
+    answering: dict[int, set[bool]] = {}
+    for observed in members:
+        if observed.answer is None or observed.is_tls13 or observed.offer is None or observed.backend < 0:
+            continue
+        if observed.offer.extended_master_secret:
+            answering.setdefault(observed.backend, set()).add(observed.answer.extended_master_secret)
+    lacking = tuple(sorted(backend for backend, answers in answering.items() if False in answers))
+    return Extended(tuple(sorted({*answering} - {*lacking})), lacking, ())
 
 
 def unnamed(case: Case, service: ServiceGroup) -> Unnamed:

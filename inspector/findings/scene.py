@@ -20,6 +20,7 @@ from inspector.findings.shared_remedies import capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
 from inspector.findings.stale import Stale
 from inspector.findings.unseen import Sight
+from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
@@ -63,10 +64,11 @@ NOTHING = nothing()
 
 
 class Exposure(NamedTuple):
-    """The conditions of the abort, all of them met for a Java client. ``resumed``: connections; ``leaves``:
-    certificates that are not one server; ``has_ems_beside``: on some back ends.
+    """The conditions of the abort, all of them met for a Java client. ``client``: what it is. ``resumed``: connections;
+    ``leaves``: certificates that are not one server; ``has_ems_beside``: on some back ends.
     """
 
+    client: Stack
     resumed: int
     leaves: int
     has_ems_beside: bool
@@ -192,13 +194,25 @@ class Scene:
 
     @lazy
     def exposure(self) -> Exposure | None:
-        """What is met, where all conditions of the abort are; None otherwise."""
-        resumed = sum(s.is_resumed for s in self.java)
-        if not resumed or self.went_on:
+        """What is met, where all conditions of the abort are; None otherwise. JVMs that are configured alike count as
+        one; those that a probe stood for are not.
+        """
+        if self.went_on:
+            return None
+        alike: dict[Stack, list[Observed]] = {}
+        for observed in self.java:
+            stack = observed.stack
+            alike.setdefault(stack if stack.is_probe else stack._replace(basis=()), []).append(observed)
+        exposures = (self._exposure(client, java) for client, java in alike.items())
+        return next((exposure for exposure in exposures if exposure is not None), None)
+
+    def _exposure(self, client: Stack, java: Sequence[Observed]) -> Exposure | None:
+        resumed = sum(s.is_resumed for s in java)
+        if not resumed:
             return None
         issuing: dict[bool, set[bytes]] = {True: set(), False: set()}
         offers: set[bool] = set()
-        for observed in self.java:
+        for observed in java:
             if observed.kind == "full" and observed.leaf is not None and observed.answer is not None:
                 issuing[observed.answer.extended_master_secret].add(observed.leaf)
                 offers.add(observed.offer is not None and observed.offer.extended_master_secret)
@@ -207,12 +221,12 @@ class Scene:
         pairs = [(a, b) for a, b in islice(product(kept, plain), MOST_PAIRS) if self.case.step(a, b) == "none"]
         if not pairs:
             return None
-        return Exposure(resumed, len({leaf for pair in pairs for leaf in pair}), bool(issuing[True]))
+        return Exposure(client, resumed, len({leaf for pair in pairs for leaf in pair}), bool(issuing[True]))
 
     @property
     def lacking(self) -> str:
         """The back ends that alone lack EMS; "" where none does, or all do."""
-        return self.labels(self.ems.lacking) if self.ems.doing else ""
+        return self.labels(self.ems.lacking) if self.ems.doing and self.ems.lacking else ""
 
     def labels(self, backends: Sequence[int]) -> str:
         """``back end B``, ``back ends B, C``."""

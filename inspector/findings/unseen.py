@@ -194,12 +194,19 @@ def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Aspect]]:
     return [(Unseen(kind, "captures", count), LIMITS[kind]) for kind, count in kinds.items()]
 
 
-def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Unseen, Aspect]]) -> Sight:
-    """How far the connections of one service were seen. ``hidden_everywhere``: as ``of_captures`` says."""
+def look(
+    case: Case,
+    service: ServiceGroup,
+    members: Sequence[Observed],
+    hidden_everywhere: Sequence[tuple[Unseen, Aspect]],
+) -> Sight:
+    """How far connections of one service were seen. ``members``: which ones. ``hidden_everywhere``: as ``of_captures``
+    says.
+    """
     whole: list[int] = []
     suspects: dict[str, int] = {}
     hidden: dict[str, int] = {}
-    for observed in case.members(service):
+    for observed in members:
         not_whole = way(case, observed)
         if not_whole is None or not_whole.is_inside:
             whole.append(observed.index)

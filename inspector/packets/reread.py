@@ -7,6 +7,7 @@ more.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from inspector.capture.files import Story
 from inspector.capture.frames import FrameBatch
-from inspector.capture.pcapng import probe_interface
+from inspector.capture.probe_marks import ProbeTurn, client_at, interface_of
 from inspector.capture.writer import PcapngWriter
 from inspector.errors import UnreadableError
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, PackedEndpoint
@@ -127,18 +128,26 @@ def save(
     """Write the frames of some flows as pcapng, in the order of time; how many. ``comments``: by frame reference.
     ``late``: as in ``Story``: one file has one clock. What a probe made goes on to say so.
     """
-    names: list[str] = []
-    writer = PcapngWriter(out, names=names)
+    writer = PcapngWriter(out)
     story, selections = story_again(paths, late), list(flows)
     decoder = SegmentDecoder()
     for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
         batches = (batch for batch, _ in frames_of(window, selections, decoder=decoder))
         for batch in _interleaved(list(batches)) if len(story.captures) > 1 else batches:
-            name = probe_interface((file.info.is_probe is True, file.info.probed_as) for file in story.captures)
-            if name and not names:
-                names += [name] * len(story.captures)
-            writer.write(batch, comments_on(batch, comments))
+            if all(file.info.probe.is_probe for file in story.captures):
+                for client, part in by_client(batch, story.captures[batch.capture].info.probe.turns):
+                    writer.write(part, comments_on(batch, comments), name=interface_of(client))
+            else:
+                writer.write(batch, comments_on(batch, comments))
     return writer.count
+
+
+def by_client(batch: FrameBatch, turns: Sequence[ProbeTurn]) -> Iterator[tuple[str, FrameBatch]]:
+    """The frames of a probe in their order, parted where those of another of its clients begin."""
+    turn = np.searchsorted(np.array([turn.frame for turn in turns], np.int64), batch.number, side="right")
+    borders = [0, *(np.flatnonzero(np.diff(turn)) + 1).tolist(), len(batch)]
+    for start, stop in itertools.pairwise(borders):
+        yield client_at(turns, int(batch.number[start])), batch.select(slice(start, stop))
 
 
 def _interleaved(batches: Sequence[FrameBatch]) -> Iterator[FrameBatch]:

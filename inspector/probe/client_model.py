@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 from inspector.errors import UsageError
@@ -42,24 +43,36 @@ MODELS = {
     model.name: model
     for model in (
         ClientModel("java17", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, JAVA_17, has_tickets=True),
+        ClientModel("java11", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
         ClientModel("java8", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
         ClientModel("java8-no-ems", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, has_ems=False),
         ClientModel("java7", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, JAVA_7, has_ems=False),
     )
 }
-"""``java17``: JDK 13 and later. ``java8``: JDK 8 since 8u161. ``java8-no-ems``: likewise with
-``-Djdk.tls.useExtendedMasterSecret=false``, and JDK 8 before. ``java7``: what such a JVM offered where it was told to.
+"""``java17``: JDK 13 and later. ``java11``: JDK 11 and 12, and a JDK 8 that offers TLS 1.3: Oracle's since 8u341 by
+default, OpenJDK's since it took over JDK-8245263. ``java8``: JDK 8 since 8u161 that does not. ``java8-no-ems``:
+likewise with ``-Djdk.tls.useExtendedMasterSecret=false``, and JDK 8 before. ``java7``: what such a JVM offered where it
+was told to.
 """
+
+
+def no_passphrase() -> str:
+    """Nobody is there who could be asked for one. Raises UsageError."""
+    raise UsageError(
+        "the key of --cert has a passphrase, and nobody is there to ask for it",
+        "on a terminal it is asked for; or without: openssl pkey -in KEY -out OTHER",
+    )
 
 
 class Credentials(NamedTuple):
     """Paths of PEM files, "" where there is none: a client certificate with its key, and authorities, by which
-    certificates are checked only where they are given.
+    certificates are checked only where they are given. ``passphrase``: is asked for that of the key, if it has one.
     """
 
     certificate: str = ""
     key: str = ""
     authorities: str = ""
+    passphrase: Callable[[], str] = no_passphrase
 
 
 def context_of(model: ClientModel, credentials: Credentials, key_log: str) -> ssl.SSLContext:
@@ -96,15 +109,21 @@ def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
             raise UsageError(f"{credentials.authorities}: {_why(error)}") from None
         context.verify_mode = ssl.CERT_REQUIRED
     if credentials.certificate:
+        passphrases: list[str] = []
+
+        def passphrase() -> str:
+            passphrases.append(credentials.passphrase())
+            return passphrases[0]
+
         try:
-            context.load_cert_chain(credentials.certificate, credentials.key or None, password=_no_passphrase)
+            context.load_cert_chain(credentials.certificate, credentials.key or None, password=passphrase)
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise UsageError(f"{credentials.certificate}: {_why(error)}", "PEM, the key without a passphrase") from None
-
-
-def _no_passphrase() -> str:
-    """Nobody is asked while a probe runs."""
-    return ""
+            if passphrases:
+                key = credentials.key or credentials.certificate
+                raise UsageError(f"{key}: not opened by that passphrase, or of another certificate") from None
+            raise UsageError(
+                f"{credentials.certificate}: {_why(error)}", "PEM, with the key of that certificate"
+            ) from None
 
 
 def _why(error: Exception) -> str:

@@ -14,6 +14,7 @@ import struct
 from typing import NamedTuple
 
 from inspector.probe.client_cache import ClientCache
+from inspector.probe.client_model import ClientModel, Credentials, context_of
 from inspector.probe.destination import Destination
 from inspector.probe.plan import ProbePlan
 from inspector.probe.server_answer import does_extended_master_secret
@@ -33,12 +34,23 @@ NOW = struct.pack("ii", 1, 0)
 
 
 class Probing(NamedTuple):
-    """What the connections of a probe share."""
+    """What the connections of a probe share that stand for one JVM, and no others."""
 
     plan: ProbePlan
+    model: ClientModel
     context: ssl.SSLContext
     cache: ClientCache
     clock: ProbeClock
+
+
+def probings_of(plan: ProbePlan, credentials: Credentials, key_log: str) -> list[Probing]:
+    """One for each JVM that is stood for. ``key_log``: path of a file for the secrets of all connections. Raises
+    UsageError.
+    """
+    clock = ProbeClock()
+    return [
+        Probing(plan, model, context_of(model, credentials, key_log), ClientCache(), clock) for model in plan.models
+    ]
 
 
 class _EndsHere(Exception):
@@ -57,20 +69,19 @@ class Conversation:
         """Raises OSError where there is no socket, or no way to the destination."""
         self._probing = probing
         self._destination = destination
-        end = (destination.address, destination.port)
         with socket.socket(destination.family, socket.SOCK_DGRAM) as way:
-            way.connect(end)  # sends nothing: the system says which address of its own it takes
-            source = way.getsockname()[0]
+            way.connect(destination.end)  # sends nothing: the system says which address of its own it takes
+            source = way.getsockname()
         self._socket = socket.socket(destination.family, socket.SOCK_STREAM)
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.bind((source, 0))
-            client = (source.partition("%")[0], self._socket.getsockname()[1])
+            self._socket.bind((source[0], 0, *source[2:]))
+            client = (source[0].partition("%")[0], self._socket.getsockname()[1])
         except OSError:
             self._socket.close()
             raise
-        self.transcript = Transcript(probing.clock, client, destination)
+        self.transcript = Transcript(probing.clock, client, destination, probing.model.name)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
     async def hold(self) -> None:
@@ -97,9 +108,7 @@ class Conversation:
         transcript = self.transcript
         transcript.note(TcpEvent.SYN)
         try:
-            await asyncio.get_running_loop().sock_connect(
-                self._socket, (self._destination.address, self._destination.port)
-            )
+            await asyncio.get_running_loop().sock_connect(self._socket, self._destination.end)
         except ConnectionRefusedError:
             transcript.note(TcpEvent.REFUSED, from_client=False)
             raise _EndsHere(ProbeEnd.REFUSED) from None
@@ -128,7 +137,7 @@ class Conversation:
                 return
 
     async def _handshake(self) -> None:
-        plan, context, cache, _ = self._probing
+        plan, model, context, cache, _ = self._probing
         key = plan.cache_key(self._destination)
         offered = cache.offered(key)
         try:
@@ -148,7 +157,7 @@ class Conversation:
             if _is_tls13(tls):
                 is_kept = _session_id(tls) != before
             else:  # Java that does extended master secret offers no session that was made without
-                is_kept = not (plan.model.has_ems and does_extended_master_secret(answer) is False)
+                is_kept = not (model.has_ems and does_extended_master_secret(answer) is False)
             cache.keep(key, tls.session if is_kept else None, is_single=_is_tls13(tls))
             await self._say_goodbye(tls)
         except ssl.SSLError as error:

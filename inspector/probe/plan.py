@@ -17,12 +17,13 @@ DIRECT_CONNECTIONS = 2
 
 class ProbePlan(NamedTuple):
     """``through``: the addresses of the service, asked in turn; ``direct``: back ends. ``server_name``: as SNI, "" for
-    none. ``connections``: through the service. ``seconds``: how long one may last.
+    none. ``models``: as which JVMs is asked, each for its share of the connections. ``connections``: through the
+    service. ``seconds``: how long one may last.
     """
 
     server_name: str
     through: tuple[Destination, ...]
-    model: ClientModel
+    models: tuple[ClientModel, ...]
     direct: tuple[Destination, ...] = ()
     connections: int = CONNECTIONS
     per_second: float = PER_SECOND
@@ -32,11 +33,16 @@ class ProbePlan(NamedTuple):
     sends_proxy_header: bool = False
     starttls: StartTls | None = None
 
-    def turns(self) -> Iterator[Destination]:
-        """Whom each connection asks, in order: back ends first, then the service."""
-        for destination in self.direct:
-            yield from (destination,) * DIRECT_CONNECTIONS
-        yield from islice(cycle(self.through), self.connections)
+    def turns(self) -> Iterator[tuple[ClientModel, list[Destination]]]:
+        """As which JVM is asked, one after the other, and whom each connection asks, in order: back ends first, by the
+        first JVM alone, then the service.
+        """
+        through = cycle(self.through)
+        direct = [destination for destination in self.direct for _ in range(DIRECT_CONNECTIONS)]
+        share, rest = divmod(self.connections, len(self.models))
+        for number, model in enumerate(self.models):
+            yield model, [*direct, *islice(through, share + (number < rest))]
+            direct = []
 
     @property
     def total(self) -> int:

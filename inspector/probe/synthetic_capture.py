@@ -5,14 +5,16 @@ mark by which readers know that a probe made them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
 from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.link_types import LinkType
-from inspector.capture.pcapng import interface_of
+from inspector.capture.probe_marks import interface_of
 from inspector.capture.writer import Output, PcapngWriter
-from inspector.probe.frames import frames_of
+from inspector.probe.frames import SyntheticFrame, frames_of
 from inspector.probe.transcript import Transcript
 
 COMMENT = (
@@ -21,14 +23,21 @@ COMMENT = (
 )
 
 
-def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output, model: str = "") -> None:
-    """All frames in the order of time. ``model``: as what client was asked."""
-    frames = sorted(
-        (frame for transcript in transcripts for frame in frames_of(transcript)), key=lambda frame: frame.ns
-    )
+def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output) -> None:
+    """All frames in the order of time, by an interface for each JVM that was stood for."""
+    frames = [(frame, transcript.stands_for) for transcript in transcripts for frame in frames_of(transcript)]
+    frames.sort(key=lambda framed: framed[0].ns)
+    writer = PcapngWriter(out, COMMENT)
+    if key_log:
+        writer.key_log(key_log)
+    for stands_for, alike in groupby(frames, itemgetter(1)):
+        writer.write(_batch([frame for frame, _ in alike]), name=interface_of(stands_for))
+
+
+def _batch(frames: Sequence[SyntheticFrame]) -> FrameBatch:
     data, offset, lengths = packed([frame.data for frame in frames])
     count = len(frames)
-    batch = FrameBatch(
+    return FrameBatch(
         data=data,
         time_ns=np.fromiter((frame.ns for frame in frames), np.int64, count),
         offset=offset,
@@ -37,7 +46,3 @@ def write_capture(transcripts: Sequence[Transcript], key_log: bytes, out: Output
         link_type=np.full(count, LinkType.RAW, np.int64),
         number=np.arange(1, count + 1, dtype=np.int64),
     )
-    writer = PcapngWriter(out, COMMENT, [interface_of(model)])
-    if key_log:
-        writer.key_log(key_log)
-    writer.write(batch)

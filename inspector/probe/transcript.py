@@ -66,10 +66,15 @@ class ProbeClock:
 
 
 class Transcript:
-    """One connection. ``client``: its own address and port. ``reason``: OpenSSL's name of an error."""
+    """One connection. ``client``: its own address and port. ``stands_for``: as which JVM it asks. ``reason``: OpenSSL's
+    name of an error.
+    """
 
-    def __init__(self, clock: ProbeClock, client: tuple[str, int], destination: Destination) -> None:
+    def __init__(
+        self, clock: ProbeClock, client: tuple[str, int], destination: Destination, stands_for: str = ""
+    ) -> None:
         self.client = client
+        self.stands_for = stands_for
         self.destination = destination
         self.utterances: list[Utterance] = []
         self.end = ProbeEnd.STOPPED

@@ -113,7 +113,7 @@ def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
         unopened=unopened,
         host=host,
         extracted_on=extracted_on,
-        probed_as=capture.known_probed_as,
+        probe_turns=capture.known_turns,
     )
 
 

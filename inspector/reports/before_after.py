@@ -47,6 +47,10 @@ def before_after_text(comparison: BeforeAfter, before: Document, after: Document
                 rows_of_pool = columns([[word, *head[1:]], *rest], right, "  ")
                 lines += ["", *map(plain, rows_of_pool)]
                 lines += ["", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
+        if pair.asked_as is not None:
+            whose = [f"a probe as {', '.join(names)}" if names else "no probe" for names in pair.asked_as]
+            warning = f"▲ Asked by {whose[0]} before, and by {whose[1]} now: what differs may differ for that alone."
+            lines += ["", *wrap(safe_text(warning, 1000), "  ", "  ", WIDTH)]
         for note in pair.notes:
             lines += ["", *wrap(safe_text(note, 1000), "  ", "  ", WIDTH)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -81,6 +85,7 @@ def before_after_json(comparison: BeforeAfter) -> bytes:
             "before": side(p.before, p.backends_before),
             "after": side(p.after, p.backends_after),
             "notes": p.notes,
+            "asked_as": None if p.asked_as is None else {"before": p.asked_as[0], "after": p.asked_as[1]},
         }
         for p in comparison.pairs
     ]

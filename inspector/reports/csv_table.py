@@ -40,6 +40,8 @@ COLUMNS = (
     "rtt_ns",
     "first_frame",
     "ja4",
+    "stack",
+    "probed_as",
 )
 
 
@@ -47,6 +49,7 @@ def write_csv(analysis: Analysis, connections: Iterable[Connection], out: TextIO
     """A header and a row a connection."""
     services = {s.id: f"{s.name}:{s.port}" for s in analysis.document.services}
     labels = {b.id: b.label for b in analysis.document.backends}
+    clients = {c.id: c for c in analysis.document.clients}
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)
     for c in connections:
@@ -80,5 +83,7 @@ def write_csv(analysis: Analysis, connections: Iterable[Connection], out: TextIO
             "" if c.rtt is None else c.rtt,
             f"{c.frames.first[0]}:{c.frames.first[1]}",
             h.ja4 or "",
+            clients[c.client].stack,
+            clients[c.client].probed_as or "",
         )
         table.writerow([csv_cell(value) for value in row])

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from inspector.document import Backend, Certificate, Document, MatrixCell, Service
+from inspector.document import Backend, Certificate, Client, Document, MatrixCell, Service
 from inspector.reports.lines import Cell, Line, columns, plain
 from inspector.text.cells import cell_count
 from inspector.text.hostport import joined
@@ -114,16 +114,24 @@ STACKS = {"jsse": "Java", "probe": "a probe, not users' traffic"}
 """Where a client is called otherwise than in the document."""
 
 
+def stack_name(client: Client) -> str:
+    """What a client is called by its stack, and whom a probe stood for."""
+    name = STACKS.get(client.stack, client.stack)
+    return f"{name}, as {safe_text(client.probed_as, 40)}" if client.probed_as else name
+
+
 def clients(document: Document, service: Service) -> str:
     """Who the clients are."""
     members = sorted(
         (c for c in document.clients if c.id in service.clients), key=lambda c: (-c.aborted, -c.connections)
     )
-    names = [
-        f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({STACKS.get(c.stack, c.stack)})" for c in members[:4]
-    ]
-    more = f" and {len(members) - 4} more" if len(members) > 4 else ""
-    return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
+    named: dict[str, list[str]] = {}
+    for c in members:
+        name = f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({STACKS.get(c.stack, c.stack)}"
+        named.setdefault(name, []).extend([safe_text(c.probed_as, 40)] if c.probed_as else [])
+    names = [f"{name}{', as ' if models else ''}{', '.join(models)})" for name, models in named.items()]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ("client " if len(names) == 1 else "clients ") + ", ".join(names[:4]) + more
 
 
 CHECKS = {

@@ -81,15 +81,12 @@ def service_lines(document: Document, service: Service) -> list[str]:
     if assessment.state == "protected":
         for breaks in assessment.breaks_if:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
-    lines += [
-        f"  {line}"
-        for line in (
-            overview.clients(document, service),
-            "   ".join(overview.since(document, service)),
-            overview.impact(service),
-        )
-        if line
-    ]
+    for line in (
+        overview.clients(document, service),
+        "   ".join(overview.since(document, service)),
+        overview.impact(service),
+    ):
+        lines += wrap(line, "  ", "    ") if line else []
     for text in (*overview.checks(service), *probed.lines_of(document, service)):
         lines += wrap(text, "  ", "    ")
     if assessment.is_actionable:

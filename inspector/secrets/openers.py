@@ -203,6 +203,10 @@ def openers(suite: Suite, master: bytes, client_random: bytes, server_random: by
     return Null(protection, client_mac), Null(protection, server_mac)
 
 
+HIDDEN = 0
+"""In place of an inner content type (RFC 8446, section 5.2): no record has that one."""
+
+
 class Traffic:
     """One direction of TLS 1.3 under one traffic secret (RFC 8446, sections 5.2 and 7.3)."""
 
@@ -234,12 +238,12 @@ class Traffic:
         return (inner[-1], inner[:-1]) if inner else (0, b"")
 
     def inner_type(self, sequence: int, body: bytes) -> int:
-        """The inner content type, read from the end of a record without opening the rest of it; 0 where padding hides
-        it.
+        """The inner content type, read from the end of a record without opening the rest of it; ``HIDDEN`` where
+        padding hides it, as JSSE's does around all but data.
         """
         end = len(body) - self._protection.tag
         if end <= 0:
-            return 0
+            return HIDDEN
         nonce = _xor(self._iv, sequence)
         size = 64 if self._protection.mode == "chacha20" else 16
         block = (end - 1) // size
@@ -252,4 +256,4 @@ class Traffic:
         else:
             keystream = Cipher(algorithms.AES(self._key), modes.CTR(b"\2" + nonce + (block + 1).to_bytes(3, "big")))
         plain = keystream.encryptor().update(piece).rstrip(b"\0")
-        return plain[-1] if plain else 0
+        return plain[-1] if plain else HIDDEN

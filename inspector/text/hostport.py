@@ -19,6 +19,8 @@ def joined(host: str, port: int) -> str:
 def split(text: str) -> tuple[str, int] | None:
     """The reverse; None where it is not that."""
     host, colon, port = text.rpartition(":")
+    if host.startswith("[") != host.endswith("]"):
+        return None
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not PORT.fullmatch(port) or not 0 < int(port) < 65536:
         return None

@@ -79,20 +79,30 @@ other stack writes."""
 
 
 class Stack(NamedTuple):
-    """``name``: jsse, openssl, go, nss, gnutls, schannel, boringssl, probe or unknown."""
+    """``name``: jsse, openssl, go, nss, gnutls, schannel, boringssl, probe or unknown. ``stands_for``: as what client a
+    probe asked, "" where nothing says it.
+    """
 
     name: str
     basis: tuple[str, ...]
+    stands_for: str = ""
 
     @property
     def grade(self) -> Literal["inferred", "not_visible"]:
         """``inferred``, or ``not_visible`` where nothing tells."""
         return "not_visible" if self.name == "unknown" else "inferred"
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is a probe."""
+        return self.name == PROBE.name
+
 
 UNKNOWN = Stack("unknown", ())
 PROBE = Stack("probe", ("the capture says that a probe made it",))
-"""OpenSSL that asks as a Java client does: the rule is asked what Java would do, and the probe goes on."""
+"""OpenSSL that asks as a Java client does: the rule is asked what Java would do, and the probe goes on. Who asks as
+another is another client, with sessions of its own.
+"""
 
 
 def _in_order(extensions: tuple[int, ...], order: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from inspector import facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tls.extensions import HelloShape
 from inspector.tls.types import FATAL, ProtocolVersion
-from inspector.tracking.clients import PROBE, Stack
+from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
 IPV4_BYTES = 4
@@ -145,14 +145,15 @@ def _names(alike: dict[NamedServer, list[Observed]]) -> dict[PackedEndpoint, str
 
 
 def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
-    """Group connections by address and stack, and number them in ``observed``."""
-    clients: dict[tuple[bytes, str], ClientGroup] = {}
+    """Group connections by address and stack, of a probe by whom it stands for, and number them in ``observed``."""
+    clients: dict[tuple[bytes, str, str], ClientGroup] = {}
     for member in observed:
-        key = (member.client_address, member.stack.name)
+        key = (member.client_address, member.stack.name, member.stack.stands_for)
         client = clients.get(key)
         if client is None:
             ip = ip_text(key[0])
-            client = clients[key] = ClientGroup(len(clients), short_id("client", ip, key[1]), ip, member.stack, [])
+            name = short_id("client", ip, *filter(None, key[1:]))
+            client = clients[key] = ClientGroup(len(clients), name, ip, member.stack, [])
         member.client = client.index
         client.connections.append(member.index)
     return list(clients.values())
@@ -170,7 +171,7 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceG
             member = observed[index]
             by_client.setdefault(member.client, []).append(member)
         for members in by_client.values():
-            is_probe = members[0].stack == PROBE
+            is_probe = members[0].stack.is_probe
             if (
                 len(members) >= CHECKS_AT_LEAST
                 and not is_probe

@@ -16,10 +16,12 @@ from inspector import bounds
 from inspector.facts import (
     C_KEY_EXCHANGE,
     FRAME_BITS,
+    FRAME_NUMBER,
     S_CERTIFICATE,
     ConnectionFacts,
     Facts,
     PackedEndpoint,
+    client_at,
 )
 from inspector.tls.anomalies import TWO_READINGS
 from inspector.tls.extensions import AnswerShape, HelloShape
@@ -160,7 +162,7 @@ class Observer:
         self._shared: dict[tuple[object, ...], SharedTraits] = {}
         """By what they say, those that were worked out for a connection by itself."""
         self._writers: dict[bytes, Writer] = {}
-        self._probes = frozenset(index for index, capture in enumerate(facts.captures) if capture.is_probe)
+        self._probes = {index: capture.known_turns for index, capture in enumerate(facts.captures) if capture.is_probe}
         addresses: dict[bytes, bytes] = {}
         servers: dict[PackedEndpoint, PackedEndpoint] = {}
         leaves: dict[bytes, bytes] = {}
@@ -176,8 +178,8 @@ class Observer:
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
-        if self._probes and client_leg.first_frame >> FRAME_BITS in self._probes:
-            written = _of_probe(written)
+        if self._probes and (turns := self._probes.get(client_leg.first_frame >> FRAME_BITS)) is not None:
+            written = _of_probe(written, client_at(turns, client_leg.first_frame & FRAME_NUMBER))
         key = traits_of(client_leg, closed)
         particulars = NO_PARTICULARS
         traits = self._by_traits.get((key, written)) if key is not None else None
@@ -220,9 +222,13 @@ class Observer:
         return known
 
 
-def _of_probe(written: Writer) -> Writer:
-    """A probe's hellos are OpenSSL's, if there is one; whatever else a capture holds that says to be one's, is not."""
-    return written._replace(stack=PROBE) if written.stack.name in ("openssl", "unknown") else written
+def _of_probe(written: Writer, stands_for: str) -> Writer:
+    """A probe's hellos are OpenSSL's, if there is one; whatever else a capture holds that says to be one's, is not.
+    ``stands_for``: as what client it asked.
+    """
+    if written.stack.name not in ("openssl", "unknown"):
+        return written
+    return Writer(PROBE._replace(stands_for=stands_for), written.program + stands_for.encode("ascii"))
 
 
 def _is_odd(client_leg: ConnectionFacts) -> bool:

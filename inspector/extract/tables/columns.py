@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from inspector import bounds
-from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Facts
+from inspector.facts import FRAME_BITS, FRAME_NUMBER, CaptureFacts, ConnectionFacts, Facts
 from inspector.text.times import DAY_NS, day
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import alert_name, cipher_name, version_name
@@ -20,7 +20,6 @@ from inspector.tracking.traits import Observer
 Row = tuple[object, ...]
 """Values in the order of ``parquet.COLUMNS``, without the part's name that stands before them."""
 
-FRAME_NUMBER = (1 << FRAME_BITS) - 1
 MOST = (1 << 63) - 1
 MOST_DAYS = 1_000
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"

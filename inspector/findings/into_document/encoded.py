@@ -19,6 +19,7 @@ from inspector import bounds, document as doc
 from inspector.facts import (
     EVENT_BYTES,
     FRAME_BITS,
+    FRAME_NUMBER,
     LETTER_AT,
     SIDE_AT,
     AlertFact,
@@ -27,7 +28,7 @@ from inspector.facts import (
     event_frame,
     frame_reference,
 )
-from inspector.findings.case import FRAME_NUMBER, Case
+from inspector.findings.case import Case
 from inspector.findings.from_logs import lines_of
 from inspector.findings.into_document.connection import (
     alert,

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from inspector import document as doc
+from inspector.findings.assessment import assess_rule
 from inspector.findings.case import Case
+from inspector.findings.into_document.connection import result
 from inspector.findings.jsse import ROW_OF_ABORTS
+from inspector.findings.prediction import extended_among
+from inspector.findings.unseen import Aspect
 from inspector.pool.placement import FAILED, UNTOLD, placement
-from inspector.tracking.clients import PROBE
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup, ip_text
 
+Hidden = Sequence[tuple[doc.Unseen, Aspect]]
+"""What was not seen of whole captures, as ``unseen.of_captures`` says."""
 
-def probed(case: Case, service: ServiceGroup) -> doc.Probed | None:
+
+def probed(case: Case, service: ServiceGroup, hidden_everywhere: Hidden) -> doc.Probed | None:
     """None where no probe asked it."""
-    by_probe = [observed for observed in case.members(service) if observed.stack == PROBE]
-    if not by_probe:
-        return None
     by_address: dict[tuple[str, int], list[Observed]] = {}
-    for observed in sorted(by_probe, key=lambda observed: observed.first_ns):
-        by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
-    models = {capture.probed_as for capture in case.facts.captures if capture.is_probe}
+    by_model: dict[str, list[Observed]] = {}
+    in_turn = sorted(case.members(service), key=lambda observed: observed.first_ns)
+    for observed in in_turn:
+        if observed.stack.is_probe:
+            by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
+            by_model.setdefault(observed.stack.stands_for, []).append(observed)
+    if not by_address:
+        return None
     return doc.Probed(
-        model=(models.pop() or None) if len(models) == 1 else None,
         addresses=[_address(case, ip, port, members) for (ip, port), members in by_address.items()],
-        declined=sum(observed.declined for observed in by_probe),
-        would_abort=sum(case.judgements[observed.index].decision.row == ROW_OF_ABORTS for observed in by_probe),
+        models=[_as(case, service, model, members, hidden_everywhere) for model, members in by_model.items()],
     )
+
+
+def _as(
+    case: Case, service: ServiceGroup, model: str, members: Sequence[Observed], hidden_everywhere: Hidden
+) -> doc.ProbedAs:
+    """What one JVM meets that was stood for."""
+    row, assessment = assess_rule(case, service, members, hidden_everywhere, extended_among(members))
+    state = assessment.state
+    answered = [s for s in members if s.answer is not None and s.backend >= 0]
+    return doc.ProbedAs(
+        model=model or None,
+        connections=len(members),
+        established=sum(s.outcome == "established" for s in members),
+        resumed=sum(result(s) == "resumed" for s in members),
+        declined=sum(s.declined for s in members),
+        would_abort=sum(case.judgements[s.index].decision.row == ROW_OF_ABORTS for s in members),
+        state=state if state in ("exposed", "protected") else "unknown",
+        rule=row,
+        grade=assessment.grade,
+        tls13=_ids(case, (s.backend for s in answered if s.is_tls13)),
+        ems=_ids(case, (s.backend for s in answered if not s.is_tls13 and _has_ems(s))),
+        without_ems=_ids(case, (s.backend for s in answered if not s.is_tls13 and not _has_ems(s))),
+    )
+
+
+def _has_ems(observed: Observed) -> bool:
+    return observed.answer is not None and observed.answer.extended_master_secret
+
+
+def _ids(case: Case, backends: Iterable[int]) -> list[str]:
+    return [case.backends[index].id for index in sorted({*backends})]
 
 
 def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc.ProbedAddress:
