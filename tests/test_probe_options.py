@@ -9,9 +9,11 @@ import socket
 import threading
 from pathlib import Path
 
+import click
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from inspector.cli.commands import cli
 from inspector.cli.probe import probe_command
 from inspector.cli.probe_options import ProbeOptions, host_and_port, plan_of
 from inspector.cli.streams import note
@@ -24,6 +26,9 @@ from inspector.reports import probed
 from tests.pools import HOST, Issued, LoopbackPool
 from tests.probing import PLAN, WITH_TICKETS, asked, back_ends, probe, to
 from tests.test_probe_models import inspector
+
+WHOLE = click.Context(cli, info_name="inspector", **cli.context_settings)
+"""Of the program: a command by itself has other names for its help, and keeps them."""
 
 
 @pytest.mark.parametrize(
@@ -48,13 +53,13 @@ def test_names_are_sent_as_java_sends_them(monkeypatch: pytest.MonkeyPatch, host
 
 def options(server_name: str | None = None) -> ProbeOptions:
     words = ["host", *(["--sni", server_name] if server_name else [])]
-    params = probe_command.make_context("probe", words).params
+    params = probe_command.make_context("probe", words, parent=WHOLE).params
     return ProbeOptions(**{name: params[name] for name in ProbeOptions._fields})
 
 
 def test_jvms_are_completed_behind_a_comma() -> None:
     [option] = [param for param in probe_command.params if param.name == "models"]
-    context = probe_command.make_context("probe", ["host"])
+    context = probe_command.make_context("probe", ["host"], parent=WHOLE)
     completed = [item.value for item in option.shell_complete(context, "java17,java8")]
     assert completed == ["java17,java8", "java17,java8-no-ems"]
     assert [item.value for item in option.shell_complete(context, "e")] == ["each"]
