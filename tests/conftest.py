@@ -89,12 +89,13 @@ def bundled(name: str) -> Analysis:
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings and no past but the test's own; Unicode whatever the locale; no cursor that blinks; mistakes of the
-    program are loud.
+    """No settings and no past but the test's own, and no certificate of Puppet's; Unicode whatever the locale; no
+    cursor that blinks; mistakes of the program are loud.
     """
     from textual.widgets import Input
 
     from inspector.errors.internal import Border
+    from inspector.live.host import puppet_certificate
     from inspector.tui import output_filter as door
     from tests.settling import settled
 
@@ -102,6 +103,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setattr(puppet_certificate, "ROOT", str(folder))
     monkeypatch.setattr(Border, "is_loud", True)
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setattr(door, "ascii_wanted", lambda asked: asked)

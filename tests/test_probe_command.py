@@ -25,6 +25,7 @@ from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, probed_in, to
+from tests.terminals import on_a_terminal
 
 
 @pytest.fixture
@@ -72,6 +73,26 @@ def test_the_command_says_what_it_will_do_and_the_capture_gives_the_same(
     [met] = json.loads(later.read_bytes())["services"][0]["probed"]["models"]
     assert (met["model"], met["state"]) == ("java8-no-ems", "exposed")
     assert "java8-no-ems: exposed; gives up on" in text
+
+
+@pytest.mark.parametrize("columns", [24, 80])
+def test_how_far_it_is_stands_on_a_terminal_in_one_line(
+    tmp_path: Path, pool: LoopbackPool, certificates: list[Issued], columns: int
+) -> None:
+    port = pool.server(tls(server_context(certificates[0])))
+    words = [sys.executable, "-m", "inspector", "probe", f"{HOST}:{port}", "-n", "30", "--rate", "12"]
+    status, shown = on_a_terminal(words, columns=columns, output=tmp_path / "analysis")
+    assert status == 0, shown
+    drawn = shown.split("\r")[1:]
+    lines = [line.removesuffix("\x1b[K") for line in drawn if line.startswith("inspector: ") and "\n" not in line]
+    numbers = [int(line.split()[1]) for line in lines]
+    assert len(numbers) >= 2
+    assert numbers == sorted({*numbers})
+    assert all(len(line) < columns for line in lines)
+    assert columns < 80 or lines[-1] == f"inspector: {numbers[-1]} of 30 connections begun"
+    assert "\r\x1b[Kinspector: 30 of 30 connections: 30 finished" in shown
+    done = inspector(*words[3:])
+    assert "begun" not in done.stderr
 
 
 def test_ctrl_c_gives_what_is_known_so_far(tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]) -> None:

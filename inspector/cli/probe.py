@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,14 @@ from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.kept_capture import KeptCapture, require_apart
 from inspector.cli.options import format_option, generation_option
-from inspector.cli.probe_options import ProbeOptions, passphrase_of, plan_of, probe_options
+from inspector.cli.probe_options import (
+    ProbeOptions,
+    credentials_of,
+    ends_of,
+    passphrase_of,
+    plan_of,
+    probe_options,
+)
 from inspector.cli.streams import note, require_writable
 from inspector.errors import UsageError
 from inspector.reports.formats import FORMATS
@@ -26,6 +34,7 @@ from inspector.text.safe import path_text, safe_text
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
+    from inspector.probe.client_model import Credentials
     from inspector.probe.plan import ProbePlan
     from inspector.probe.running import ProbeRun
 
@@ -58,21 +67,26 @@ def probe_command(
     """
     from tempfile import mkdtemp
 
-    _require_files(options, capture, output)
+    from inspector.cli.client_certificate import with_puppet, with_puppet_if_wanted
+
+    ends_of(target, options)  # what cannot be done is said before anything is asked
+    options = with_puppet_if_wanted(with_puppet(options))
+    require_files(options, capture, output)
     plan = plan_of(target, options)
     import inspector.findings.judge  # noqa: F401 - loaded before a signal comes: little is left to do then
 
     directory = mkdtemp(prefix="inspector-probe-")
     kept: KeptCapture | None = None
-    ending = TimelyEnd(lambda: _unfinished(capture, kept), lambda: _remove(directory, kept))
+    ending = TimelyEnd(lambda: _unfinished(capture, kept), lambda: remove(directory, kept))
     try:
         kept = KeptCapture(capture or os.path.join(directory, "probe.pcapng"))
-        _ask(plan, options, ending, directory, kept)
+        credentials = credentials_of(options, passphrase_of(options.key or options.certificate or ""))
+        _ask(plan, credentials, ending, directory, kept)
         if capture is not None:
             note(f"{path_text(capture)}: {SECRETS if kept.is_kept else NOT_KEPT}")
         analysis = analysis_of(CaptureArguments((kept.path,), generation=generation))
     finally:
-        _remove(directory, kept)
+        remove(directory, kept)
     if capture is None or not kept.is_kept:
         analysis.case.facts.captures[0].path = f"probe of {path_text(target)}"
     print_analysis(analysis, form, None, output)
@@ -105,7 +119,7 @@ def _established(plan: ProbePlan, analysis: Analysis) -> set[str]:
     }
 
 
-def _require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
+def require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
     """Before anything is asked: what is written takes nothing away, and can be written. Raises InspectorError."""
     if capture == "-":
         raise UsageError("-w -: a capture with secrets is not written to standard output", "name a file")
@@ -115,32 +129,49 @@ def _require_files(options: ProbeOptions, capture: str | None, output: str | Non
         require_writable(output)
 
 
-def _ask(plan: ProbePlan, options: ProbeOptions, ending: TimelyEnd, directory: str, kept: KeptCapture) -> None:
-    """Run the probe, and keep its capture where a server answered. ``directory``: for its key log. Raises
-    InspectorError.
+def ask(
+    plan: ProbePlan,
+    credentials: Credentials,
+    kept: KeptCapture,
+    directory: str,
+    *,
+    on_ready: Callable[[ProbeRun], object],
+    on_begun: Callable[[int, int], None],
+) -> ProbeRun:
+    """Run a probe, and keep its capture where a server answered. ``directory``: for its key log. ``on_ready`` is called
+    with the run before it begins, ``on_begun`` as ``ProbeRun`` says. Raises InspectorError.
     """
-    from inspector.probe.client_model import Credentials
     from inspector.probe.conversation import probings_of
     from inspector.probe.running import ProbeRun
     from inspector.probe.synthetic_capture import write_capture
 
     key_log = os.path.join(directory, "keys")
-    credentials = Credentials(
-        options.certificate or "",
-        options.key or "",
-        options.authorities or "",
-        passphrase_of(options.key or options.certificate or ""),
-    )
     with kept.out as out:
-        run = ProbeRun(probings_of(plan, credentials, key_log))
-        end_by(ending, lambda status: run.stop())
-        note(_intention(plan))
+        run = ProbeRun(probings_of(plan, credentials, key_log), on_begun)
+        on_ready(run)
         run.run()
         with open(key_log, "rb") as lines:
             write_capture(run.transcripts, lines.read(), out)
     if run.is_answered:
         kept.keep()
-    for line in _account(run, plan):
+    return run
+
+
+def _ask(plan: ProbePlan, credentials: Credentials, ending: TimelyEnd, directory: str, kept: KeptCapture) -> None:
+    """The same, said on standard error: what will be sent, how far it is, what became of it. A signal ends it."""
+    from inspector.cli.progress import Progress
+
+    progress = Progress(sys.stderr)
+
+    def begin(run: ProbeRun) -> None:
+        end_by(ending, lambda status: run.stop())
+        note(_intention(plan))
+
+    try:
+        run = ask(plan, credentials, kept, directory, on_ready=begin, on_begun=progress.connections)
+    finally:
+        progress.done()
+    for line in account(run, plan):
         note(line)
 
 
@@ -155,7 +186,8 @@ def _unfinished(capture: str | None, kept: KeptCapture | None) -> Iterator[str]:
         yield "the analysis"
 
 
-def _remove(directory: str, kept: KeptCapture | None) -> None:
+def remove(directory: str, kept: KeptCapture | None) -> None:
+    """Take away what a probe needed while it ran; its capture stays where it was kept."""
     import shutil
 
     if kept is not None:
@@ -165,13 +197,17 @@ def _remove(directory: str, kept: KeptCapture | None) -> None:
 
 def _intention(plan: ProbePlan) -> str:
     """What will be sent, before any of it is."""
-    ends = ", ".join(dict.fromkeys(f"{end.address} port {end.port}" for end in (*plan.direct, *plan.through)))
-    head = " and one HEAD request each" if plan.sends_head else ""
-    names = ", then ".join(model.name for model in plan.models)
-    return (
-        f"{plan.total} TLS handshakes{head} with {ends}, as {names}, {plan.per_second:g} a second at most;"
-        " ctrl+c ends it"
-    )
+    ends = dict.fromkeys(f"{end.address} port {end.port}" for end in (*plan.direct, *plan.through))
+    names = [model.name for model in plan.models]
+    sent = intention(plan.total, ends, names, plan.per_second, sends_head=plan.sends_head)
+    return f"{sent}; ctrl+c ends it"
+
+
+def intention(total: int, ends: Iterable[str], models: Iterable[str], per_second: float, *, sends_head: bool) -> str:
+    """The same of so many connections with ``ends``, as such clients."""
+    head = " and one HEAD request each" if sends_head else ""
+    named, names = ", ".join(ends), ", then ".join(models)
+    return f"{total} TLS handshakes{head} with {named}, as {names}, {per_second:g} a second at most"
 
 
 SECRETS = "holds the secrets of these connections; with --cert whoever reads it may resume them as that client"
@@ -201,7 +237,7 @@ def _became(end: str, reason: str) -> str:
     return ENDS[end] + (f" ({safe_text(reason)})" if reason else "")
 
 
-def _account(run: ProbeRun, plan: ProbePlan) -> Iterator[str]:
+def account(run: ProbeRun, plan: ProbePlan) -> Iterator[str]:
     """What became of the connections, by how they ended."""
     ends = Counter((transcript.end, transcript.reason) for transcript in run.transcripts)
     parts = [f"{count} {_became(end.name, reason)}" for (end, reason), count in ends.most_common()]

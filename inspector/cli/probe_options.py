@@ -17,6 +17,7 @@ from inspector.text.hostport import split
 from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
+    from inspector.probe.client_model import Credentials
     from inspector.probe.plan import ProbePlan
 
 DEFAULT_PORT = 443
@@ -52,6 +53,7 @@ class ProbeOptions(NamedTuple):
     certificate: str | None
     key: str | None
     authorities: str | None
+    uses_puppet: bool | None
     sends_head: bool
     sends_proxy_header: bool
     starttls: str | None
@@ -116,6 +118,12 @@ probe_options = gathered(
             type=PEM,
             help="Refuse servers of other authorities; by default none is refused.",
         ),
+        click.option(
+            "--puppet/--no-puppet",
+            "uses_puppet",
+            default=None,
+            help="Use Puppet's own certificate, key and authority of this host; by default a terminal is asked.",
+        ),
         click.option("--head", "sends_head", is_flag=True, help="Send one HEAD request on each connection."),
         click.option(
             "--proxy-protocol",
@@ -151,13 +159,13 @@ def passphrase_of(path: str) -> Callable[[], str]:
     return prompted
 
 
-def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
-    """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
-    from inspector.probe.client_model import MODELS
-    from inspector.probe.destination import destinations
-    from inspector.probe.plan import ProbePlan
-    from inspector.probe.starttls import StartTls
+HostAndPort = tuple[str, int]
 
+
+def ends_of(target: str, options: ProbeOptions) -> tuple[HostAndPort, list[HostAndPort]]:
+    """The service, and the back ends that are asked directly; nobody is asked for addresses. Raises UsageError where
+    the options do not go together, or ask for too much.
+    """
     if options.key and not options.certificate:
         raise UsageError("--key without --cert: no client certificate", "give the certificate of that key as --cert")
     pace.require_polite(options.rate, owns_servers=options.owns_servers)
@@ -167,14 +175,22 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
             "more connections by -n, or fewer JVMs by --as",
         )
     host, port = host_and_port(target)
-    direct = [
-        destination
-        for named in options.backends
-        for backend in named.split(",")
-        for destination in destinations(*host_and_port(backend.strip(), port), is_direct=True)
-    ]
+    _server_name(options, host)
+    backends = [backend.strip() for several in options.backends for backend in several.split(",")]
+    return (host, port), [host_and_port(backend, port) for backend in backends]
+
+
+def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
+    """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
+    from inspector.probe.client_model import MODELS
+    from inspector.probe.destination import destinations
+    from inspector.probe.plan import ProbePlan
+    from inspector.probe.starttls import StartTls
+
+    (host, port), backends = ends_of(target, options)
+    direct = [destination for backend in backends for destination in destinations(*backend, is_direct=True)]
     return ProbePlan(
-        server_name=_java_server_name(host) if options.server_name is None else _server_name(options.server_name),
+        server_name=_server_name(options, host),
         through=tuple(destinations(host, port)),
         models=tuple(MODELS[name] for name in options.models),
         direct=tuple(direct),
@@ -188,6 +204,22 @@ def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
     )
 
 
+def credentials_of(options: ProbeOptions, passphrase: Callable[[], str] | None = None) -> Credentials:
+    """The files of ``--cert``, ``--key`` and ``--cacert``. ``passphrase``: as ``Credentials`` has it; None where nobody
+    is there who could be asked.
+    """
+    from inspector.probe.client_model import Credentials, no_passphrase
+
+    return Credentials(
+        options.certificate or "", options.key or "", options.authorities or "", passphrase or no_passphrase
+    )
+
+
+def _server_name(options: ProbeOptions, host: str) -> str:
+    """By ``--sni``, else as Java does. Raises UsageError where it cannot be asked for."""
+    return _java_server_name(host) if options.server_name is None else _askable(options.server_name)
+
+
 def _java_server_name(host: str) -> str:
     """What Java asks for that is told to connect to a host: nothing for an address, or for a name without a dot, and
     the final dot is no part of a name (``Utilities.rawToSNIHostName`` of JDK 8 to 25). Raises UsageError.
@@ -196,11 +228,11 @@ def _java_server_name(host: str) -> str:
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return _server_name(name) if "." in name else ""
+        return _askable(name) if "." in name else ""
     return ""
 
 
-def _server_name(name: str) -> str:
+def _askable(name: str) -> str:
     """Raises UsageError where it cannot be asked for."""
     try:
         name.encode("idna")

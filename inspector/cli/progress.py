@@ -4,18 +4,23 @@ every ten seconds.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from inspector.text.cells import cut
 from inspector.text.terminal import TerminalText
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
 
+DEFAULT_COLUMNS = 80
+"""Of a terminal that does not say."""
+
 
 class Progress:
-    """Counts bytes read against the size of the story."""
+    """Counts bytes read against the size of the story, files of a fleet, or connections of a probe."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -35,25 +40,38 @@ class Progress:
         self._read += count
         self._draw(
             lambda: (
-                f"{min(100, 100 * self._read // self._total)} % of {self._total / 1e6:,.0f} MB"
+                f"read {min(100, 100 * self._read // self._total)} % of {self._total / 1e6:,.0f} MB"
                 if self._total
-                else f"{self._read / 1e6:,.0f} MB"
+                else f"read {self._read / 1e6:,.0f} MB"
             )
         )
 
     def files(self, read: int, total: int) -> None:
         """So many files of all were read by a fleet, whose bytes nobody here counts."""
-        self._draw(lambda: f"{read:,} of {total:,} files")
+        self._draw(lambda: f"read {read:,} of {total:,} files")
+
+    def connections(self, begun: int, total: int) -> None:
+        """So many connections of a probe have begun, of all; said on a terminal alone."""
+        if self._terminal:
+            self._draw(lambda: f"{begun:,} of {total:,} connections begun")
 
     def _draw(self, share: Callable[[], str]) -> None:
         now = time.monotonic()
         if now - self._started < 1 or now - self._shown < (0.2 if self._terminal else 10):
             return
         self._shown = now
-        text = f"inspector: read {share()}"
-        self._say(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
+        text = f"inspector: {share()}"
+        self._say(f"\r{cut(text, self._room())}\x1b[K" if self._terminal else f"{text}\n")
         self._out.flush()
         self._drawn = True
+
+    def _room(self) -> int:
+        """Cells of a line of the terminal but the last, behind which some go on to the next line."""
+        try:
+            columns = os.get_terminal_size(self._out.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        return (columns or DEFAULT_COLUMNS) - 1
 
     def done(self) -> None:
         """Remove the line."""

@@ -45,12 +45,13 @@ class ProbeRun:
             asyncio.run(self._ask_all())
 
     def stop(self) -> None:
-        """End soon: no further connection begins, and those that are open are left where they are. Signal handlers may
-        call it.
+        """End soon: no further connection begins, and those that are open are left where they are. Signal handlers and
+        other threads may call it, also where it has ended.
         """
         self._is_stopped = True
         if self._loop is not None and self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            with contextlib.suppress(RuntimeError):  # of a loop that is closed
+                self._loop.call_soon_threadsafe(self._task.cancel)
 
     async def _ask_all(self) -> None:
         self._loop = asyncio.get_running_loop()
