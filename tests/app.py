@@ -18,6 +18,7 @@ from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.app_state import View
 from inspector.tui.areas import AREAS
+from inspector.tui.prober import ProbeOutcome, Prober
 from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 from tests.waiting import LOOK_SECONDS, PATIENCE_SECONDS
@@ -45,8 +46,20 @@ WAYS: dict[str, tuple[str, ...]] = {
     "Ask": ("g",),
     "Choice": ("3", "s"),
     "KeysDialog": ("question_mark",),
+    "ProbeProposal": ("P",),
 }
 """The keys that lead to each screen of ``puppet-session-ids``."""
+
+
+class SilentProbe:
+    """One that asks nobody, whatever is pressed."""
+
+    intention = ("It sends nothing.",)
+
+    def run(self, on_begun: Callable[[int, int], None]) -> ProbeOutcome:
+        return ProbeOutcome("", ["nobody was asked"])
+
+    def stop(self) -> None: ...
 
 
 def app_of(
@@ -55,9 +68,16 @@ def app_of(
     view: View | None = None,
     settings: Settings | None = None,
     given: SecretInputs | None = None,
+    prober: Prober | None = lambda command: SilentProbe(),
 ) -> InspectorApp:
     return InspectorApp(
-        [str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted, secret_inputs=given
+        [str(p) for p in paths],
+        Options(),
+        settings=settings,
+        view=view,
+        ascii_wanted=ascii_wanted,
+        secret_inputs=given,
+        prober=prober,
     )
 
 

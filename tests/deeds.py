@@ -150,6 +150,10 @@ DEEDS: dict[str, Check] = {
     "ask_complete": changes("text", "place"),
     "choice_leave": is_back,
     "keys_close": is_back,
+    "probe": opens("ProbeProposal"),
+    "probe_start": lambda before, after: is_back(before, after) and after.notified == ("nobody was asked",),
+    "probe_change": opens("Ask"),
+    "probe_leave": is_back,
 }
 """By the name of the key."""
 

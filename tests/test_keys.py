@@ -30,6 +30,7 @@ PLACES = {
     "Rows": "In every table",
     "LineView": "On every page of lines",
     "Area": "In every area",
+    "ServicesScreen": "Services",
     "OverviewScreen": "Overview",
     "ConnectionsScreen": "Connections",
     "SessionsScreen": "Sessions",
@@ -43,6 +44,8 @@ PLACES = {
     "Ask": "A dialog that asks for text",
     "Choice": "A dialog with a choice",
     "KeysDialog": "The list of keys",
+    "ProbeProposal": "A probe that is proposed",
+    "ProbeProgress": "A probe that runs",
     "LoadingScreen": "While the first look is taken",
 }
 
@@ -160,7 +163,7 @@ def deed(screen: str, binding: Binding, others: int) -> Check:
     if binding.id is not None:
         return DEEDS[name]
     if name in ("app.focus_next", "app.focus_previous"):
-        return changes("focus") if others else is_nothing
+        return changes("focus") if others > 0 else is_nothing
     return is_nothing if name in NOTHING_OF else lambda before, after: not is_nothing(before, after)
 
 

@@ -19,6 +19,7 @@ from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
 from inspector.capture.probe_marks import interface_of
+from inspector.capture.redacted import REDACTED
 from inspector.document import Generator
 from inspector.errors import UsageError
 from inspector.facts import FRAME_BITS, FRAME_NUMBER, CaptureFacts
@@ -167,7 +168,7 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
         f" zeroed. From {hashes or 'a stream'}"
     )
     if subject.redacted is not None:
-        section += ". Redacted: what identifies was replaced"
+        section += f". {REDACTED}"
     lines: list[bytes] = []
     if secrets is not None:
         randoms = dict.fromkeys(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -16,6 +16,9 @@ from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
 from inspector.tui.areas import AREAS
+
+if TYPE_CHECKING:
+    from inspector.tui.prober import ProposedProbe
 
 
 class Opening(NamedTuple):
@@ -138,6 +141,7 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
         ascii_wanted=ascii_wanted,
         loading=loading,
         secret_inputs=secrets,
+        prober=_app_probe,
     )
     ending = TimelyEnd(at_last=terminal_given_back())
     end_by(ending, app.exit)
@@ -145,6 +149,13 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
     if app.problem:
         raise UsageError(app.problem)
     raise SystemExit(ending.status or status or 0)
+
+
+def _app_probe(command: str) -> ProposedProbe:
+    """As ``app_probe``, which is loaded when it is asked for."""
+    from inspector.cli.app_probe import app_probe
+
+    return app_probe(command)
 
 
 def require_screen(hint: str) -> None:

@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from inspector.document import Service
 from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
 from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent
+from inspector.tui.app_keys import KEYS
 from inspector.tui.app_state import AppState, View
 from inspector.tui.areas import AREAS
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
+from inspector.tui.dialogs.probe import ProbeProgress
 from inspector.tui.exporting import Exporter
 from inspector.tui.feed import Feed
 from inspector.tui.finding_rows import finding_rows
@@ -36,6 +39,8 @@ from inspector.tui.message import MessageScreen
 from inspector.tui.output_filter import OutputFilter
 from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.picks import Picks
+from inspector.tui.prober import Prober
+from inspector.tui.probes import Probes
 from inspector.tui.shell import Target
 from inspector.tui.terminal import HUNG_UP, HungUp, driver_of
 from inspector.tui.themes import HIGH_CONTRAST
@@ -55,51 +60,7 @@ class InspectorApp(App[int]):
 
     CSS = Path(__file__).with_name("shared.tcss").read_text(encoding="utf-8")
     TITLE = "Inspector"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area)
-            for number, area in enumerate(AREAS, 1)
-        ),
-        Binding(
-            "slash", "filter", "Filter", tooltip="Which connections are shown; completes fields and values", id="filter"
-        ),
-        Binding("n", "step(1)", "Next finding", show=False, tooltip="To the next finding", id="next"),
-        Binding("N", "step(-1)", "Finding before", show=False, tooltip="To the finding before", id="previous"),
-        Binding(
-            "i", "incident", "Last incident", show=False, tooltip="To the story of the last incident", id="incident"
-        ),
-        Binding("g", "go", "Go to", tooltip="To a frame, a time or a connection", id="go"),
-        Binding(
-            "e",
-            "export",
-            "Export",
-            tooltip="Write an incident report, the analysis, connections or packets",
-            id="export",
-        ),
-        Binding(
-            "y", "copy", "Copy", tooltip="Copy what this screen is about: sentence, display filter, message", id="copy"
-        ),
-        Binding(
-            "p",
-            "freeze",
-            "Freeze",
-            show=False,
-            tooltip="Hold the view still while reading goes on, or let it go again",
-            id="freeze",
-        ),
-        Binding("o", "open", "Open", show=False, tooltip="Open another capture", id="open_file"),
-        Binding(
-            "ctrl+r",
-            "again",
-            "Read again",
-            show=False,
-            tooltip="Read the same captures again, for files that grow",
-            id="again",
-        ),
-        Binding("question_mark", "keys", "Keys", tooltip="All keys of this screen", id="keys"),
-        Binding("q", "quit", "Quit", show=False, tooltip="Leave the program", id="quit"),
-        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="Leave the program", id="interrupt"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
         self,
@@ -110,8 +71,11 @@ class InspectorApp(App[int]):
         ascii_wanted: bool = False,
         loading: Loading | None = None,
         secret_inputs: SecretInputs | None = None,
+        prober: Prober | None = None,
     ) -> None:
-        """``loading``: already at work. Raises UsageError where settings or view name something that does not exist."""
+        """``loading``: already at work. ``prober``: None where this app may not probe. Raises UsageError where settings
+        or view name something that does not exist.
+        """
         super().__init__()
         chosen_settings = settings or Settings()
         self.problem = ""
@@ -126,6 +90,10 @@ class InspectorApp(App[int]):
         self.feed = Feed(loading or Loading(paths, options, chosen_settings, secret_inputs))
         self._exporter = Exporter(self, self.state)
         self._picks = Picks(self, self.state)
+        self._probes = Probes(self, self.state, prober, self._show_probe)
+        self._generation = options.generation
+        self._before: list[Loading] = []
+        """What was open before the captures of probes, the last one last."""
         self.register_theme(HIGH_CONTRAST)
         kinds = {area: screen_class(area) for area in AREAS}  # imported before the names of keys are checked
         check_settings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
@@ -232,12 +200,15 @@ class InspectorApp(App[int]):
             self.feed.incident_status(state.settings.keys.get("incident", "i")) or self.feed.loading.status(),
             f"{len(state.marks)} marked" if state.marks else "",
             f"/ {safe_text(state.view.filter, 60)}" if state.view.filter else "",
+            f"a probe, {state.settings.keys.get('before_probe', 'b')}: back" if self._before else "",
             self.feed.frozen_status(state.analysis.count if state.analysis is not None else 0),
         ]
         return "   ".join(filter(None, parts))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Before there is something to show, one can only leave, or open something else."""
+        if action == "return":
+            return bool(self._before)
         if self.state.analysis is None or isinstance(self.screen, LoadingScreen):
             return action not in ("area", "filter", "step", "incident", "go", "export", "copy", "freeze", "again")
         return self.feed.loading.is_repeatable or action not in ("again", "open")
@@ -360,9 +331,31 @@ class InspectorApp(App[int]):
 
     def _read(self, paths: list[str]) -> None:
         self.feed.loading.stop()
-        self.feed = Feed(self.feed.loading.again(paths))
         if paths != self.state.paths:
             self.state.forget()
+        self._turn_to(self.feed.loading.again(paths))
+
+    def propose_probe(self, service: Service | None) -> None:
+        """Show the command that would probe a service; it runs after a yes alone."""
+        self._probes.propose(service)
+
+    def _show_probe(self, path: str) -> None:
+        """The capture of a probe; what was open stays as it is, and is read on if it was not whole."""
+        self._before.append(self.feed.loading)
+        self.state.forget(is_same_service=True)
+        self.open_area("overview")
+        self._turn_to(Loading([path], Options(self._generation), self.state.settings))
+
+    def action_return(self) -> None:
+        """To what was open before the capture of a probe."""
+        self.feed.loading.stop()
+        self.state.forget(is_same_service=True)
+        self._turn_to(self._before.pop())
+
+    def _turn_to(self, loading: Loading) -> None:
+        """Show other captures, or the same anew, in the area in which one is."""
+        self.feed = Feed(loading)
+        self.state.is_live = not loading.is_repeatable
         now = self.current_mode
         for area in [a for a in AREAS if a in self._visited and a != now]:
             self.switch_mode(area)
@@ -401,10 +394,18 @@ class InspectorApp(App[int]):
         """Leave at once, whatever is going on."""
         self._leave(0)
 
+    def action_quit_or_stop(self) -> None:
+        """The first time while a probe runs, stop that."""
+        if isinstance(self.screen, ProbeProgress) and not self.screen.is_stopping:
+            self.screen.action_stop()
+        else:
+            self._leave(0)
+
     @on(HungUp)
     def _hung_up(self) -> None:
         self._leave(HUNG_UP)
 
     def _leave(self, status: int) -> None:
-        self.feed.loading.stop()
+        for loading in (self.feed.loading, *self._before):
+            loading.stop()
         self.exit(status)

@@ -111,11 +111,17 @@ class AppState:
             places = {observed.id: observed.index for observed in analysis.case.observed if observed.id in self.marks}
             self.marks = places
 
-    def forget(self) -> None:
-        """Other captures come."""
+    def forget(self, *, is_same_service: bool = False) -> None:
+        """Other captures come; ``is_same_service``: of the service in view."""
         self.marks.clear()
         self.view.filter = ""
-        self.is_chosen = False
+        self.is_chosen = is_same_service
+
+    def choose(self, service_id: str) -> None:
+        """Have a service in view, if it is there."""
+        indexes = {service.id: index for index, service in enumerate(self.document.services)}
+        self.service = indexes.get(service_id, self.service)
+        self.is_chosen, self.everything = True, False
 
     @property
     def stamp(self) -> object:

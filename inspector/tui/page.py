@@ -112,6 +112,14 @@ class Area(Page):
             tooltip="All services together, or only the one in view",
             id="everything",
         ),
+        Binding(
+            "P",
+            "probe",
+            "Probe",
+            show=False,
+            tooltip="Propose a probe of the service; nothing is sent before a yes",
+            id="probe",
+        ),
     ]
 
     def compose(self) -> ComposeResult:
@@ -183,3 +191,7 @@ class Area(Page):
         """All services, or the one in view."""
         self.state.everything = not self.state.everything
         self.renew()
+
+    def action_probe(self) -> None:
+        """Propose a probe of the service in view."""
+        self.inspector.propose_probe(self.state.in_view)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 
 from inspector.document import Service
 from inspector.reports import overview
@@ -31,6 +32,11 @@ class ServicesScreen(Area):
     """A table of services; below it the one under the cursor in full, and what was not TLS."""
 
     AREA: ClassVar[str] = "services"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "P", "probe", "Probe", tooltip="Propose a probe of the service; nothing is sent before a yes", id="probe"
+        )
+    ]
     DEFAULT_CSS = """
     ServicesScreen {
         #verdict { height: auto; padding: 0 1; margin-bottom: 1; }
@@ -118,12 +124,13 @@ class ServicesScreen(Area):
         self._show_news(message.index)
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        self._choose(self._services[message.index])
+        self.state.choose(self._services[message.index].id)
         self.inspector.open_area("overview")
 
-    def _choose(self, service: Service) -> None:
-        self.state.service = next(i for i, s in enumerate(self.state.document.services) if s is service)
-        self.state.is_chosen, self.state.everything = True, False
+    def action_probe(self) -> None:
+        """Propose a probe of the service under the cursor."""
+        at = self.query_one(Rows).cursor
+        self.inspector.propose_probe(self._services[at] if self._services else None)
 
     def step(self, step: int) -> bool:
         """To the next service in which something is wrong."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from textual.app import App
 
+from inspector.document import Service
 from inspector.facts import ConnectionFacts
 from inspector.packets.messages import RawMessage
 from inspector.reports.story import Rung
@@ -45,6 +46,9 @@ class Shell(Protocol):
 
     def picked(self, title: str, message: RawMessage) -> None:
         """A message for a comparison."""
+
+    def propose_probe(self, service: Service | None) -> None:
+        """Show the command that would probe a service; None where there is none."""
 
     def save_connections(self, indexes: list[int]) -> None:
         """Ask for a path and write the packets of some connections there."""
