@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple
@@ -27,6 +28,11 @@ A = certificate("puppetdb1", ("puppetdb1.example.com",))
 EACH_SECOND = 100
 STEP_SECONDS = 0.01
 PCAP_HEADER_BYTES = 24
+
+
+FIRST_PORT, PORTS = 20_000, 40_000
+NUMBERS = count()
+"""Of all connections, also on the next run: one with the ports and the random of another takes its place."""
 
 
 class Killing(NamedTuple):
@@ -49,7 +55,6 @@ class Load(threading.Thread):
         super().__init__(daemon=True)
         self.sent: list[tuple[int, float]] = []
         self._out = out
-        self._port = 20_000
 
     def run(self) -> None:
         due = time.monotonic()
@@ -64,9 +69,9 @@ class Load(threading.Thread):
             return
 
     def _send(self) -> None:
-        self._port = self._port + 1 if self._port < 60_000 else 20_000
-        pool = Pool(ns=time.time_ns(), port=self._port)
-        pool.full(A, numbered(self._port))
+        port = FIRST_PORT + next(NUMBERS) % PORTS
+        pool = Pool(ns=time.time_ns(), port=port)
+        pool.full(A, numbered(port))
         flow = pool.flows[0]
         self._out.write(capture(pool.flows)[PCAP_HEADER_BYTES:])
         self._out.flush()
