@@ -5,7 +5,7 @@ rest goes on. Here mistakes are made on purpose: a reader raises what nobody for
 from __future__ import annotations
 
 import json
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
@@ -27,6 +27,7 @@ from inspector.findings.into_document.connection import connection
 from inspector.findings.judge import judge
 from inspector.findings.judgement import JavaRule
 from inspector.live.outputs import lines, metrics
+from inspector.live.outputs.handshake_counts import HandshakeCounts
 from inspector.live.update import Keeping
 from inspector.live.window import Window
 from inspector.logs.puppetserver import PuppetServerLog
@@ -250,7 +251,7 @@ def test_a_live_capture_goes_on(mistake: str, monkeypatch: pytest.MonkeyPatch) -
     incidents = [incident for update in heard.updates for incident in update.incidents]
     assert len(incidents) == 1
     assert {type(limit) for limit in watching.limits()} == ({InternalError} if counted else set())
-    assert f"inspector_internal_errors_total {counted}" in metrics.text(watching, Counter())
+    assert f"inspector_internal_errors_total {counted}" in metrics.text(watching, HandshakeCounts(has_members=True))
 
 
 def test_a_judgement_that_fails_costs_no_other_connection_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

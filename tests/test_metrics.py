@@ -42,7 +42,11 @@ def series(text: str) -> dict[str, str]:
         elif not line.startswith("#"):
             sample, _, value = line.rpartition(" ")
             name = sample.partition("{")[0]
-            assert types[name] == ("counter" if name.endswith("_total") else "gauge")
+            if name not in types:
+                whole = re.sub("_(bucket|sum|count)$", "", name)
+                assert types[whole] == "histogram"
+            else:
+                assert types[name] == ("counter" if name.endswith("_total") else "gauge")
             assert sample not in found, "the collector refuses a file with a series twice"
             float(value)
             found[sample] = value

@@ -149,7 +149,7 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
     """Each connection with a name, a hello and a certificate of its own: services, shapes, certificates and rows of
     statistics stay few.
     """
-    from inspector.live.outputs import lines as module
+    from inspector.live.outputs import handshake_counts as module
     from inspector.live.outputs.lines import LinePrinter
     from tests.build import capture
 
@@ -167,8 +167,8 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
     finally:
         module.ROWS = before
     assert len(watching.window._relations._recent) <= 40
-    assert len(lines._handshakes) <= 21
-    assert sum(lines._handshakes.values()) == watching.connections == 300
+    assert len(lines._counts.results) <= 21
+    assert sum(lines._counts.results.values()) == watching.connections == 300
 
 
 def test_flows_beyond_a_bound_are_closed_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ statistics every minute.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO, Protocol
 
@@ -15,7 +14,7 @@ from inspector.document import Incident
 from inspector.errors import OutputError
 from inspector.findings.case import Case
 from inspector.findings.from_logs import failures_of
-from inspector.findings.into_document.connection import connection as described, result
+from inspector.findings.into_document.connection import connection as described
 from inspector.findings.unopened import not_opened
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock
@@ -23,7 +22,8 @@ from inspector.live.host.supervisor import Supervisor
 from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
-from inspector.live.outputs.metrics import MetricRow, Metrics
+from inspector.live.outputs.handshake_counts import HandshakeCounts
+from inspector.live.outputs.metrics import Metrics
 from inspector.live.outputs.named_lines import NamedLines
 from inspector.live.outputs.survey import LIMIT, Surveyed, survey
 from inspector.live.outputs.trigger import WrittenEvidence
@@ -32,7 +32,6 @@ from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.terminal import terminal_json
 from inspector.text.times import SECOND_NS, rfc3339
-from inspector.tracking.observed import Observed
 
 STATISTICS_SECONDS = 60.0
 SURVEY_SECONDS = 10.0
@@ -41,9 +40,6 @@ SURVEY_SHARE = 0.01
 
 NICE = 10
 """How far such a judgement stands back behind the capture."""
-
-ROWS = 1_000
-"""Of what handshakes are counted by; whatever comes beyond them is counted together."""
 
 LOST_SURVEY = "a process that judges"
 """What failed, where all that is remembered was judged in a process of its own."""
@@ -98,7 +94,7 @@ class LinePrinter:
         self._supervisor = supervisor
         self._status_at = clock.monotonic() + STATUS_SECONDS
         self._with_connections = with_connections
-        self._handshakes: Counter[MetricRow] = Counter()
+        self._counts = HandshakeCounts(has_members=metrics is not None)
         self._encode = msgspec.json.Encoder().encode
         self._clock = clock
         self._survey_at = clock.monotonic() + SURVEY_SECONDS
@@ -128,19 +124,13 @@ class LinePrinter:
                 self._execution.run(incident, "")
         for connection in update.observed(update.decided):
             with self._capture.border:
-                self._count(case, connection)
+                self._counts.add(case, connection)
         if self._with_connections:
             for connection in update.observed(update.ended):
                 with self._capture.border:
                     self._line("connection", self._encode(described(case, connection)), "")
         self._announce_logs(case)
         self._flush()
-
-    def _count(self, case: Case, connection: Observed) -> None:
-        service = case.services[connection.service]
-        row = MetricRow(service.name, service.port, case.label(connection), result(connection), connection.health_check)
-        known = row in self._handshakes or len(self._handshakes) < ROWS
-        self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
 
     def _announce_logs(self, case: Case) -> None:
         """Log lines of connections, each once, and again where it is settled whose it is."""
@@ -188,7 +178,7 @@ class LinePrinter:
             self._statistics_at = now + STATISTICS_SECONDS
             self.statistics()
         if self._metrics is not None:
-            problem = self._metrics.write(self._capture, self._handshakes, now)
+            problem = self._metrics.write(self._capture, self._counts, now)
             if problem:
                 self.news(self._capture.now_ns, "disk", problem)
 
@@ -227,7 +217,7 @@ class LinePrinter:
         self._announce_execution(is_last=True)
         self.statistics()
         if self._metrics is not None:
-            self._metrics.write(self._capture, self._handshakes, float("inf"))
+            self._metrics.write(self._capture, self._counts, float("inf"))
 
     def _survey_last(self, *, is_patient: bool) -> None:
         """Judge all that is remembered: tell the findings that are new or have become others, and how each service
@@ -296,7 +286,9 @@ class LinePrinter:
                 "lines_lost": self._lost,
                 "remembered": len(capture.window),
                 "incidents": capture.incidents,
-                "handshakes": [{**row._asdict(), "count": count} for row, count in sorted(self._handshakes.items())],
+                "handshakes": [
+                    {**row._asdict(), "count": count} for row, count in sorted(self._counts.results.items())
+                ],
                 "recorded": {"files": recording.files, "bytes": recording.bytes, "lost": recording.lost}
                 if recording is not None
                 else None,

@@ -6,11 +6,21 @@ there, so that it is always whole.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from inspector.live.outputs import disk
+from inspector.live.outputs.handshake_counts import (
+    BUCKETS_MS,
+    AnswerTimes,
+    CountedMember,
+    HandshakeCounts,
+    MetricRow,
+)
 from inspector.text.safe import escaped_character
+from inspector.text.times import SECOND_NS
+from inspector.text.version import VERSION
 
 if TYPE_CHECKING:
     from inspector.live.live_capture import LiveCapture
@@ -18,16 +28,6 @@ if TYPE_CHECKING:
 WRITE_SECONDS = 15.0
 READABLE = 0o644
 """The collector runs as another user."""
-
-
-class MetricRow(NamedTuple):
-    """What handshakes are counted by."""
-
-    service: str
-    port: int
-    backend: str
-    result: str
-    health_check: bool
 
 
 class Metrics:
@@ -38,7 +38,7 @@ class Metrics:
         self._next = 0.0
         self._trouble = ""
 
-    def write(self, capture: LiveCapture, handshakes: Counter[MetricRow], now: float) -> str:
+    def write(self, capture: LiveCapture, counts: HandshakeCounts, now: float) -> str:
         """Write, if it is time; why not, said once. ``now``: seconds of a clock that only counts."""
         if now < self._next:
             return ""
@@ -46,7 +46,7 @@ class Metrics:
         beside = f"{self._path}.part"
         try:
             with disk.create(beside) as out:
-                disk.write_all(out, text(capture, handshakes).encode())
+                disk.write_all(out, text(capture, counts).encode())
                 os.fchmod(out.fileno(), READABLE)
             disk.replace(beside, self._path)
         except OSError as error:
@@ -56,19 +56,55 @@ class Metrics:
         return ""
 
 
-def text(capture: LiveCapture, handshakes: Counter[MetricRow]) -> str:
+def text(capture: LiveCapture, counts: HandshakeCounts) -> str:
     """The text exposition format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+    lines = [
+        *_described("inspector_build_info", "gauge", "The version that runs."),
+        _sample("inspector_build_info", {"version": VERSION}, 1),
+        *_of_handshakes(counts),
+        *_of_answers(counts.answers),
+        *_of_capture(capture),
+    ]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def _of_handshakes(counts: HandshakeCounts) -> Iterator[str]:
+    name = "inspector_handshakes_total"
+    yield from _described(name, "counter", "Handshakes by service, back end and result.")
+    for row, count in sorted(counts.results.items()):
+        yield _sample(
+            name, {**_labels(row), "result": row.result, "health_check": str(row.health_check).lower()}, count
+        )
+    name = "inspector_failed_handshakes_total"
+    yield from _described(name, "counter", "Handshakes that were not established, by back end, outcome and alert.")
+    for failure, count in sorted(counts.failures.items()):
+        labels = {**_labels(failure.member), "outcome": failure.outcome, "alert": failure.alert}
+        yield _sample(name, labels, count)
+    name = "inspector_declined_sessions_total"
+    yield from _described(name, "counter", "Sessions that were offered, and declined by the back end that answered.")
+    for member, count in sorted(counts.declined.items()):
+        yield _sample(name, _labels(member), count)
+    name = "inspector_certificate_not_after_timestamp_seconds"
+    yield from _described(name, "gauge", "Until when the certificate that a back end showed last is valid.")
+    for member, ns in sorted(counts.expiries.items()):
+        yield _sample(name, _labels(member), ns // SECOND_NS)
+
+
+def _of_answers(answers: Mapping[CountedMember, AnswerTimes]) -> Iterator[str]:
+    name = "inspector_answer_seconds"
+    yield from _described(name, "histogram", "From a ClientHello to the ServerHello, by service and back end.")
+    for member, times in sorted(answers.items()):
+        labels = _labels(member)
+        counts = list(accumulate(times.buckets))
+        for upper_ms, count in zip(BUCKETS_MS, counts, strict=False):
+            yield _sample(f"{name}_bucket", {**labels, "le": str(upper_ms / 1000)}, count)
+        yield _sample(f"{name}_bucket", {**labels, "le": "+Inf"}, counts[-1])
+        yield _sample(f"{name}_sum", labels, times.total_ns / SECOND_NS)
+        yield _sample(f"{name}_count", labels, counts[-1])
+
+
+def _of_capture(capture: LiveCapture) -> Iterator[str]:
     recording, trigger, journal = capture.keeping.recording, capture.keeping.trigger, capture.keeping.journal
-    lines = _described("inspector_handshakes_total", "counter", "Handshakes by service, back end and result.")
-    for row, count in sorted(handshakes.items()):
-        labels = {
-            "service": f"{row.service}:{row.port}",
-            "backend": row.backend,
-            "result": row.result,
-            "health_check": str(row.health_check).lower(),
-        }
-        written = ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())
-        lines.append(f"inspector_handshakes_total{{{written}}} {count}")
     for name, kind, what, value in (
         ("incidents_total", "counter", "Aborts because the server's certificate changed.", capture.incidents),
         ("connections_total", "counter", "Connections whose handshake was decided.", capture.connections),
@@ -103,12 +139,21 @@ def text(capture: LiveCapture, handshakes: Counter[MetricRow]) -> str:
         ("journal_bytes", "gauge", "Bytes used in the journal.", journal.size() if journal is not None else None),
     ):
         if value is not None:
-            lines += [*_described(f"inspector_{name}", kind, what), f"inspector_{name} {value}"]
-    return "\n".join([*lines, "# EOF", ""])
+            yield from _described(f"inspector_{name}", kind, what)
+            yield f"inspector_{name} {value}"
 
 
 def _described(name: str, kind: str, what: str) -> list[str]:
     return [f"# HELP {name} {what}", f"# TYPE {name} {kind}"]
+
+
+def _labels(row: MetricRow | CountedMember) -> dict[str, str]:
+    return {"service": f"{row.service}:{row.port}", "backend": row.backend}
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    written = ",".join(f'{label}="{escaped(text)}"' for label, text in labels.items())
+    return f"{name}{{{written}}} {value}"
 
 
 def escaped(value: str) -> str:
