@@ -58,6 +58,9 @@ CONTINUED_BYTES = 512 << 20
 itself.
 """
 
+OPEN_FLOWS_BYTES = 256 << 20
+"""What one run of ``extract`` keeps of open flows for the next; of more nothing is kept, and they end with the run."""
+
 FRAGMENTS = 1024
 """IP datagrams in reassembly."""
 

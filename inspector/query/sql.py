@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inspector.errors import UsageError
-from inspector.extract.tables.manifest import TABLES
+from inspector.extract.tables.manifest import TABLES, counting, located
 from inspector.extract.tables.parquet import schema
 from inspector.extract.tables.reading import WholeParts, whole_parts
 from inspector.query.exact_times import Form, asked_for, form, holds_times, printed
@@ -46,7 +46,8 @@ class Questions:
         self._database.execute("SET TimeZone = 'UTC'")
         root = Path(directory)
         for table in TABLES:
-            paths = [str(root / file.path) for manifest in self.parts.manifests for file in manifest.of(table)]
+            files = [file for manifest in counting(self.parts.manifests) for file in manifest.of(table)]
+            paths = [str(located(root, file)) for file in files]
             self._view(table, paths)
 
     def ask(self, question: str) -> Answer:
