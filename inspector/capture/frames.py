@@ -73,6 +73,16 @@ class FrameBatch(Struct):
             capture=self.capture,
         )
 
+    def copied_from(self, row: int) -> FrameBatch:
+        """The frames from a row on, in a buffer of their own. The batch is as it was read: its frames lie in it one
+        behind the other.
+        """
+        rest = self.select(slice(row, None))
+        begin, end = int(rest.offset[0]), int(rest.offset[-1] + rest.captured[-1])
+        columns = {name: getattr(rest, name).copy() for name in ("time_ns", "captured", "original", "link_type", "number")}
+        data = np.concatenate([self.data[begin:end], np.zeros(READABLE, np.uint8)])
+        return FrameBatch(data=data, offset=rest.offset - begin, capture=self.capture, **columns)
+
     def slices(self, count: int) -> Iterator[FrameBatch]:
         """The same buffer, so many rows at a time."""
         for start in range(0, len(self), count):

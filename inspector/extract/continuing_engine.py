@@ -179,7 +179,6 @@ class ContinuingEngine(Engine):
         self.answers.retain(each.answer.key for each in handshakes if each.answer is not None)
         first = self.first_capture()
         self.losses = {capture: lost for capture, lost in self.losses.items() if capture >= first}
-        self.openings = None
 
     def first_capture(self) -> int:
         """The first of the captures that have frames of flows which are open, or fragments of datagrams that are not

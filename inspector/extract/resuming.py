@@ -2,7 +2,8 @@
 
 A run puts its engine away as it is behind its last frame, with the flows that are open (``LeftOff``), and says what
 became of all others. The next run takes it up and goes on. What the open flows would be, were there no more frames, is
-told apart, for as long as nobody goes on.
+told apart, for as long as nobody goes on. The last frames, of a second at most, are kept as they are: where the files of
+two runs overlap a little, they are read together, as one process reads them.
 
 Captures have the numbers that they would have in one process: connections of a later run may have frames in captures of
 runs before.
@@ -25,6 +26,7 @@ from inspector.extract.processes import late_clocks
 from inspector.extract.put_away import TooLargeError, put_away, taken_up
 from inspector.extract.shard import ShardFacts, clocks_apart, finish, unreadable
 from inspector.extract.tables.digests import CaptureDigests
+from inspector.extract.tail import Tail, Window, by_capture
 from inspector.facts import Facts
 from inspector.wire.losses import Losses
 
@@ -37,11 +39,13 @@ class KnownCapture(Struct):
 
 
 class LeftOff(Struct):
-    """Where a run left off. ``captures``: those that its open flows have frames in, by number; ``count``: how many were
-    read in all; ``last_ns``: when the last frame was captured.
+    """Where a run left off. ``engine``: before the ``tail``, which are the last frames of all. ``captures``: those that
+    open flows have frames in, by number; ``count``: how many were read in all; ``last_ns``: when the last frame was
+    captured.
     """
 
     engine: ContinuingEngine
+    tail: list[Window]
     captures: dict[int, KnownCapture]
     count: int
     last_ns: int
@@ -83,30 +87,37 @@ def read_on(
     for their clocks are apart or they bring secrets. ``sha256s``: of each path. Raises UnreadableError, and ValueError
     where what was left off is damaged.
     """
-    left: LeftOff = taken_up(before) if before is not None else LeftOff(ContinuingEngine(), {}, 0, 0)
+    left: LeftOff = taken_up(before) if before is not None else LeftOff(ContinuingEngine(), [], {}, 0, 0)
     engine = left.engine
     story = Story(paths, first_capture=left.count)
+    story.before = by_capture(left.tail)
     if opened is not None:
         opened(story)
     if len(story.captures) > 1:
         engine.compare_clocks()
+    tail = Tail()
     for window in story.windows(progress):
-        engine.feed(*window)
+        for frames in tail.passed(window):
+            engine.feed(*frames)
     infos = [file.info for file in story.captures]
-    if any(info.has_secrets for info in infos) or _has_late_clocks(engine, infos, left.count):
-        return None
     new = {number: KnownCapture(sha256s[info.path], info) for number, info in enumerate(infos, left.count)}
     over = engine.take_facts()
     over.problems = unreadable(story)
-    over_facts = _run_facts(over, new | left.captures, engine.losses, len(new))
     engine.keep_only_open()
-    first = engine.first_capture()
+    first = min([engine.first_capture(), *tail.captures])
     kept = {number: capture for number, capture in (left.captures | new).items() if number >= first}
     last_ns = max([left.last_ns, *(info.last_ns for info in infos if info.last_ns is not None)])
-    left_off = _put_away(LeftOff(engine, kept, left.count + len(new), last_ns))
+    openings, engine.openings = engine.openings, None
+    left_off = _put_away(LeftOff(engine, tail.windows, kept, left.count + len(new), last_ns))
+    engine.openings = openings
+    for frames in tail.windows:
+        engine.feed(*frames)
+    if any(info.has_secrets for info in infos) or _has_late_clocks(engine, infos, left.count):
+        return None
     flows = engine.open_count
     part = ShardFacts(engine.facts, engine.losses)
     finish(engine, part)
+    over_facts = _run_facts(over, new | left.captures, part.losses, len(new))
     for fragments in part.waiting.values():
         part.losses.setdefault(fragments.capture, Losses()).fragments([fragments])
     return Run(over_facts, _run_facts(part.facts, kept, part.losses, 0), left_off, last_ns, flows)

@@ -1,0 +1,64 @@
+"""The last frames of a story, kept as they are: the next one may begin before their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from inspector import bounds
+from inspector.capture.frames import FrameBatch
+
+Window = list[FrameBatch]
+"""As ``Story.windows``."""
+
+TAIL_NS = 1_000_000_000
+"""So long before the last frame."""
+
+
+class Tail:
+    """``windows``: copies of the last ones, in order."""
+
+    def __init__(self) -> None:
+        self.windows: list[Window] = []
+
+    def passed(self, window: Window) -> Iterator[Window]:
+        """What is no tail any more, now that a window stands behind it."""
+        begin_ns = _last_ns(window) - TAIL_NS
+        room = bounds.TAIL_BYTES - _bytes(window)
+        while self.windows and (_last_ns(self.windows[0]) <= begin_ns or sum(map(_bytes, self.windows)) > room):
+            yield self.windows.pop(0)
+        first = [0 if self.windows else _first_row(batch, begin_ns) for batch in window]
+        before = [batch.select(slice(0, row)) for batch, row in zip(window, first, strict=True) if row]
+        if before:
+            yield before
+        behind = [batch.copied_from(row) for batch, row in zip(window, first, strict=True) if row < len(batch)]
+        self.windows.append(behind)
+
+    @property
+    def captures(self) -> set[int]:
+        """Of which captures they are."""
+        return {batch.capture for window in self.windows for batch in window}
+
+
+def by_capture(windows: Sequence[Window]) -> Mapping[int, Sequence[FrameBatch]]:
+    """The batches of each capture, in order."""
+    batches: dict[int, list[FrameBatch]] = {}
+    for window in windows:
+        for batch in window:
+            batches.setdefault(batch.capture, []).append(batch)
+    return batches
+
+
+def _last_ns(window: Window) -> int:
+    return max(int(batch.time_ns.max()) for batch in window)
+
+
+def _bytes(window: Window) -> int:
+    return sum(int(batch.captured.sum()) for batch in window)
+
+
+def _first_row(batch: FrameBatch, begin_ns: int) -> int:
+    """Of the frames that came behind a time; behind the last one where there is none."""
+    late = np.flatnonzero(batch.time_ns > begin_ns)
+    return int(late[0]) if len(late) else len(batch)
