@@ -79,7 +79,9 @@ class FrameBatch(Struct):
         """
         rest = self.select(slice(row, None))
         begin, end = int(rest.offset[0]), int(rest.offset[-1] + rest.captured[-1])
-        columns = {name: getattr(rest, name).copy() for name in ("time_ns", "captured", "original", "link_type", "number")}
+        columns = {
+            name: getattr(rest, name).copy() for name in ("time_ns", "captured", "original", "link_type", "number")
+        }
         data = np.concatenate([self.data[begin:end], np.zeros(READABLE, np.uint8)])
         return FrameBatch(data=data, offset=rest.offset - begin, capture=self.capture, **columns)
 

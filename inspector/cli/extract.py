@@ -73,7 +73,7 @@ def extract_command(
     """
     from inspector.capture.inputs import is_facts, is_journal
     from inspector.capture.opening import is_url
-    from inspector.extract.tables import PartWriter, whole_parts
+    from inspector.extract.tables import PartWriter, complete_parts
 
     if arguments.vips:
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
@@ -92,7 +92,7 @@ def extract_command(
     writer = PartWriter(directory)
     is_following &= not (arguments.cluster or arguments.key_logs or arguments.server_keys)
     with _open_flows(directory) if is_following else nullcontext() as open_flows:
-        parts = whole_parts(directory).manifests
+        parts = complete_parts(directory)
         for vantage, files in by_vantage.items():
             writing = _Writing(directory, names[vantage], vantage is not None, key, writer, parts, open_flows)
             journals = [path for path in files if is_journal(path)]
@@ -245,11 +245,12 @@ class _PartOutput(NamedTuple):
         writer, manifests = self.writing.writer, []
         name = part_name(self.origin, plan.inputs, plan.continues)
         if run.run is not None:
-            new, still_open = run.run.over.digests, run.run.still_open
-            if still_open.facts.connections or still_open.facts.other_flows:
-                facts = self._finished(still_open.facts)
-                manifests.append(writer.write(facts, PartPlan((), ()), self.origin, still_open.digests, open_of=name))
-        manifests.append(writer.write(self._finished(run.facts), plan, self.origin, new))
+            new, (facts, earlier) = run.run.over.digests, run.run.still_open
+            if facts.connections or facts.other_flows:
+                facts = self._finished(facts)
+                manifests.append(writer.write(facts, PartPlan((), ()), self.origin, earlier, open_of=name))
+        still_open = manifests[0].name if manifests else ""
+        manifests.append(writer.write(self._finished(run.facts), plan, self.origin, new, still_open=still_open))
         return manifests
 
     def _finished(self, facts: Facts) -> Facts:

@@ -42,7 +42,7 @@ it is not as it was written; it reaches beyond the beginning of what is to be re
 
 class OpenFlows(Struct):
     """What is known of a file before it is read. ``last_ns``: when the last frame before was captured; ``sequences``:
-    to which rotated sets the captures belong, by their names; ``flows``: how many are open.
+    to which rotated sets the captures belong, by hashes of their names; ``flows``: how many are open.
     """
 
     last_ns: int

@@ -4,6 +4,7 @@ gone on from.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,8 +31,9 @@ class Continuation(NamedTuple):
 
 
 def sequence_names(paths: Sequence[str]) -> tuple[str, ...]:
-    """The rotated sets that captures belong to, by their names."""
-    return tuple(sorted({"/".join(sequence_name(os.path.abspath(path))) for path in paths}))
+    """The rotated sets that captures belong to, by hashes of their names."""
+    names = {"/".join(sequence_name(os.path.abspath(path))) for path in paths}
+    return tuple(sorted(hashlib.sha256(os.fsencode(name)).hexdigest()[:16] for name in names))
 
 
 def continuation(

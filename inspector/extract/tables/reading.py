@@ -12,7 +12,7 @@ from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.merging import merge
-from inspector.extract.tables.manifest import SUFFIX, PartManifest, PartProblem, counting, parts_of
+from inspector.extract.tables.manifest import SUFFIX, PartManifest, PartProblem, counting, parts_of, without_end
 from inspector.extract.tables.parquet import pyarrow
 from inspector.extract.tables.part import PartTables
 from inspector.extract.tables.part_connections import PartConnections, UnreadPart, attempt, read_connections
@@ -52,6 +52,15 @@ def whole_parts(directory: str) -> WholeParts:
         return manifest
 
     return WholeParts(*_each_part(directory, lambda listed: [attempt(checked, manifest) for manifest in listed]))
+
+
+def complete_parts(directory: str) -> list[PartManifest]:
+    """Those that need not be made again: of which it is also there what was open at their end, where that counts.
+    Raises as ``whole_parts``.
+    """
+    whole = whole_parts(directory).manifests
+    incomplete = without_end(whole)
+    return [part for part in whole if part not in incomplete]
 
 
 def read_tables(directory: str, processes: int | None = None) -> Facts:

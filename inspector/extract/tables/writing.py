@@ -53,11 +53,18 @@ class PartWriter:
             raise UnwritableError(f"{directory}: {error.strerror or error}") from None
 
     def write(
-        self, facts: Facts, plan: PartPlan, origin: Origin, digests: CaptureDigests | None = None, *, open_of: str = ""
+        self,
+        facts: Facts,
+        plan: PartPlan,
+        origin: Origin,
+        digests: CaptureDigests | None = None,
+        *,
+        still_open: str = "",
+        open_of: str = "",
     ) -> PartManifest:
         """One part, in place of those that it replaces. ``digests``: of the captures of the facts, where connections
-        have frames in captures of other parts, or others may in these. ``open_of``: as in ``PartManifest``. Raises
-        OutputError.
+        have frames in captures of other parts, or others may in these. ``still_open``, ``open_of``: as in
+        ``PartManifest``. Raises OutputError.
         """
         vantage = origin.vantage
         name = part_name(origin, plan.inputs, plan.continues, open_of)
@@ -91,6 +98,7 @@ class PartWriter:
                         for sha256, capture in zip(earlier, facts.captures[new:], strict=True)
                     ),
                     continues=plan.continues,
+                    still_open=still_open,
                     open_of=open_of,
                     replaces=_replaced(plan),
                 )
