@@ -79,11 +79,16 @@ class FrameBatch(Struct):
         """
         rest = self.select(slice(row, None))
         begin, end = int(rest.offset[0]), int(rest.offset[-1] + rest.captured[-1])
-        columns = {
-            name: getattr(rest, name).copy() for name in ("time_ns", "captured", "original", "link_type", "number")
-        }
-        data = np.concatenate([self.data[begin:end], np.zeros(READABLE, np.uint8)])
-        return FrameBatch(data=data, offset=rest.offset - begin, capture=self.capture, **columns)
+        return FrameBatch(
+            data=np.concatenate([self.data[begin:end], np.zeros(READABLE, np.uint8)]),
+            time_ns=rest.time_ns.copy(),
+            offset=rest.offset - begin,
+            captured=rest.captured.copy(),
+            original=rest.original.copy(),
+            link_type=rest.link_type.copy(),
+            number=rest.number.copy(),
+            capture=self.capture,
+        )
 
     def slices(self, count: int) -> Iterator[FrameBatch]:
         """The same buffer, so many rows at a time."""

@@ -94,7 +94,15 @@ def extract_command(
     with _open_flows(directory) if is_following else nullcontext() as open_flows:
         parts = complete_parts(directory)
         for vantage, files in by_vantage.items():
-            writing = _Writing(directory, names[vantage], vantage is not None, key, writer, parts, open_flows)
+            writing = _Writing(
+                directory,
+                names[vantage],
+                is_named=vantage is not None,
+                redaction_key=key,
+                writer=writer,
+                parts=parts,
+                open_flows=open_flows,
+            )
             journals = [path for path in files if is_journal(path)]
             captures = [path for path in files if path not in journals]
             if captures:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from inspector.capture.files import Story
     from inspector.cli.progress import Progress
     from inspector.extract.open_flows import NotTakenUp, OpenFlowsFolder
-    from inspector.extract.resuming import Run
+    from inspector.extract.resuming import ExtractionRun
     from inspector.extract.tables.inputs import Origin, PartPlan
     from inspector.extract.tables.manifest import PartManifest
     from inspector.facts import Facts
@@ -35,7 +35,7 @@ class PartRun(NamedTuple):
 
     plan: PartPlan
     facts: Facts
-    run: Run | None
+    run: ExtractionRun | None
 
 
 def read_part(arguments: CaptureArguments, plan: PartPlan) -> PartRun:
@@ -50,7 +50,7 @@ class FollowedPart:
         self._folder = folder
         self._parts = parts
         self._say = say
-        self._run: Run | None = None
+        self._run: ExtractionRun | None = None
         self._plan: PartPlan | None = None
 
     def read(self, arguments: CaptureArguments, plan: PartPlan, origin: Origin) -> PartRun:

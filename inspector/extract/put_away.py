@@ -64,6 +64,13 @@ CLASSES = {
 """What engines are made of beside values, by module; the functions of it make or measure such things."""
 
 
+UNPICKLING_ERRORS = (
+    *(pickle.UnpicklingError, ArithmeticError, AttributeError, BufferError, EOFError, ImportError, LookupError),
+    *(MemoryError, RecursionError, SystemError, TypeError),
+)
+"""What damaged bytes lead to, beside ValueError."""
+
+
 class TooLargeError(Exception):
     """More bytes than there is room for."""
 
@@ -79,9 +86,7 @@ def taken_up(data: bytes) -> Any:
     """What was put away. Raises ValueError where the bytes are none of that, or damaged."""
     try:
         return _EngineUnpickler(io.BytesIO(data)).load()
-    except ValueError:
-        raise
-    except Exception as error:  # pickle.load raises whatever the bytes lead to
+    except UNPICKLING_ERRORS as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 

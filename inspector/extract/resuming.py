@@ -2,8 +2,8 @@
 
 A run puts its engine away as it is behind its last frame, with the flows that are open (``LeftOff``), and says what
 became of all others. The next run takes it up and goes on. What the open flows would be, were there no more frames, is
-told apart, for as long as nobody goes on. The last frames, of a second at most, are kept as they are: where the files of
-two runs overlap a little, they are read together, as one process reads them.
+told apart, for as long as nobody goes on. The last frames, of a second at most, are kept as they are: where the files
+of two runs overlap a little, they are read together, as one process reads them.
 
 Captures have the numbers that they would have in one process: connections of a later run may have frames in captures of
 runs before.
@@ -21,12 +21,12 @@ from inspector.capture.files import Progress, Story
 from inspector.capture.frames import CaptureInfo
 from inspector.extract.continuing_engine import ContinuingEngine
 from inspector.extract.engine import capture_facts
+from inspector.extract.last_frames import LastFrames, Window, by_capture
 from inspector.extract.merging import renumber
 from inspector.extract.processes import late_clocks
 from inspector.extract.put_away import TooLargeError, put_away, taken_up
 from inspector.extract.shard import ShardFacts, clocks_apart, finish, unreadable
 from inspector.extract.tables.digests import CaptureDigests
-from inspector.extract.tail import Tail, Window, by_capture
 from inspector.facts import Facts
 from inspector.wire.losses import Losses
 
@@ -58,7 +58,7 @@ class RunFacts(NamedTuple):
     digests: CaptureDigests
 
 
-class Run(NamedTuple):
+class ExtractionRun(NamedTuple):
     """What a run says: of flows that are ``over``, and of those that are ``still_open``. ``left_off``: put away; None
     where that took more than ``bounds.OPEN_FLOWS_BYTES``. ``last_ns``: when the last frame was captured. ``flows``: how
     many are open.
@@ -82,12 +82,14 @@ def read_on(
     before: bytes | None = None,
     progress: Progress | None = None,
     opened: Callable[[Story], None] | None = None,
-) -> Run | None:
+) -> ExtractionRun | None:
     """Captures that come behind those of the run that left off ``before``; None where they must be read by themselves,
     for their clocks are apart or they bring secrets. ``sha256s``: of each path. Raises UnreadableError, and ValueError
     where what was left off is damaged.
     """
-    left: LeftOff = taken_up(before) if before is not None else LeftOff(ContinuingEngine(), [], {}, 0, 0)
+    left = taken_up(before) if before is not None else LeftOff(ContinuingEngine(), [], {}, 0, 0)
+    if not isinstance(left, LeftOff):
+        raise ValueError("it is no run's")
     engine = left.engine
     story = Story(paths, first_capture=left.count)
     story.before = by_capture(left.tail)
@@ -95,7 +97,7 @@ def read_on(
         opened(story)
     if len(story.captures) > 1:
         engine.compare_clocks()
-    tail = Tail()
+    tail = LastFrames()
     for window in story.windows(progress):
         for frames in tail.passed(window):
             engine.feed(*frames)
@@ -120,7 +122,7 @@ def read_on(
     over_facts = _run_facts(over, new | left.captures, part.losses, len(new))
     for fragments in part.waiting.values():
         part.losses.setdefault(fragments.capture, Losses()).fragments([fragments])
-    return Run(over_facts, _run_facts(part.facts, kept, part.losses, 0), left_off, last_ns, flows)
+    return ExtractionRun(over_facts, _run_facts(part.facts, kept, part.losses, 0), left_off, last_ns, flows)
 
 
 def _has_late_clocks(engine: ContinuingEngine, infos: Sequence[CaptureInfo], count: int) -> bool:

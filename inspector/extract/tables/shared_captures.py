@@ -1,8 +1,8 @@
 """Captures that several parts know: connections that went over the border of two runs have frames in captures of both.
 
 An earlier capture is known by its hash, at one vantage point. Where its own part is there, that part has it; else the
-first of the others. What is known of it may have changed since its own part was written: fragments of a datagram that waited
-for the others at its end are counted as lost once these did not come.
+first of the others. What is known of it may have changed since its own part was written: fragments of a datagram that
+waited for the others at its end are counted as lost once these did not come.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def numbered_captures(manifests: Sequence[PartManifest], parts: Sequence[Facts])
         for known, (holder, index) in zip(facts.captures, indices, strict=True):
             if known.undecoded > parts[holder].captures[index].undecoded:
                 parts[holder].captures[index] = known
-        own = [index for index, target in enumerate(indices) if target == (number, index)]
-        kept.append({index: after for after, index in enumerate(own)})
+        here = [index for index, target in enumerate(indices) if target == (number, index)]
+        kept.append({index: after for after, index in enumerate(here)})
     for facts, numbers in zip(parts, kept, strict=True):
         facts.captures = [facts.captures[index] for index in numbers]
-    places = merged_numbers(parts)
+    merged = merged_numbers(parts)
     return [
-        CaptureNumbers(place, [places[holder][kept[holder][index]] for holder, index in indices])
-        for place, indices in zip(places, every, strict=True)
+        CaptureNumbers(numbers, [merged[holder][kept[holder][index]] for holder, index in indices])
+        for numbers, indices in zip(merged, every, strict=True)
     ]

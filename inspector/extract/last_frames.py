@@ -16,7 +16,7 @@ TAIL_NS = 1_000_000_000
 """So long before the last frame."""
 
 
-class Tail:
+class LastFrames:
     """``windows``: copies of the last ones, in order."""
 
     def __init__(self) -> None:
