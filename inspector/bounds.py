@@ -58,7 +58,7 @@ CONTINUED_BYTES = 512 << 20
 itself.
 """
 
-TAIL_BYTES = 16 << 20
+LAST_FRAMES_BYTES = 16 << 20
 """The last frames of a run of ``extract`` that are kept as they are for the next: of a second, but no more."""
 
 OPEN_FLOWS_BYTES = 256 << 20

@@ -12,7 +12,7 @@ from inspector.capture.frames import FrameBatch
 Window = list[FrameBatch]
 """As ``Story.windows``."""
 
-TAIL_NS = 1_000_000_000
+LAST_NS = 1_000_000_000
 """So long before the last frame."""
 
 
@@ -23,17 +23,22 @@ class LastFrames:
         self.windows: list[Window] = []
 
     def passed(self, window: Window) -> Iterator[Window]:
-        """What is no tail any more, now that a window stands behind it."""
-        begin_ns = _last_ns(window) - TAIL_NS
-        room = bounds.TAIL_BYTES - _bytes(window)
+        """What is none of them any more, now that a window stands behind it. The window may be read into once more."""
+        begin_ns = _last_ns(window) - LAST_NS
+        room = bounds.LAST_FRAMES_BYTES - _bytes(window)
         while self.windows and (_last_ns(self.windows[0]) <= begin_ns or sum(map(_bytes, self.windows)) > room):
             yield self.windows.pop(0)
-        first = [0 if self.windows else _first_row(batch, begin_ns) for batch in window]
-        before = [batch.select(slice(0, row)) for batch, row in zip(window, first, strict=True) if row]
-        if before:
-            yield before
-        behind = [batch.copied_from(row) for batch, row in zip(window, first, strict=True) if row < len(batch)]
-        self.windows.append(behind)
+        self.windows.append([batch.copied_from(0) for batch in window])
+
+    def cut(self) -> Window:
+        """What of the first window is none of them: it is taken out."""
+        if not self.windows:
+            return []
+        begin_ns = max(map(_last_ns, self.windows)) - LAST_NS
+        first = [(batch, _first_row(batch, begin_ns)) for batch in self.windows[0]]
+        self.windows[0] = [batch.copied_from(row) for batch, row in first if row < len(batch)]
+        self.windows = [window for window in self.windows if window]
+        return [batch.select(slice(0, row)) for batch, row in first if row]
 
     @property
     def captures(self) -> set[int]:

@@ -39,13 +39,13 @@ class KnownCapture(Struct):
 
 
 class LeftOff(Struct):
-    """Where a run left off. ``engine``: before the ``tail``, which are the last frames of all. ``captures``: those that
+    """Where a run left off. ``engine``: before the ``last`` frames of all. ``captures``: those that
     open flows have frames in, by number; ``count``: how many were read in all; ``last_ns``: when the last frame was
     captured.
     """
 
     engine: ContinuingEngine
-    tail: list[Window]
+    last: list[Window]
     captures: dict[int, KnownCapture]
     count: int
     last_ns: int
@@ -92,27 +92,29 @@ def read_on(
         raise ValueError("it is no run's")
     engine = left.engine
     story = Story(paths, first_capture=left.count)
-    story.before = by_capture(left.tail)
+    story.before = by_capture(left.last)
     if opened is not None:
         opened(story)
     if len(story.captures) > 1:
         engine.compare_clocks()
-    tail = LastFrames()
+    last = LastFrames()
     for window in story.windows(progress):
-        for frames in tail.passed(window):
+        for frames in last.passed(window):
             engine.feed(*frames)
+    if begun := last.cut():
+        engine.feed_begun(*begun)
     infos = [file.info for file in story.captures]
     new = {number: KnownCapture(sha256s[info.path], info) for number, info in enumerate(infos, left.count)}
     over = engine.take_facts()
     over.problems = unreadable(story)
     engine.keep_only_open()
-    first = min([engine.first_capture(), *tail.captures])
+    first = min([engine.first_capture(), *last.captures])
     kept = {number: capture for number, capture in (left.captures | new).items() if number >= first}
     last_ns = max([left.last_ns, *(info.last_ns for info in infos if info.last_ns is not None)])
     openings, engine.openings = engine.openings, None
-    left_off = _put_away(LeftOff(engine, tail.windows, kept, left.count + len(new), last_ns))
+    left_off = _put_away(LeftOff(engine, last.windows, kept, left.count + len(new), last_ns))
     engine.openings = openings
-    for frames in tail.windows:
+    for frames in last.windows:
         engine.feed(*frames)
     if any(info.has_secrets for info in infos) or _has_late_clocks(engine, infos, left.count):
         return None

@@ -1,0 +1,532 @@
+"""Connections are followed from one run of ``extract`` into the next: whatever a story is cut into, runs of their own say
+what one process says that reads all files.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import random
+import shutil
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from inspector import bounds
+from inspector.errors import InspectorError
+from inspector.extract import open_flows
+from inspector.extract.open_flows import OpenFlowsFolder
+from inspector.extract.processes import extract
+from inspector.extract.put_away import TooLargeError, put_away, taken_up
+from inspector.extract.tables import PartManifest, read_tables, whole_parts
+from inspector.extract.tables.manifest import counting, parts_of
+from inspector.settings import open_flows_folder
+from tests.build import Pool, certificate, numbered
+from tests.encapsulations import ENCAPSULATIONS, in_fragments
+from tests.fleet import SECOND, RawFrame, crossing_story, cut, document
+from tests.harmed_cuts import batches_of, files, harmed_cut
+from tests.test_encapsulations import plain
+from tests.test_tables import CAPTURES, command
+
+pytest.importorskip("pyarrow")
+
+STORY = crossing_story()
+
+
+class Host:
+    """A host with a directory of facts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.facts = folder / "facts"
+
+    def extract(self, *words: str | Path) -> Result:
+        return command("extract", *words, "-o", self.facts)
+
+    def document(self) -> bytes:
+        facts = read_tables(str(self.facts))
+        assert not facts.problems
+        return document(facts)
+
+    def manifests(self) -> list[PartManifest]:
+        return whole_parts(str(self.facts)).manifests
+
+    def kept(self) -> list[Path]:
+        """What runs left for the next ones."""
+        return sorted(open_flows_folder().rglob("*.flows"), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def is_in_order(paths: Sequence[str]) -> bool:
+    """Whether the files follow each other, and no clock of theirs seems to be apart."""
+    captures = json.loads(document(extract(paths)))["captures"]
+    return [capture["path"] for capture in captures] == [*paths] and not any(c.get("clocks") for c in captures)
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_any_harm_at_any_border_of_runs(block: int, tmp_path: Path) -> None:
+    """But for clocks that were set back, behind which files do not follow each other in time."""
+    tried = 0
+    for seed in range(block * 10, (block + 1) * 10):
+        harm = harmed_cut(seed)
+        dice = random.Random(seed)
+        host = Host(tmp_path / str(seed))
+        host.folder.mkdir()
+        with batches_of(harm.size):
+            paths = files(harm, host.folder)
+            if "set back" in harm.kinds or not is_in_order(paths):
+                continue
+            left = [*paths]
+            while left:
+                count = dice.choice((1, 1, 1, 2))
+                said = host.extract(*left[:count]).output
+                assert "not followed" not in said, seed
+                del left[:count]
+            assert host.document() == document(extract(paths)), seed
+        tried += 1
+    assert tried >= 5
+
+
+@pytest.mark.parametrize("at", [[40, 41, 200], [7, 300], [len(STORY) // 2], [*range(20, len(STORY), 60)]])
+def test_a_story_file_by_file(host: Host, tmp_path: Path, at: list[int]) -> None:
+    paths = cut(tmp_path, STORY, at)
+    for number, path in enumerate(paths):
+        host.extract(path)
+        assert host.document() == document(extract(paths[: number + 1])), "also of what is still open"
+    assert len(host.kept()) == 2, "of the last part, and of the one that it went on from"
+
+
+def test_sql_counts_what_the_analysis_counts(host: Host, tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [100, 200])
+    for path in paths:
+        host.extract(path)
+    question = "select count(*), count(distinct client_random) from connections"
+    counted = command("query", host.facts, question, "-T", "csv").stdout.split()[1]
+    connections = json.loads(host.document())["connections"]
+    assert counted.split(",")[0] == str(len(connections))
+    parquet = pytest.importorskip("pyarrow.dataset")
+    rows = parquet.dataset(str(host.facts / "connections"), partitioning=None).to_table()
+    assert rows.num_rows == len(connections), "also where the files are read by whoever knows no manifest"
+
+
+def test_facts_that_were_copied_now_and_then(host: Host, tmp_path: Path) -> None:
+    """Nothing is taken from the copy: what was open at a border stays there, and does not count any more."""
+    copy = tmp_path / "copy"
+    paths = cut(tmp_path, STORY, [100, 200, 300])
+    for number, path in enumerate(paths):
+        host.extract(path)
+        shutil.copytree(host.facts, copy, dirs_exist_ok=True)
+        assert document(read_tables(str(copy))) == document(extract(paths[: number + 1]))
+
+
+@pytest.mark.parametrize("at", [1, 2, 10, 33, 34, 35, 60, 69])
+def test_fragments_of_one_datagram_in_two_runs(host: Host, tmp_path: Path, at: int) -> None:
+    pieces = [
+        RawFrame(ns + number, piece)
+        for ns, frame in plain()
+        for number, piece in enumerate(in_fragments(96, ENCAPSULATIONS["VXLAN"][1])(frame))
+    ]
+    paths = cut(tmp_path, pieces, [at, at + 33, at + 70])
+    for number, path in enumerate(paths):
+        host.extract(path)
+        assert host.document() == document(extract(paths[: number + 1]))
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+def test_hours_without_a_frame(host: Host, tmp_path: Path, hours: int) -> None:
+    """Flows that are idle for an hour are closed, by runs as by one process."""
+    middle = len(STORY) // 2
+    frames = [RawFrame(ns + hours * 3600 * SECOND * (n >= middle), data) for n, (ns, data) in enumerate(STORY)]
+    paths = cut(tmp_path, frames, [100, middle, 300])
+    for path in paths:
+        host.extract(path)
+    assert host.document() == document(extract(paths))
+
+
+def test_a_connection_that_lasts(host: Host, tmp_path: Path) -> None:
+    """What is kept of it does not grow with the files that it goes through."""
+    paths = cut(tmp_path, STORY, [*range(10, len(STORY), 10)])
+    sizes = []
+    for path in paths:
+        host.extract(path)
+        sizes.append(host.kept()[-1].stat().st_size)
+    assert len(paths) > 30
+    assert max(sizes[-10:]) < 2 * max(sizes[:10])
+    assert host.document() == document(extract(paths))
+
+
+def test_a_file_that_was_missed(host: Host, tmp_path: Path) -> None:
+    """The flows go on behind the gap, with what was lost; the missed file comes too late to be between."""
+    paths = cut(tmp_path, STORY, [100, 200])
+    host.extract(paths[0])
+    host.extract(paths[2])
+    assert host.document() == document(extract([paths[0], paths[2]]))
+    assert "these captures begin before that" in host.extract(paths[1]).output
+    assert len(json.loads(host.document())["captures"]) == 3
+
+
+def test_the_same_file_twice(host: Host, tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [100, 200])
+    for path in (*paths[:2], paths[0], paths[1]):
+        host.extract(path)
+    assert "nothing was read again" in host.extract(*paths[:2]).output
+    host.extract(tmp_path)
+    assert host.document() == document(extract(paths))
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["what was left is there", "it has gone"])
+def test_a_file_that_grew_since(host: Host, tmp_path: Path, is_known: bool) -> None:
+    """As it is while tcpdump writes it: it is read anew, from where the file before it ended."""
+    folders = [tmp_path / name for name in ("short", "cap")]
+    for folder in folders:
+        folder.mkdir()
+    short = cut(folders[0], STORY[:260], [100, 200])
+    paths = cut(folders[1], STORY, [100, 200])
+    whole = Path(paths[2]).read_bytes()
+    host.extract(paths[0])
+    host.extract(paths[1])
+    Path(paths[2]).write_bytes(Path(short[2]).read_bytes())
+    host.extract(paths[2])
+    assert host.document() == document(extract(paths))
+    Path(paths[2]).write_bytes(whole)
+    if not is_known:
+        shutil.rmtree(open_flows_folder())
+    said = host.extract(paths[2]).output
+    assert "is gone" in said
+    if is_known:
+        assert host.document() == document(extract(paths))
+    else:
+        assert "they were not kept" in said
+        assert b'"begins_before_capture":' in host.document() or host.document() != document(extract(paths))
+        assert len(json.loads(host.document())["connections"]) >= len(
+            json.loads(document(extract(paths)))["connections"]
+        )
+
+
+def test_vantage_points_beside_each_other(host: Host, tmp_path: Path) -> None:
+    """In one directory, in turn."""
+    paths: dict[str, list[str]] = {}
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        moved = [RawFrame(ns + number * 10 * SECOND, data) for ns, data in STORY]
+        paths[name] = cut(tmp_path / name, moved, [100, 200 + number])
+    for pair in zip(*paths.values(), strict=True):
+        for name, path in zip(paths, pair, strict=True):
+            said = host.extract(path, "--vantage", name).output
+            assert "not followed" not in said
+    both = Host(tmp_path / "both")
+    for name, some in paths.items():
+        both.extract(*some, "--vantage", name)
+    assert host.document() == both.document()
+
+
+def test_two_sets_of_one_vantage_point(host: Host, tmp_path: Path) -> None:
+    """Each hour of each in a run of its own: a run goes on from the file before it in its set."""
+    (tmp_path / "lb").mkdir()
+    first = cut(tmp_path, STORY[: len(STORY) // 2], [60, 120])
+    second = [shutil.copy(path, tmp_path / "lb" / Path(path).name) for path in first]
+    for path in second:  # other packets at the same time
+        octets = Path(path).read_bytes()
+        Path(path).write_bytes(octets.replace(socket.inet_aton("10.0.0.3"), socket.inet_aton("10.9.0.3")))
+    for pair in zip(first, second, strict=True):
+        for path in pair:
+            host.extract(path)
+    ended = {manifest.name: manifest for manifest in host.manifests()}
+    chains = [m for m in ended.values() if m.continues]
+    assert len(chains) == 4
+    for manifest in chains:
+        before = ended[manifest.continues]
+        assert {Path(i.path).parent for i in manifest.inputs} == {Path(i.path).parent for i in before.inputs}
+
+
+def test_another_version_of_the_program(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = cut(tmp_path, STORY, [200])
+    host.extract(paths[0])
+    monkeypatch.setattr(open_flows, "_program", lambda: b"another")
+    assert "another version of the program kept them" in host.extract(paths[1]).output
+    assert not [manifest for manifest in host.manifests() if manifest.continues]
+    assert len(json.loads(host.document())["captures"]) == 2
+
+
+class Killed(Exception):
+    """What comes from nowhere."""
+
+
+@pytest.mark.parametrize("step", range(16))
+def test_a_run_that_ends_anywhere(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Between what it leaves and its part, or amid either: it is done again, and says the same."""
+    paths = cut(tmp_path, STORY, [100, 200])
+    host.extract(paths[0])
+    count = 0
+
+    def ends(replace: Callable[..., Any]) -> Callable[..., Any]:
+        def replaced(*paths: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count > step:
+                raise Killed
+            return replace(*paths)
+
+        return replaced
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", ends(os.replace))
+        patched.setattr(Path, "replace", ends(Path.replace))
+        try:
+            host.extract(paths[1])
+        except Killed:
+            assert count > step
+    for path in paths[1:]:
+        host.extract(path)
+    assert host.document() == document(extract(paths))
+
+
+def test_too_much_is_open(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = cut(tmp_path, STORY, [200])
+    monkeypatch.setattr(bounds, "OPEN_FLOWS_BYTES", 10_000)
+    assert "too large to be kept" in host.extract(paths[0]).output
+    assert not host.kept()
+    assert host.document() == document(extract(paths[:1]))
+    assert "they were not kept" in host.extract(paths[1]).output
+
+
+def test_a_redacted_host(host: Host, tmp_path: Path) -> None:
+    """What is kept is not redacted, and lies beside no facts."""
+    paths = cut(tmp_path, STORY, [100, 200])
+    redacted = ["--redact", "--redact-key", tmp_path / "key"]
+    for path in paths:
+        said = host.extract(path, *redacted).output
+    assert "went on from the end" in said
+    at_once = Host(tmp_path / "at-once")
+    at_once.extract(*paths, *redacted)
+    assert host.document() == at_once.document()
+    assert b"example.com" in host.kept()[-1].read_bytes()
+    assert not host.kept()[-1].is_relative_to(host.facts)
+    assert {path.stat().st_mode & 0o777 for path in host.kept()} == {0o600}
+    assert {path.parent.stat().st_mode & 0o777 for path in host.kept()} == {0o700}
+
+
+def test_another_key_of_redaction_is_another_place(host: Host, tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [200])
+    host.extract(paths[0], "--redact-key", tmp_path / "one")
+    assert "went on" not in host.extract(paths[1], "--redact-key", tmp_path / "two").output
+
+
+def test_secrets_are_not_kept(host: Host) -> None:
+    host.extract(CAPTURES / "tls13-inside.pcap.gz", "--keylog", CAPTURES / "tls13-inside.keylog")
+    assert not host.kept()
+
+
+def test_no_follow(host: Host, tmp_path: Path) -> None:
+    paths = cut(tmp_path, STORY, [200])
+    host.extract(paths[0])
+    assert "went on" not in host.extract(paths[1], "--no-follow").output
+    assert len(host.kept()) == 1
+
+
+def test_two_runs_at_once(host: Host, tmp_path: Path) -> None:
+    """Only one goes on, else both would follow the same flows."""
+    paths = cut(tmp_path, STORY, [200])
+    host.extract(paths[0])
+    with OpenFlowsFolder(open_flows_folder(), str(host.facts)).lock():
+        assert "another run" in host.extract(paths[1]).output
+    assert not [manifest for manifest in host.manifests() if manifest.continues]
+
+
+def group_may_write(path: Path) -> None:
+    path.chmod(0o660)
+
+
+def a_link(path: Path) -> None:
+    path.rename(path.with_suffix(".moved"))
+    path.symlink_to(path.with_suffix(".moved"))
+
+
+def folder_of_all(path: Path) -> None:
+    path.parent.chmod(0o777)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def altered(path: Path) -> None:
+    octets = bytearray(path.read_bytes())
+    octets[-100] ^= 1
+    path.write_bytes(octets)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (group_may_write, "others may have written"),
+        (a_link, "others may have written"),
+        (folder_of_all, "others may write to it"),
+        (cut_short, "damaged"),
+        (altered, "damaged"),
+        (empty, "damaged"),
+    ],
+)
+def test_what_was_kept_is_not_as_it_was(host: Host, tmp_path: Path, harm: Callable[[Path], None], why: str) -> None:
+    paths = cut(tmp_path, STORY, [200])
+    host.extract(paths[0])
+    harm(host.kept()[0])
+    assert why in host.extract(paths[1]).output
+    assert len(json.loads(host.document())["captures"]) == 2
+    assert not [manifest for manifest in host.manifests() if manifest.continues]
+
+
+class Command:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.system, ("exit 3",)
+
+
+class Opener:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return open, (os.devnull,)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pickle.dumps(Command()),
+        pickle.dumps(Opener()),
+        b"cos\nsystem\n(S'exit 3'\ntR.",
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cinspector.extract.processes\n_Worker\n(S'1'\ntR.",
+        b"cinspector.__main__\nmain\n)R.",
+        b"\x80\x04\x8c\x1cinspector.extract.put_away\x8c\x0cpickle.loads\x93.",
+        b"",
+        b"\x80\x05",
+        b"(" * 100_000,
+    ],
+    ids=range(10),
+)
+def test_what_was_put_away_runs_nothing(octets: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(*of: object) -> None:
+        raise AssertionError("a command was run")
+
+    monkeypatch.setattr(os, "system", called)
+    with pytest.raises(ValueError, match="."):
+        taken_up(octets)
+
+
+def test_damaged_bytes_are_a_named_error(host: Host, tmp_path: Path) -> None:
+    """Whatever they lead to: nothing else is raised, and nothing is made but what engines consist of."""
+    host.extract(*cut(tmp_path, STORY, [200])[:1])
+    octets = host.kept()[0].read_bytes()
+    octets = octets[octets.index(b"\x80\x05") :]
+    dice = random.Random(7)
+    for _ in range(400):
+        harmed = bytearray(octets)
+        for _ in range(dice.choice((1, 1, 3, 30))):
+            harmed[dice.randrange(len(harmed))] = dice.randrange(256)
+        try:
+            taken_up(bytes(harmed))
+        except ValueError:
+            continue
+
+
+def test_more_than_there_is_room_for_is_not_put_away() -> None:
+    assert taken_up(put_away([b"x" * 100], 1_000)) == [b"x" * 100]
+    with pytest.raises(TooLargeError):
+        put_away([b"x" * 2_000], 1_000)
+    with pytest.raises(TooLargeError):
+        put_away([b"%d" % number for number in range(1_000)], 1_000)
+    assert isinstance(pickle.Unpickler(io.BytesIO(put_away([1]))).load(), list)
+
+
+def test_a_damaged_part_amid_others(host: Host, tmp_path: Path) -> None:
+    """It is named; what others know of its captures is told by them; extract makes it again."""
+    paths = cut(tmp_path, STORY, [100, 200, 300])
+    for path in paths:
+        host.extract(path)
+    [second] = [m for m in host.manifests() if m.inputs and m.inputs[0].path == paths[1]]
+    connections = host.facts / second.of("connections")[0].path
+    connections.write_bytes(connections.read_bytes()[:-5])
+    facts = read_tables(str(host.facts))
+    assert len(facts.problems) == 1
+    assert [Path(capture.path).name for capture in facts.captures] == [Path(path).name for path in paths]
+    document(facts)
+    shutil.rmtree(host.facts / "captures")
+    with pytest.raises(InspectorError):
+        command("analyze", host.facts)
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_what_was_open_at_the_end_is_missing(host: Host, tmp_path: Path, has_manifest: bool) -> None:
+    """It is named, and made again."""
+    paths = cut(tmp_path, STORY, [200])
+    host.extract(paths[0])
+    [part] = [manifest for manifest in host.manifests() if manifest.open_of]
+    if has_manifest:
+        (host.facts / part.files[0].path).unlink()
+    else:
+        for file in (*part.files,):
+            (host.facts / file.path).unlink()
+        (host.facts / "parts" / f"{part.name}.json").unlink()
+    assert read_tables(str(host.facts)).problems
+    host.extract(paths[0])
+    host.extract(paths[1])
+    assert host.document() == document(extract(paths))
+
+
+def test_a_log_beside_all_of_it(host: Host, tmp_path: Path) -> None:
+    """One part in place of all others."""
+    log = tmp_path / "puppetserver.log"
+    log.write_text("2026-11-23T17:28:19.917Z ERROR [qtp-1] [p.p] nothing\n" * 3)
+    paths = cut(tmp_path, STORY, [100, 200])
+    for path in paths:
+        host.extract(path)
+    host.extract(*paths, "--log", log)
+    assert [part.inputs != () for part in counting(parts_of(str(host.facts)).manifests)].count(True) == 1
+    assert len(json.loads(host.document())["connections"]) == len(json.loads(document(extract(paths)))["connections"])
+
+
+def test_a_log_beside_one_file_of_several(host: Host, tmp_path: Path) -> None:
+    """Its part is another one, and the next still goes on from it."""
+    log = tmp_path / "puppetserver.log"
+    log.write_text("2026-11-23T17:28:19.917Z ERROR [qtp-1] [p.p] nothing\n" * 3)
+    paths = cut(tmp_path, STORY, [200])
+    for path in paths:
+        host.extract(path)
+    before = json.loads(host.document())
+    assert "is gone" in host.extract(paths[0], "--log", log).output
+    after = json.loads(host.document())
+    assert after["connections"] == before["connections"]
+    assert after["captures"] == before["captures"]
+
+
+def test_manifests_of_strangers_hide_no_part_of_others(host: Host, tmp_path: Path) -> None:
+    """Who says to have gone on from a part of another place has not."""
+    host.extract(cut(tmp_path, STORY, [200])[0])
+    before = host.document()
+    [part] = [manifest for manifest in host.manifests() if not manifest.open_of]
+    stranger = Host(tmp_path / "stranger")
+    pool = Pool()
+    pool.full(certificate("x"), numbered(1))
+    (tmp_path / "other").mkdir()
+    path = cut(tmp_path / "other", [*STORY[:30]], [])[0]
+    stranger.extract(path, "--vantage", "elsewhere")
+    for manifest in (stranger.facts / "parts").glob("*.json"):
+        told = json.loads(manifest.read_bytes())
+        told["continues"] = part.name
+        manifest.write_text(json.dumps(told))
+    shutil.copytree(stranger.facts, host.facts, dirs_exist_ok=True)
+    connections = json.loads(document(read_tables(str(host.facts))))["connections"]
+    assert len(connections) >= len(json.loads(before)["connections"])
+    assert part.still_open in {each.name for each in counting(parts_of(str(host.facts)).manifests)}
