@@ -1,5 +1,5 @@
-"""Connections are followed from one run of ``extract`` into the next: whatever a story is cut into, runs of their own say
-what one process says that reads all files.
+"""Connections are followed from one run of ``extract`` into the next: whatever a story is cut into, runs of their own
+say what one process says that reads all files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from inspector.extract.put_away import TooLargeError, put_away, taken_up
 from inspector.extract.tables import PartManifest, read_tables, whole_parts
 from inspector.extract.tables.manifest import counting, parts_of
 from inspector.settings import open_flows_folder
-from tests.build import Pool, certificate, numbered
+from tests.build import DATA, START_NS, Pool, certificate, ethernet, numbered
 from tests.encapsulations import ENCAPSULATIONS, in_fragments
 from tests.fleet import SECOND, RawFrame, crossing_story, cut, document
 from tests.harmed_cuts import batches_of, files, harmed_cut
@@ -36,7 +36,15 @@ from tests.test_tables import CAPTURES, command
 
 pytest.importorskip("pyarrow")
 
-STORY = crossing_story()
+BRIEF = crossing_story()
+
+
+def slower(frames: Sequence[RawFrame], factor: int) -> list[RawFrame]:
+    """The same in so many times as long: flows end amid it, and what is idle for an hour is closed."""
+    return [RawFrame(START_NS + (ns - START_NS) * factor, data) for ns, data in frames]
+
+
+STORY = slower(BRIEF, 20)
 
 
 class Host:
@@ -67,6 +75,10 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+def connections(analysis: bytes) -> int:
+    return len(json.loads(analysis)["connections"])
+
+
 def is_in_order(paths: Sequence[str]) -> bool:
     """Whether the files follow each other, and no clock of theirs seems to be apart."""
     captures = json.loads(document(extract(paths)))["captures"]
@@ -78,8 +90,10 @@ def test_any_harm_at_any_border_of_runs(block: int, tmp_path: Path) -> None:
     """But for clocks that were set back, behind which files do not follow each other in time."""
     tried = 0
     for seed in range(block * 10, (block + 1) * 10):
-        harm = harmed_cut(seed)
         dice = random.Random(seed)
+        harm = harmed_cut(seed)
+        if not harm.kinds & {"swapped", "jitter"}:  # which is a matter of milliseconds
+            harm = harm._replace(frames=slower(harm.frames, dice.choice((1, 7, 50))))
         host = Host(tmp_path / str(seed))
         host.folder.mkdir()
         with batches_of(harm.size):
@@ -94,12 +108,13 @@ def test_any_harm_at_any_border_of_runs(block: int, tmp_path: Path) -> None:
                 del left[:count]
             assert host.document() == document(extract(paths)), seed
         tried += 1
-    assert tried >= 5
+    assert tried >= 3
 
 
+@pytest.mark.parametrize("factor", [1, 20, 1_000])
 @pytest.mark.parametrize("at", [[40, 41, 200], [7, 300], [len(STORY) // 2], [*range(20, len(STORY), 60)]])
-def test_a_story_file_by_file(host: Host, tmp_path: Path, at: list[int]) -> None:
-    paths = cut(tmp_path, STORY, at)
+def test_a_story_file_by_file(host: Host, tmp_path: Path, at: list[int], factor: int) -> None:
+    paths = cut(tmp_path, slower(BRIEF, factor), at)
     for number, path in enumerate(paths):
         host.extract(path)
         assert host.document() == document(extract(paths[: number + 1])), "also of what is still open"
@@ -110,13 +125,11 @@ def test_sql_counts_what_the_analysis_counts(host: Host, tmp_path: Path) -> None
     paths = cut(tmp_path, STORY, [100, 200])
     for path in paths:
         host.extract(path)
-    question = "select count(*), count(distinct client_random) from connections"
-    counted = command("query", host.facts, question, "-T", "csv").stdout.split()[1]
-    connections = json.loads(host.document())["connections"]
-    assert counted.split(",")[0] == str(len(connections))
-    parquet = pytest.importorskip("pyarrow.dataset")
-    rows = parquet.dataset(str(host.facts / "connections"), partitioning=None).to_table()
-    assert rows.num_rows == len(connections), "also where the files are read by whoever knows no manifest"
+    counted = command("query", host.facts, "select count(*) n from connections", "-T", "csv").stdout.split()[1]
+    assert int(counted) == connections(host.document())
+    dataset = pytest.importorskip("pyarrow.dataset")
+    rows = dataset.dataset(str(host.facts / "connections"), partitioning=None).to_table()
+    assert rows.num_rows == int(counted), "also where the files are read by whoever knows no manifest"
 
 
 def test_facts_that_were_copied_now_and_then(host: Host, tmp_path: Path) -> None:
@@ -154,14 +167,22 @@ def test_hours_without_a_frame(host: Host, tmp_path: Path, hours: int) -> None:
 
 
 def test_a_connection_that_lasts(host: Host, tmp_path: Path) -> None:
-    """What is kept of it does not grow with the files that it goes through."""
-    paths = cut(tmp_path, STORY, [*range(10, len(STORY), 10)])
+    """What is kept of it does not grow with what goes over it, and hardly with the files that it goes through."""
+    pool = Pool()
+    long = pool.full(certificate("a"), numbered(0))
+    del long.segments[-3:]
+    long.sent[0] -= 1
+    long.sent[1] -= 1
+    for _ in range(400):
+        long.client_says(DATA, wait=SECOND).server_says(DATA * 3)
+    frames = [RawFrame(segment.ns, ethernet(segment)) for segment in long.segments]
+    paths = cut(tmp_path, frames, [*range(20, len(frames), 20)])
     sizes = []
     for path in paths:
         host.extract(path)
         sizes.append(host.kept()[-1].stat().st_size)
-    assert len(paths) > 30
-    assert max(sizes[-10:]) < 2 * max(sizes[:10])
+    assert len(paths) == 41
+    assert max(sizes) < max(sizes[:5]) + len(paths) * 500
     assert host.document() == document(extract(paths))
 
 
@@ -207,10 +228,8 @@ def test_a_file_that_grew_since(host: Host, tmp_path: Path, is_known: bool) -> N
         assert host.document() == document(extract(paths))
     else:
         assert "they were not kept" in said
-        assert b'"begins_before_capture":' in host.document() or host.document() != document(extract(paths))
-        assert len(json.loads(host.document())["connections"]) >= len(
-            json.loads(document(extract(paths)))["connections"]
-        )
+        assert host.document() != document(extract(paths))
+        assert connections(host.document()) >= connections(document(extract(paths))), "cut, and none is lost"
 
 
 def test_vantage_points_beside_each_other(host: Host, tmp_path: Path) -> None:
@@ -224,20 +243,24 @@ def test_vantage_points_beside_each_other(host: Host, tmp_path: Path) -> None:
         for name, path in zip(paths, pair, strict=True):
             said = host.extract(path, "--vantage", name).output
             assert "not followed" not in said
-    both = Host(tmp_path / "both")
+    names: set[str] = set()
     for name, some in paths.items():
-        both.extract(*some, "--vantage", name)
-    assert host.document() == both.document()
+        alone = Host(tmp_path / f"{name}-alone")
+        for path in some:
+            alone.extract(path, "--vantage", name)
+        assert connections(alone.document()) == connections(document(extract(some)))
+        names.update(manifest.name for manifest in alone.manifests())
+    assert {manifest.name for manifest in host.manifests()} == names, "nothing of one is in the other"
 
 
 def test_two_sets_of_one_vantage_point(host: Host, tmp_path: Path) -> None:
     """Each hour of each in a run of its own: a run goes on from the file before it in its set."""
     (tmp_path / "lb").mkdir()
-    first = cut(tmp_path, STORY[: len(STORY) // 2], [60, 120])
+    first = cut(tmp_path, slower(BRIEF, 100)[:180], [60, 120])
     second = [shutil.copy(path, tmp_path / "lb" / Path(path).name) for path in first]
     for path in second:  # other packets at the same time
         octets = Path(path).read_bytes()
-        Path(path).write_bytes(octets.replace(socket.inet_aton("10.0.0.3"), socket.inet_aton("10.9.0.3")))
+        Path(path).write_bytes(octets.replace(socket.inet_aton("10.0.0.0")[:3], socket.inet_aton("10.9.0.0")[:3]))
     for pair in zip(first, second, strict=True):
         for path in pair:
             host.extract(path)
@@ -303,7 +326,7 @@ def test_too_much_is_open(host: Host, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_redacted_host(host: Host, tmp_path: Path) -> None:
     """What is kept is not redacted, and lies beside no facts."""
     paths = cut(tmp_path, STORY, [100, 200])
-    redacted = ["--redact", "--redact-key", tmp_path / "key"]
+    redacted: list[str | Path] = ["--redact", "--redact-key", tmp_path / "key"]
     for path in paths:
         said = host.extract(path, *redacted).output
     assert "went on from the end" in said
@@ -421,7 +444,7 @@ def test_what_was_put_away_runs_nothing(octets: bytes, monkeypatch: pytest.Monke
         raise AssertionError("a command was run")
 
     monkeypatch.setattr(os, "system", called)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         taken_up(octets)
 
 
@@ -452,12 +475,12 @@ def test_more_than_there_is_room_for_is_not_put_away() -> None:
 
 def test_a_damaged_part_amid_others(host: Host, tmp_path: Path) -> None:
     """It is named; what others know of its captures is told by them; extract makes it again."""
-    paths = cut(tmp_path, STORY, [100, 200, 300])
+    paths = cut(tmp_path, slower(BRIEF, 100), [*range(50, len(STORY), 50)])
     for path in paths:
         host.extract(path)
-    [second] = [m for m in host.manifests() if m.inputs and m.inputs[0].path == paths[1]]
-    connections = host.facts / second.of("connections")[0].path
-    connections.write_bytes(connections.read_bytes()[:-5])
+    part = next(m for m in host.manifests() if m.earlier and m.continues and m.of("connections"))
+    table = host.facts / part.of("connections")[0].path
+    table.write_bytes(table.read_bytes()[:-5])
     facts = read_tables(str(host.facts))
     assert len(facts.problems) == 1
     assert [Path(capture.path).name for capture in facts.captures] == [Path(path).name for path in paths]
@@ -494,7 +517,7 @@ def test_a_log_beside_all_of_it(host: Host, tmp_path: Path) -> None:
         host.extract(path)
     host.extract(*paths, "--log", log)
     assert [part.inputs != () for part in counting(parts_of(str(host.facts)).manifests)].count(True) == 1
-    assert len(json.loads(host.document())["connections"]) == len(json.loads(document(extract(paths)))["connections"])
+    assert connections(host.document()) == connections(document(extract(paths)))
 
 
 def test_a_log_beside_one_file_of_several(host: Host, tmp_path: Path) -> None:
@@ -527,6 +550,5 @@ def test_manifests_of_strangers_hide_no_part_of_others(host: Host, tmp_path: Pat
         told["continues"] = part.name
         manifest.write_text(json.dumps(told))
     shutil.copytree(stranger.facts, host.facts, dirs_exist_ok=True)
-    connections = json.loads(document(read_tables(str(host.facts))))["connections"]
-    assert len(connections) >= len(json.loads(before)["connections"])
+    assert connections(document(read_tables(str(host.facts)))) >= connections(before)
     assert part.still_open in {each.name for each in counting(parts_of(str(host.facts)).manifests)}
