@@ -1,9 +1,9 @@
 """What it takes to follow connections from one run of ``extract`` into the next:
 ``python -m tests.bench_open_flows --gigabytes 0.5``. Figures, not a test.
 
-A rotated set is extracted file by file, each by a process of its own, once with and once without ``--no-follow``, and the
-processor time and the bytes on the disk are told. Then handshakes without an end are put away: what so many open flows
-take.
+A rotated set, in which a file lasts ``--minutes``, is extracted file by file, each by a process of its own, once with
+and once without ``--no-follow``, and the processor time and the bytes on the disk are told. Then handshakes without an
+end are put away: what so many open flows take.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from inspector.capture.pcap import HEADER_BYTES, RECORD_BYTES
 from inspector.extract.put_away import put_away, taken_up
 from inspector.extract.resuming import read_on
 from tests.bench_cluster import estate
-from tests.build import Pool, certificate, ethernet, numbered, ordered, pcap
+from tests.build import START_NS, Pool, certificate, ethernet, numbered, ordered, pcap
 
 POOL = 4
 """Back ends that answer."""
@@ -38,6 +40,21 @@ class RunsCost(NamedTuple):
     facts: int
     open_flows: int
     largest: int
+
+
+def last(path: str, seconds: float, first_ns: int) -> int:
+    """Have a file last so long, frames at equal distances; when the next one is to begin."""
+    octets = bytearray(Path(path).read_bytes())
+    places = []
+    at = HEADER_BYTES
+    while at < len(octets):
+        places.append(at)
+        at += RECORD_BYTES + int.from_bytes(octets[at + 8 : at + 12], "little")
+    for number, place in enumerate(places):
+        stamp = divmod(first_ns + int(number * seconds * 1e9 / len(places)), 10**9)
+        struct.pack_into("<II", octets, place, *stamp)
+    Path(path).write_bytes(octets)
+    return first_ns + int(seconds * 1e9)
 
 
 def extracted(paths: Sequence[str], folder: Path, *words: str) -> RunsCost:
@@ -84,11 +101,15 @@ def open_flows(folder: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=0.5)
+    parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--flows", type=int, default=10_000)
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = estate(folder / "captures", wanted.gigabytes, 1)
+        first_ns = START_NS
+        for path in paths:
+            first_ns = last(path, wanted.minutes * 60, first_ns)
         size = sum(os.path.getsize(path) for path in paths)
         print(f"{size:,} bytes in {len(paths)} files, a run for each")
         for told, words in (("followed", ()), ("each by itself", ("--no-follow",))):

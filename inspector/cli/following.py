@@ -25,6 +25,7 @@ NOT_FOLLOWED: dict[NotTakenUp, str] = {
     "later": "these captures begin before that; captures of one place are read in the order of time, and others have a"
     " --vantage of their own",
 }
+BY_THEMSELVES = "these captures bring secrets, or hold copies of packets by clocks that are apart"
 TOO_MANY = "flows that are open at the end are too large to be kept for the next run: they end here"
 
 
@@ -74,12 +75,14 @@ class FollowedPart:
         try:
             self._run = read_on(arguments.files, sha256s, before, progress.advance, opened)
         except ValueError:
-            self._say_not_followed("damaged")
+            self._say_not_followed(NOT_FOLLOWED["damaged"])
             plan = plan._replace(continues="", continued=())
             self._run = read_on(arguments.files, sha256s, None, progress.advance, opened)
         if self._run is not None:
             self._plan = plan
             return self._run.over.facts
+        if plan.continues:
+            self._say_not_followed(BY_THEMSELVES)
         return extracted(arguments, progress, opened, secrets)
 
     def _continued(self, origin: Origin, arguments: CaptureArguments) -> tuple[PartPlan, bytes | None]:
@@ -92,19 +95,19 @@ class FollowedPart:
         beginning = first_ns(arguments.files)
         chosen = continuation(self._parts, self._plan, origin, self._folder, beginning)
         if chosen.not_followed is not None:
-            self._say_not_followed(chosen.not_followed)
+            self._say_not_followed(NOT_FOLLOWED[chosen.not_followed])
         if not chosen.part:
             return self._plan, None
         try:
             before = self._folder.read(chosen.part)
         except (OSError, ValueError):
-            self._say_not_followed("damaged")
+            self._say_not_followed(NOT_FOLLOWED["damaged"])
             return self._plan, None
         continued = open_at_end(self._parts, [chosen.part])
         return self._plan._replace(continues=chosen.part, continued=continued), before
 
-    def _say_not_followed(self, why: NotTakenUp) -> None:
-        self._say(f"flows that were open at the end of the part before are not followed: {NOT_FOLLOWED[why]}")
+    def _say_not_followed(self, why: str) -> None:
+        self._say(f"flows that were open at the end of the part before are not followed: {why}")
 
     def leave(self, name: str, paths: Sequence[str]) -> None:
         """Keep what is open at the end of a part, before there is one. ``paths``: of its captures."""
