@@ -256,7 +256,7 @@ def test_a_redacted_host(host: Host, tmp_path: Path) -> None:
     at_once = Host(tmp_path / "at-once")
     at_once.extract(*paths, *redacted)
     assert host.document() == at_once.document()
-    assert b"example.com" in host.kept()[-1].read_bytes()
+    assert any(b"example.com" in path.read_bytes() for path in host.kept())
     assert not host.kept()[-1].is_relative_to(host.facts)
     assert {path.stat().st_mode & 0o777 for path in host.kept()} == {0o600}
     assert {path.parent.stat().st_mode & 0o777 for path in host.kept()} == {0o700}

@@ -47,12 +47,6 @@ class ContinuingEngine(Engine):
             self._continuing.continued.window += 1
         return super().feed(*window)
 
-    def feed_begun(self, *window: FrameBatch) -> None:
-        """The first frames of a window, whose others come next: what has ended is not looked for before."""
-        self._continuing.is_amid_window = True
-        self.feed(*window)
-        self._continuing.is_amid_window = False
-
     def read_tail(self, kept: ContinuedFlows, *window: FrameBatch) -> None:
         """Keep the last frames of the part, where the next one begins before their end: they are counted, and not
         followed before ``follow_tail``.

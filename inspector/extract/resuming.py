@@ -102,7 +102,7 @@ def read_on(
         for frames in last.passed(window):
             engine.feed(*frames)
     if begun := last.cut():
-        engine.feed_begun(*begun)
+        engine.feed(*begun)
     infos = [file.info for file in story.captures]
     new = {number: KnownCapture(sha256s[info.path], info) for number, info in enumerate(infos, left.count)}
     over = engine.take_facts()

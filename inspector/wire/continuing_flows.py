@@ -28,13 +28,6 @@ class ContinuingFlowTable(FlowTable):
     _handed: Rows | None = None
     """Which flows of the batch are."""
 
-    is_amid_window = False
-    """More is fed before it is looked for what has ended."""
-
-    def _look_for_ends(self, now: int) -> None:
-        if not self.is_amid_window:
-            super()._look_for_ends(now)
-
     def _feed(self, grouped: Grouped) -> None:
         if self.continued is not None:
             self._handed = self.continued.note(grouped, self._standing(grouped))
