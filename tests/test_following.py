@@ -258,6 +258,11 @@ def test_a_redacted_host(host: Host, tmp_path: Path) -> None:
     assert host.document() == at_once.document()
     assert any(b"example.com" in path.read_bytes() for path in host.kept())
     assert not host.kept()[-1].is_relative_to(host.facts)
+    tables = [path.read_bytes() for path in host.facts.rglob("*") if path.is_file()]
+    assert not any(word in octets for octets in tables for word in (b"example.com", b"story-0", b"puppetdb1"))
+    manifests = [manifest for manifest in host.manifests() if manifest.earlier]
+    assert manifests
+    assert not any(b"story-0" in capture.packed for manifest in manifests for capture in manifest.earlier)
     assert {path.stat().st_mode & 0o777 for path in host.kept()} == {0o600}
     assert {path.parent.stat().st_mode & 0o777 for path in host.kept()} == {0o700}
 
