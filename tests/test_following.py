@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from inspector import bounds
 from inspector.errors import InspectorError
 from inspector.extract.processes import extract
 from inspector.extract.tables import read_tables
@@ -112,6 +113,26 @@ def test_fragments_of_one_datagram_in_two_runs(host: Host, tmp_path: Path, at: i
     for number, path in enumerate(paths):
         host.extract(path)
         assert host.document() == document(extract(paths[: number + 1]))
+
+
+@pytest.mark.parametrize("most", [0, 500, 20_000])
+def test_a_busy_second(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Of more frames than are kept as they are the others are followed at once."""
+    monkeypatch.setattr(bounds, "LAST_FRAMES_BYTES", most)
+    with batches_of(2_048):
+        paths = cut(tmp_path, BRIEF, [100, 200, 300])
+        for path in paths:
+            host.extract(path)
+        assert host.document() == document(extract(paths))
+
+
+@pytest.mark.parametrize("files_at_once", [1, 2])
+def test_files_that_overlap(host: Host, tmp_path: Path, files_at_once: int) -> None:
+    """By some frames, as a capture with several queues writes them."""
+    paths = cut(tmp_path, BRIEF, [100, 200, 300], swapped=12)
+    for first in range(0, len(paths), files_at_once):
+        host.extract(*paths[first : first + files_at_once])
+    assert host.document() == document(extract(paths))
 
 
 @pytest.mark.parametrize("hours", [1, 3])
@@ -295,6 +316,28 @@ def test_a_damaged_part_amid_others(host: Host, tmp_path: Path) -> None:
     shutil.rmtree(host.facts / "captures")
     with pytest.raises(InspectorError):
         command("analyze", host.facts)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["what was left is there", "it has gone"])
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_a_damaged_part_is_made_again(host: Host, tmp_path: Path, damaged: int, is_known: bool) -> None:
+    """In its place, whether or not it goes on from the one before it as it did."""
+    paths = cut(tmp_path, slower(BRIEF, 100), [140, 280])
+    for path in paths:
+        host.extract(path)
+    [part] = [m for m in host.manifests() if m.inputs and m.inputs[0].path == paths[damaged]]
+    table = host.facts / part.of("captures")[0].path
+    table.write_bytes(table.read_bytes()[:-5])
+    if not is_known:
+        shutil.rmtree(open_flows_folder())
+    host.extract(paths[damaged])
+    facts = read_tables(str(host.facts))
+    assert not facts.problems
+    assert [Path(capture.path).name for capture in facts.captures] == [Path(path).name for path in paths]
+    assert sum(not part.open_of for part in host.manifests()) == len(paths)
+    if is_known and damaged != 1:
+        assert host.document() == document(extract(paths))
+    assert connections(host.document()) >= connections(document(extract(paths)))
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])

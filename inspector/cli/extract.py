@@ -30,8 +30,8 @@ LONGEST_VANTAGE = 80
 class _Writing(NamedTuple):
     """``vantage``: the name of where the captures were made. ``is_named``: somebody said it, so that the analysis says
     it too. ``redaction_key``: None where nothing is replaced. ``parts``: those that are whole, looked at once and kept
-    up to date: to tell it every file of them is hashed. ``open_flows``: None where nothing is followed from one run
-    into the next.
+    up to date: to tell it every file of them is hashed; ``spoiled``: others. ``open_flows``: None where nothing is
+    followed from one run into the next.
     """
 
     directory: str
@@ -40,6 +40,7 @@ class _Writing(NamedTuple):
     redaction_key: bytes | None
     writer: PartWriter
     parts: list[PartManifest]
+    spoiled: list[PartManifest]
     open_flows: OpenFlowsFolder | None
 
 
@@ -73,7 +74,7 @@ def extract_command(
     """
     from inspector.capture.inputs import is_facts, is_journal
     from inspector.capture.opening import is_url
-    from inspector.extract.tables import PartWriter, complete_parts
+    from inspector.extract.tables import PartWriter, listed_parts
 
     if arguments.vips:
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
@@ -92,7 +93,7 @@ def extract_command(
     writer = PartWriter(directory)
     is_following &= not (arguments.cluster or arguments.key_logs or arguments.server_keys)
     with _open_flows(directory) if is_following else nullcontext() as open_flows:
-        parts = complete_parts(directory)
+        parts, spoiled = listed_parts(directory)
         for vantage, files in by_vantage.items():
             writing = _Writing(
                 directory,
@@ -101,6 +102,7 @@ def extract_command(
                 redaction_key=key,
                 writer=writer,
                 parts=parts,
+                spoiled=spoiled,
                 open_flows=open_flows,
             )
             journals = [path for path in files if is_journal(path)]
@@ -191,7 +193,7 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
     files = InputFiles(parts, key)
     beside = [files.file(path, "beside") for path in (*arguments.logs, *arguments.key_logs, *arguments.server_keys)]
     wanted, missing = _inputs(files, paths, role)
-    plan = planned(wanted, beside, parts, origin)
+    plan = planned(wanted, beside, parts, origin, writing.spoiled)
     if not plan.inputs:
         if not wanted:
             raise UnreadableError(missing[0])
@@ -211,7 +213,7 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
     gone = {*(each.name for each in written), *(older.name for older in plan.replaced)}
     parts[:] = [part for part in parts if part.name not in gone] + written
     for older in plan.replaced:
-        if not older.open_of:
+        if not older.open_of and older.name not in {each.name for each in written}:
             _say(writing, f"part {older.name} of the same files, as they were before, is gone")
     if plan.continues:
         _say(writing, f"went on from the end of part {plan.continues}")

@@ -15,7 +15,7 @@ Nothing that is read is trusted: it is checked as what a journal holds is.
 
 from inspector.extract.tables.digests import CaptureDigests
 from inspector.extract.tables.manifest import PartManifest
-from inspector.extract.tables.reading import complete_parts, read_tables, whole_parts
+from inspector.extract.tables.reading import listed_parts, read_tables, whole_parts
 from inspector.extract.tables.writing import PartWriter
 
-__all__ = ["CaptureDigests", "PartManifest", "PartWriter", "complete_parts", "read_tables", "whole_parts"]
+__all__ = ["CaptureDigests", "PartManifest", "PartWriter", "listed_parts", "read_tables", "whole_parts"]

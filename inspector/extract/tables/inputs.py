@@ -94,10 +94,14 @@ def part_name(origin: Origin, inputs: Sequence[InputFile], continues: str = "", 
 
 
 def planned(
-    wanted: Sequence[InputFile], beside: Sequence[InputFile], parts: Sequence[PartManifest], origin: Origin
+    wanted: Sequence[InputFile],
+    beside: Sequence[InputFile],
+    parts: Sequence[PartManifest],
+    origin: Origin,
+    spoiled: Sequence[PartManifest] = (),
 ) -> PartPlan:
     """What of ``wanted`` is to be read. ``beside``: logs and secrets that are read with it. ``parts``: those that are
-    whole.
+    whole; ``spoiled``: others.
     """
     here = [part for part in parts if origin.holds(part) and not part.open_of]
     needed = {each.sha256 for each in beside}
@@ -117,8 +121,9 @@ def planned(
             new += [each for each in wanted if each.sha256 in _digests(part) and each not in new]
     covered = outdated | {each.sha256 for each in new}
     inputs = (*dict.fromkeys(new), *beside)
-    replaced = [part for part in here if _digests(part) <= covered and _digests(part, beside=True) <= needed]
-    return PartPlan(inputs, (*replaced, *open_at_end(parts, (part.name for part in replaced))))
+    old_parts = [*here, *(part for part in spoiled if origin.holds(part) and not part.open_of)]
+    replaced = [part for part in old_parts if _digests(part) <= covered and _digests(part, beside=True) <= needed]
+    return PartPlan(inputs, (*replaced, *open_at_end((*parts, *spoiled), (part.name for part in replaced))))
 
 
 def open_at_end(parts: Iterable[PartManifest], names: Iterable[str]) -> tuple[PartManifest, ...]:

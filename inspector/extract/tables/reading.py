@@ -54,13 +54,21 @@ def whole_parts(directory: str) -> WholeParts:
     return WholeParts(*_each_part(directory, lambda listed: [attempt(checked, manifest) for manifest in listed]))
 
 
-def complete_parts(directory: str) -> list[PartManifest]:
-    """Those that need not be made again: of which it is also there what was open at their end, where that counts.
-    Raises as ``whole_parts``.
+class ListedParts(NamedTuple):
+    """The parts that need not be made again, for it is also there what was open at their end where that counts, and
+    all others that can be told.
     """
+
+    complete: list[PartManifest]
+    spoiled: list[PartManifest]
+
+
+def listed_parts(directory: str) -> ListedParts:
+    """Raises as ``whole_parts``."""
     whole = whole_parts(directory).manifests
     incomplete = without_end(whole)
-    return [part for part in whole if part not in incomplete]
+    complete = [part for part in whole if part not in incomplete]
+    return ListedParts(complete, [part for part in parts_of(directory).manifests if part not in complete])
 
 
 def read_tables(directory: str, processes: int | None = None) -> Facts:

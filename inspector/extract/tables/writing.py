@@ -104,7 +104,7 @@ class PartWriter:
                 )
                 self._write_manifest(manifest)
             for older in plan.replaced:
-                if older.name != name:
+                if older.name not in (name, still_open):  # which were written over
                     self._remove(older)
             for older in plan.continued:
                 self._set_aside(older)
