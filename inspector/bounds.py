@@ -58,6 +58,12 @@ CONTINUED_BYTES = 512 << 20
 itself.
 """
 
+LAST_FRAMES_BYTES = 16 << 20
+"""The last frames of a run of ``extract`` that are kept as they are for the next: of a second, but no more."""
+
+OPEN_FLOWS_BYTES = 256 << 20
+"""What one run of ``extract`` keeps of open flows for the next; of more nothing is kept, and they end with the run."""
+
 FRAGMENTS = 1024
 """IP datagrams in reassembly."""
 

@@ -28,7 +28,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from platformdirs import user_cache_path, user_config_path
+from platformdirs import user_cache_path, user_config_path, user_state_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
@@ -84,6 +84,11 @@ def default_path() -> Path:
 def facts_folder() -> Path:
     """Where facts are kept of captures that were opened."""
     return user_cache_path("inspector") / "facts"
+
+
+def open_flows_folder() -> Path:
+    """Where open flows are kept from one run of ``extract`` to the next."""
+    return user_state_path("inspector") / "open-flows"
 
 
 def load(path: str | None = None) -> Settings:

@@ -55,7 +55,7 @@ class Directory:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return extracted(tmp_path_factory.mktemp("made") / "facts", SESSIONS)
+    return extracted(tmp_path_factory.mktemp("made") / "facts", SESSIONS, "--no-follow")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_part_that_is_not_as_it_was_written(directory: Directory, table: str, 
     assert table in problem
     with pytest.raises(UnreadableError, match="none of its parts can be read"):
         command("analyze", directory.path)
-    command("extract", LEGS, "-o", directory.path)
+    command("extract", LEGS, "-o", directory.path, "--no-follow")
     done = command("analyze", directory.path, "--strict", "-T", "json")
     assert done.exit_code == 3
     assert "unreadable" in [limit["kind"] for limit in json.loads(done.stdout_bytes)["limits"]]
@@ -90,7 +90,7 @@ def test_a_part_that_is_not_as_it_was_written(directory: Directory, table: str, 
 
 def test_the_other_parts_are_read(directory: Directory, tmp_path: Path) -> None:
     _altered(directory.file("connections"))
-    command("extract", LEGS, "-o", directory.path)
+    command("extract", LEGS, "-o", directory.path, "--no-follow")
     facts = read_tables(str(directory.path))
     assert len(facts.problems) == 1
     assert facts.connections == extract([str(LEGS)]).connections

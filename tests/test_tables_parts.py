@@ -51,7 +51,7 @@ class Host:
         return int(counted)
 
     def parts(self) -> int:
-        return len(whole_parts(str(self.facts)).manifests)
+        return sum(not part.open_of for part in whole_parts(str(self.facts)).manifests)
 
 
 @pytest.fixture

@@ -126,6 +126,8 @@ class Story:
         self.late = dict(late or {})
         self.first_capture = first_capture
         self.problems: list[tuple[str, UnreadableError]] = []
+        self.before: Mapping[int, Sequence[FrameBatch]] = {}
+        """Frames of captures before these, by their numbers, that are read with them."""
         opened: list[CaptureFile] = []
         missing: list[UnreadableError] = []
         for argument in paths:
@@ -177,7 +179,8 @@ class Story:
         come in later windows.
         """
         waiting = sorted(enumerate(self.captures), key=lambda item: (item[1].first_ns is None, self._first_ns(*item)))
-        active: list[_Cursor] = []
+        before = (_Cursor(iter(batches), capture, 0) for capture, batches in self.before.items())
+        active = [cursor for cursor in before if cursor.load()]
         while waiting or active:
             while waiting and (not active or self._first_ns(*waiting[0]) <= max(c.last_ns() for c in active)):
                 index, file = waiting.pop(0)

@@ -73,6 +73,23 @@ class FrameBatch(Struct):
             capture=self.capture,
         )
 
+    def copied_from(self, row: int) -> FrameBatch:
+        """The frames from a row on, in a buffer of their own. The batch is as it was read: its frames lie in it one
+        behind the other.
+        """
+        rest = self.select(slice(row, None))
+        begin, end = int(rest.offset[0]), int(rest.offset[-1] + rest.captured[-1])
+        return FrameBatch(
+            data=np.concatenate([self.data[begin:end], np.zeros(READABLE, np.uint8)]),
+            time_ns=rest.time_ns.copy(),
+            offset=rest.offset - begin,
+            captured=rest.captured.copy(),
+            original=rest.original.copy(),
+            link_type=rest.link_type.copy(),
+            number=rest.number.copy(),
+            capture=self.capture,
+        )
+
     def slices(self, count: int) -> Iterator[FrameBatch]:
         """The same buffer, so many rows at a time."""
         for start in range(0, len(self), count):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
     from inspector.secrets.inputs import SecretInputs
 
+    Extraction = Callable[["CaptureArguments", Progress, Callable[[Story], None], SecretInputs | None], Facts]
+
 
 class CaptureArguments(NamedTuple):
     """Which captures, and how to look at them. Nothing is loaded for it, so that the processes that read can start
@@ -167,8 +169,12 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
     return analysis
 
 
-def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -> Facts:
-    """Read the captures and logs; what is wrong with one is said on standard error. Raises InspectorError."""
+def facts_of(
+    arguments: CaptureArguments, secrets: SecretInputs | None = None, extraction: Extraction | None = None
+) -> Facts:
+    """Read the captures and logs; what is wrong with one is said on standard error. ``extraction``: who reads captures,
+    ``extracted`` by default. Raises InspectorError.
+    """
     from inspector.cli.progress import Progress
     from inspector.extract.processes import add_logs
     from inspector.findings.wording import worded
@@ -181,7 +187,7 @@ def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = _extracted(arguments, progress, opened, secrets)
+    facts = (extraction or extracted)(arguments, progress, opened, secrets)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)
@@ -195,7 +201,7 @@ def facts_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -
     return facts
 
 
-def _extracted(
+def extracted(
     arguments: CaptureArguments,
     progress: Progress,
     opened: Callable[[Story], None],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -13,8 +14,12 @@ from inspector.cli.captures import CaptureArguments, story_options
 from inspector.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inspector.cli.following import PartRun
+    from inspector.extract.open_flows import OpenFlowsFolder
     from inspector.extract.tables import PartManifest, PartWriter
-    from inspector.extract.tables.inputs import InputFiles
+    from inspector.extract.tables.inputs import InputFiles, Origin
     from inspector.extract.tables.manifest import InputFile, Role
     from inspector.facts import Facts
     from inspector.redaction.disguise import Disguise
@@ -25,7 +30,8 @@ LONGEST_VANTAGE = 80
 class _Writing(NamedTuple):
     """``vantage``: the name of where the captures were made. ``is_named``: somebody said it, so that the analysis says
     it too. ``redaction_key``: None where nothing is replaced. ``parts``: those that are whole, looked at once and kept
-    up to date: to tell it every file of them is hashed.
+    up to date: to tell it every file of them is hashed; ``spoiled``: others. ``open_flows``: None where nothing is
+    followed from one run into the next.
     """
 
     directory: str
@@ -34,6 +40,8 @@ class _Writing(NamedTuple):
     redaction_key: bytes | None
     writer: PartWriter
     parts: list[PartManifest]
+    spoiled: list[PartManifest]
+    open_flows: OpenFlowsFolder | None
 
 
 @click.command("extract", short_help="What captures say as tables, to be brought together: -o DIR.")
@@ -49,14 +57,24 @@ class _Writing(NamedTuple):
 )
 @click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets; as report does.")
 @click.option("--redact-key", metavar="FILE", help="The key to redact with; made if it is not there.")
-def extract_command(arguments: CaptureArguments, directory: str, redact: bool, redact_key: str | None) -> None:
+@click.option(
+    "--follow/--no-follow",
+    "is_following",
+    default=True,
+    help="Go on with connections that were open at the end of the run before, and keep those that are for the next. The"
+    " default, but for --cluster, --keylog and --server-key. Without it several processes read.",
+)
+def extract_command(
+    arguments: CaptureArguments, directory: str, redact: bool, redact_key: str | None, is_following: bool
+) -> None:
     """Write what captures and journals say as tables: a part for all captures of a vantage point, and one for each
-    journal. What was extracted before is not read again. All commands that take captures take DIR; query asks it in
-    SQL. --vantage NAME, without a pattern, says where all of them were made.
+    journal. What was extracted before is not read again, and connections that go on in later captures are followed
+    there by later runs. All commands that take captures take DIR; query asks it in SQL. --vantage NAME, without a
+    pattern, says where all of them were made.
     """
     from inspector.capture.inputs import is_facts, is_journal
     from inspector.capture.opening import is_url
-    from inspector.extract.tables import PartWriter, whole_parts
+    from inspector.extract.tables import PartWriter, listed_parts
 
     if arguments.vips:
         raise UsageError("extract takes everything; --vip looks at a service later: inspector analyze DIR --vip …")
@@ -72,15 +90,51 @@ def extract_command(arguments: CaptureArguments, directory: str, redact: bool, r
     by_vantage = _by_vantage(arguments)
     names = {vantage: _checked(socket.gethostname() if vantage is None else vantage) for vantage in by_vantage}
     key = _redaction_key(redact, redact_key)
-    writer, parts = PartWriter(directory), whole_parts(directory).manifests
-    for vantage, files in by_vantage.items():
-        writing = _Writing(directory, names[vantage], vantage is not None, key, writer, parts)
-        journals = [path for path in files if is_journal(path)]
-        captures = [path for path in files if path not in journals]
-        if captures:
-            _extract_part(arguments, captures, "capture", writing)
-        for path in journals:
-            _extract_part(arguments, [path], "journal", writing)
+    writer = PartWriter(directory)
+    is_following &= not (arguments.cluster or arguments.key_logs or arguments.server_keys)
+    with _open_flows(directory) if is_following else nullcontext() as open_flows:
+        parts, spoiled = listed_parts(directory)
+        for vantage, files in by_vantage.items():
+            writing = _Writing(
+                directory,
+                names[vantage],
+                is_named=vantage is not None,
+                redaction_key=key,
+                writer=writer,
+                parts=parts,
+                spoiled=spoiled,
+                open_flows=open_flows,
+            )
+            journals = [path for path in files if is_journal(path)]
+            captures = [path for path in files if path not in journals]
+            if captures:
+                _extract_part(arguments, captures, "capture", writing)
+            for path in journals:
+                _extract_part(arguments, [path], "journal", writing)
+        if open_flows is not None:
+            from inspector.extract.tables.continuing import kept_parts
+
+            with suppress(OSError):
+                open_flows.retain(kept_parts(parts, open_flows))
+
+
+@contextmanager
+def _open_flows(directory: str) -> Iterator[OpenFlowsFolder | None]:
+    """Where open flows are kept from run to run, for this one alone; None where they cannot be."""
+    from inspector.extract.open_flows import OpenFlowsFolder
+    from inspector.settings import open_flows_folder
+    from inspector.text.safe import path_text
+
+    folder = OpenFlowsFolder(open_flows_folder(), directory)
+    try:
+        lock = folder.lock()
+    except OSError as error:
+        reason = path_text(str(error))
+        click.echo(f"inspector: connections are not followed from run to run: {reason}", err=True)
+        yield None
+        return
+    with lock:
+        yield folder
 
 
 def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
@@ -126,12 +180,9 @@ def _redaction_key(redact: bool, path: str | None) -> bytes | None:
 
 def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, writing: _Writing) -> None:
     """One part of what is not there yet. Raises InspectorError."""
-    import msgspec
-
-    from inspector.cli.captures import facts_of
-    from inspector.extract.tables.inputs import InputFiles, Origin, planned
+    from inspector.cli.following import FollowedPart, read_part
+    from inspector.extract.tables.inputs import InputFiles, Origin, part_name, planned
     from inspector.redaction.disguise import Disguise
-    from inspector.redaction.paths import path_name
 
     key = writing.redaction_key
     parts = writing.parts
@@ -142,7 +193,7 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
     files = InputFiles(parts, key)
     beside = [files.file(path, "beside") for path in (*arguments.logs, *arguments.key_logs, *arguments.server_keys)]
     wanted, missing = _inputs(files, paths, role)
-    plan = planned(wanted, beside, parts, origin)
+    plan = planned(wanted, beside, parts, origin, writing.spoiled)
     if not plan.inputs:
         if not wanted:
             raise UnreadableError(missing[0])
@@ -150,25 +201,75 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
         return
     read = [each.path for each in plan.inputs if each.role != "beside"]
     one_sequence = ("all=*",) if arguments.cluster else ()
-    facts = facts_of(arguments._replace(files=(*read, *missing), vantages=one_sequence))
-    for capture in facts.captures:
-        capture.host = writing.vantage if writing.is_named else capture.host if role == "journal" else ""
-    if disguise is not None:
-        facts = _redacted(facts, disguise)
-        plan = plan._replace(
-            inputs=tuple(msgspec.structs.replace(each, path=path_name(each.path, disguise)) for each in plan.inputs)
-        )
-    manifest = writing.writer.write(facts, plan, origin)
-    gone = {manifest.name, *(older.name for older in plan.replaced)}
-    parts[:] = [part for part in parts if part.name not in gone] + [manifest]
+    arguments = arguments._replace(files=(*read, *missing), vantages=one_sequence)
+    if writing.open_flows is None or role == "journal":
+        run = read_part(arguments, plan)
+    else:
+        followed = FollowedPart(writing.open_flows, parts, lambda text: _say(writing, text))
+        run = followed.read(arguments, plan, origin)
+        followed.leave(part_name(origin, run.plan.inputs, run.plan.continues), read)
+    written = _PartOutput(writing, origin, disguise, role).write(run)
+    plan = run.plan
+    gone = {*(each.name for each in written), *(older.name for older in plan.replaced)}
+    parts[:] = [part for part in parts if part.name not in gone] + written
     for older in plan.replaced:
-        _say(writing, f"part {older.name} of the same files, as they were before, is gone")
-    count = len(facts.captures)
+        if not older.open_of and older.name not in {each.name for each in written}:
+            _say(writing, f"part {older.name} of the same files, as they were before, is gone")
+    if plan.continues:
+        _say(writing, f"went on from the end of part {plan.continues}")
+    connections = sum(file.rows for manifest in written for file in manifest.of("connections"))
+    count = len(read)
     _say(
         writing,
-        f"part {manifest.name}, vantage point {vantage}: {len(facts.connections):,} connections of {count}"
+        f"part {written[-1].name}, vantage point {vantage}: {connections:,} connections of {count}"
         f" capture{'' if count == 1 else 's'}",
     )
+
+
+class _PartOutput(NamedTuple):
+    """``role``: of the files that are read."""
+
+    writing: _Writing
+    origin: Origin
+    disguise: Disguise | None
+    role: Role
+
+    def write(self, run: PartRun) -> list[PartManifest]:
+        """A part, behind that of flows that are open at its end, if there are any. Raises OutputError."""
+        import msgspec
+
+        from inspector.extract.tables import CaptureDigests
+        from inspector.extract.tables.inputs import PartPlan, part_name
+        from inspector.redaction.paths import path_name
+        from inspector.text.safe import path_text
+
+        plan = run.plan
+        sha256s = {path_text(each.path): each.sha256 for each in plan.inputs}
+        new = CaptureDigests(tuple(sha256s.get(capture.path, "") for capture in run.facts.captures))
+        if self.disguise is not None:
+            plan = plan._replace(
+                inputs=tuple(
+                    msgspec.structs.replace(each, path=path_name(each.path, self.disguise)) for each in plan.inputs
+                )
+            )
+        writer, manifests = self.writing.writer, []
+        name = part_name(self.origin, plan.inputs, plan.continues)
+        if run.run is not None:
+            new, (facts, earlier) = run.run.over.digests, run.run.still_open
+            if facts.connections or facts.other_flows:
+                facts = self._finished(facts)
+                manifests.append(writer.write(facts, PartPlan((), ()), self.origin, earlier, open_of=name))
+        still_open = manifests[0].name if manifests else ""
+        manifests.append(writer.write(self._finished(run.facts), plan, self.origin, new, still_open=still_open))
+        return manifests
+
+    def _finished(self, facts: Facts) -> Facts:
+        """As they are written."""
+        for capture in facts.captures:
+            capture.host = (
+                self.writing.vantage if self.writing.is_named else capture.host if self.role == "journal" else ""
+            )
+        return _redacted(facts, self.disguise) if self.disguise is not None else facts
 
 
 def _inputs(files: InputFiles, paths: list[str], role: Role) -> tuple[list[InputFile], list[str]]:

@@ -3,9 +3,8 @@
 Entries lie in a folder of the user, each a file that only the user may read, named by what it was made from: the files
 (by path, size, time of change and samples of their content), and the program. They hold facts and no packets, and are
 not made where secrets were used or found. An entry is trusted in nothing: before the facts stands their SHA-256, and
-what is damaged is no entry. A folder into which anybody else may write, a link, or one of another user (root with the
-environment of somebody else) is left alone. Together entries take so much room; what was not used for the longest time
-goes first.
+what is damaged is no entry. A folder that others may have written to is left alone (``own_files``). Together entries
+take so much room; what was not used for the longest time goes first.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import contextlib
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,8 +23,8 @@ from inspector.capture.inputs import find, holds_facts
 from inspector.errors import InspectorError
 from inspector.facts import Facts
 from inspector.facts.spool import SpooledConnections
+from inspector.text.own_files import is_own_folder, new_own, open_own, program_digest
 from inspector.text.plain_file import make_own_folder
-from inspector.text.version import VERSION
 
 WORTHWHILE_BYTES = 32 << 20
 """Captures that are smaller are read in less than a second."""
@@ -36,9 +34,6 @@ SUFFIX = ".facts"
 DIGEST_BYTES = hashlib.sha256().digest_size
 OWN_NAME = re.compile(r"[0-9a-f]{64}\.(?:facts|[0-9]+)")
 """Of an entry, or of one that was left unfinished by a process of that number."""
-ENTRY_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""With which an entry is opened: no link is followed, no pipe waited for."""
-WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class FactsCache:
@@ -78,7 +73,7 @@ class FactsCache:
             states = [os.stat(path) for path in files]
             if sum(state.st_size for state in states) < self._from_bytes:
                 return None
-            digest = hashlib.sha256(_program())
+            digest = hashlib.sha256(program_digest())
             for path, state in zip(files, states, strict=True):
                 digest.update(msgspec.msgpack.encode((os.fsencode(path), state.st_size, state.st_mtime_ns)))
                 _sample(path, state.st_size, digest.update)
@@ -87,12 +82,11 @@ class FactsCache:
         return self._folder / f"{digest.hexdigest()}{SUFFIX}"
 
     def _read(self, entry: Path) -> Facts | None:
-        if not _is_own_folder(self._folder):
+        if not is_own_folder(self._folder):
             return None
         try:
-            with open(os.open(entry, os.O_RDONLY | ENTRY_FLAGS), "rb") as file:
-                state = os.fstat(file.fileno())
-                if not (stat.S_ISREG(state.st_mode) and _is_own(state)) or state.st_size > self._most_bytes:
+            with open_own(entry) as file:
+                if os.fstat(file.fileno()).st_size > self._most_bytes:
                     return None
                 digest, encoded = file.read(DIGEST_BYTES), file.read()
             if digest != hashlib.sha256(encoded).digest():
@@ -112,9 +106,9 @@ class FactsCache:
         unfinished = entry.with_suffix(f".{os.getpid()}")
         try:
             make_own_folder(self._folder)
-            if not _is_own_folder(self._folder):
+            if not is_own_folder(self._folder):
                 return
-            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | ENTRY_FLAGS, 0o600), "wb") as file:
+            with new_own(unfinished) as file:
                 file.write(hashlib.sha256(encoded).digest())
                 file.write(encoded)
             os.replace(unfinished, entry)
@@ -140,20 +134,6 @@ class FactsCache:
                     os.unlink(path)
 
 
-def _is_own_folder(folder: Path) -> bool:
-    """Whether it is there, no link, and this user's."""
-    try:
-        state = os.lstat(folder)
-    except OSError:
-        return False
-    return stat.S_ISDIR(state.st_mode) and _is_own(state)
-
-
-def _is_own(state: os.stat_result) -> bool:
-    """Whether something is this user's, and nobody else may write to it; so it is where a platform has no users."""
-    return not hasattr(os, "geteuid") or (state.st_uid == os.geteuid() and not state.st_mode & WRITABLE_BY_OTHERS)
-
-
 def _sample(path: str, size: int, update: Callable[[bytes], None]) -> None:
     """Pieces of a file, at equal distances from its start to its end. Raises OSError."""
     with open(path, "rb", buffering=0) as file:
@@ -161,9 +141,3 @@ def _sample(path: str, size: int, update: Callable[[bytes], None]) -> None:
         for at in sorted({last * index // (SAMPLES - 1) for index in range(SAMPLES)}):
             file.seek(at)
             update(file.read(SAMPLE_BYTES))
-
-
-def _program() -> bytes:
-    """What the facts of this very program are told by: its version, and when its files were changed. Raises OSError."""
-    files = sorted(Path(__file__).parent.parent.rglob("*.py"))
-    return msgspec.msgpack.encode((VERSION, [path.stat().st_mtime_ns for path in files]))

@@ -7,17 +7,17 @@ hardly a frame is read twice.
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from inspector.capture.frames import U64, FrameBatch
-from inspector.capture.references import frame_reference
+from inspector.capture.references import FRAME_BITS, frame_reference
+from inspector.errors.internal import Border
+from inspector.extract.completed_connections import CompletedConnections
 from inspector.extract.engine import FEWEST, Engine
-from inspector.extract.kept_values import KeptValues
+from inspector.facts import ConnectionFacts, Facts
 from inspector.wire.continued import Continued, ContinuedFlows
 from inspector.wire.continuing_flows import ContinuingFlowTable
 from inspector.wire.flow import Ends, FlowKey, Moment
@@ -25,8 +25,6 @@ from inspector.wire.fragments import Key as DatagramKey
 from inspector.wire.interleaving import merged
 from inspector.wire.runs import Key, mixed
 from inspector.wire.segments import SegmentBatch
-
-T = TypeVar("T")
 
 
 def _rows(keys: Sequence[Key]) -> U64:
@@ -139,6 +137,11 @@ class ContinuingEngine(Engine):
         """No flow is open."""
         return self._flows.is_empty
 
+    @property
+    def open_count(self) -> int:
+        """How many flows are open, or may have late segments."""
+        return self._continuing.open_count
+
     def forget(self, followed: Mapping[FlowKey, Moment]) -> None:
         """Do not follow the flows that another engine has followed (as its ``followed`` says): they are the same."""
         self._continuing.forget(followed)
@@ -147,30 +150,55 @@ class ContinuingEngine(Engine):
         """The datagrams of which fragments are missing."""
         return self._decoder.parted()
 
-    def put_away(self) -> bytes:
-        """All of it as bytes, for ``taken_up``."""
-        file = io.BytesIO()
-        _EnginePickler(file, pickle.HIGHEST_PROTOCOL).dump(self)
-        return file.getvalue()
+    def take_facts(self) -> Facts:
+        """What is known of flows that are over, and of bounds that were reached, since this was asked last."""
+        facts = self.facts
+        facts.bounded += self.not_kept()
+        shared = (self.certificates, self.authority_lists, self.offers, self.answers)
+        certificates, authorities, offers, answers = shared
+        self.facts = Facts(certificates=certificates, authorities=authorities, offers=offers, answers=answers)
+        for kept in shared:
+            kept.forget_missed()
+        self._flows.closed_early.clear()
+        self.border = Border()
+        return replace(
+            facts,
+            certificates=dict(certificates),
+            authorities=dict(authorities),
+            offers=dict(offers),
+            answers=dict(answers),
+        )
 
+    def keep_only_open(self) -> None:
+        """Forget what is of no use to the flows that are open, but for facts that were not taken."""
+        connections = [*map(self.facts.unpack, self._completed_connections()), *self._open_connections()]
+        handshakes = [each for facts in connections for each in (facts.handshake, *facts.renegotiations)]
+        self.certificates.retain(digest for each in handshakes for digest in (*each.chain, *each.client_chain))
+        self.authority_lists.retain(each.authorities for each in handshakes if each.authorities)
+        self.offers.retain(each.offer.key for each in handshakes if each.offer is not None)
+        self.answers.retain(each.answer.key for each in handshakes if each.answer is not None)
+        first = self.first_capture()
+        self.losses = {capture: lost for capture, lost in self.losses.items() if capture >= first}
 
-def taken_up(data: bytes) -> ContinuingEngine:
-    """An engine that was put away."""
-    engine: ContinuingEngine = pickle.loads(data)
-    return engine
+    def first_capture(self) -> int:
+        """The first of the captures that have frames of flows which are open, or fragments of datagrams that are not
+        whole; a later one than all where there are none.
+        """
+        frames = [self.facts.unpack(packed).first_frame for packed in self._completed_connections()]
+        first_frame = self._continuing.first_frame()
+        captures = [
+            reference >> FRAME_BITS for reference in (frames if first_frame is None else [*frames, first_frame])
+        ]
+        captures += [fragments.capture for fragments in self._decoder.waiting().values()]
+        return min(captures, default=1 + max(self.losses, default=-1))
 
+    def _completed_connections(self) -> Iterator[bytes]:
+        for batch, number in self._flows.completed_flows:
+            assert isinstance(batch, CompletedConnections)
+            yield batch.packed(number)
 
-class _EnginePickler(pickle.Pickler):
-    """Keeps the bounds of values that are elsewhere pickled as plain dictionaries."""
-
-    def reducer_override(self, obj: object) -> Any:
-        if isinstance(obj, KeptValues):
-            return _kept_again, (dict(obj), obj.__dict__)
-        return NotImplemented
-
-
-def _kept_again(values: dict[bytes, T], state: Mapping[str, object]) -> KeptValues[T]:
-    kept: KeptValues[T] = KeptValues.__new__(KeptValues)
-    dict.update(kept, values)
-    kept.__dict__.update(state)
-    return kept
+    def _open_connections(self) -> Iterator[ConnectionFacts]:
+        for flow in self._flows.open_flows:
+            if flow.consumer.is_recognised:
+                with self.border:
+                    yield self._connection_facts(flow)

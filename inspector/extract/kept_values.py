@@ -132,6 +132,10 @@ class KeptValues(dict[bytes, T]):
             del self[key]
         return gone
 
+    def forget_missed(self) -> None:
+        """Count anew those that there was no room for."""
+        self._missed.clear()
+
     def _prove(self, key: bytes) -> None:
         entry = self._proven[key] = self._on_trial.remove(key)
         self._proven_bytes += entry.size

@@ -70,7 +70,7 @@ def extract(
     facts, apart = _extracted(paths, {}, progress, opened, watch, secrets)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
-    late = _late(apart, [capture.path for capture in facts.captures])
+    late = late_clocks(apart, [capture.path for capture in facts.captures])
     # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
     if late:
         facts, _ = _extracted(
@@ -81,7 +81,7 @@ def extract(
     return facts
 
 
-def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]], paths: Sequence[str]) -> dict[int, ClockOffset]:
+def late_clocks(apart: Mapping[tuple[int, int], tuple[int, int, int]], paths: Sequence[str]) -> dict[int, ClockOffset]:
     """The clocks that are late, by capture, from the differences of pairs. ``paths``: of all captures."""
     from inspector.facts import ClockOffset
     from inspector.tracking.offsets import ClockDifference, agreed

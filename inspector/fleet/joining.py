@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from inspector.capture.frames import CaptureInfo
 from inspector.extract.borders import add_followed
-from inspector.extract.continuing_engine import ContinuingEngine, taken_up
+from inspector.extract.continuing_engine import ContinuingEngine
+from inspector.extract.put_away import put_away, taken_up
 from inspector.extract.shard import ShardFacts, finish
 from inspector.fleet.stretches import INFINITE, CaptureStretch, Followed, FollowTask, StretchFacts
 from inspector.wire.continued import Continued, ContinuedBorder, border, combined
@@ -95,7 +96,7 @@ def _passed(engine: ContinuingEngine, passage: _Passage, follow_by: FollowBy, *,
     if continued is None or passage.stretch is None or not withheld:
         _follow_both(engine, tail, continued, ())
         return engine
-    before = engine.put_away()
+    before = put_away(engine)
     _follow_both(engine, tail, continued, withheld)
     flows: frozenset[Ends] = frozenset()
     while missed := engine.missed:  # once more with what was missing
@@ -128,10 +129,10 @@ def _follow_both(
 def _behind(engine: ContinuingEngine, tail: Continued | None) -> bytes:
     """An engine as it is behind a tail, put away."""
     if tail is None:
-        return engine.put_away()
-    copy = taken_up(engine.put_away())
+        return put_away(engine)
+    copy = taken_up(put_away(engine))
     copy.follow_tail(tail)
-    return copy.put_away()
+    return put_away(copy)
 
 
 def border_between(result: StretchFacts, later: StretchFacts | None) -> ContinuedBorder | None:

@@ -16,7 +16,8 @@ from inspector.capture.files import Story
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.references import frame_reference
 from inspector.errors import UnreadableError
-from inspector.extract.continuing_engine import ContinuingEngine, taken_up
+from inspector.extract.continuing_engine import ContinuingEngine
+from inspector.extract.put_away import put_away, taken_up
 from inspector.extract.shard import frame_bytes
 from inspector.wire.continued import Continued
 from inspector.wire.flow import Ends
@@ -140,7 +141,7 @@ def read_stretch(stretch: CaptureStretch) -> StretchFacts:
     for info in (*captures, *counted):
         info.take_secrets()  # they stay where they were read
     return StretchFacts(
-        engine=engine.put_away(),
+        engine=put_away(engine),
         continued=continued,
         captures=captures,
         counted=counted,
@@ -153,7 +154,8 @@ def read_stretch(stretch: CaptureStretch) -> StretchFacts:
 
 def follow(task: FollowTask) -> Followed:
     """What was followed of some flows in the stretch that comes next. Raises UnreadableError."""
-    engine, stretch = taken_up(task.engine), task.stretch
+    engine: ContinuingEngine = taken_up(task.engine)
+    stretch = task.stretch
     story = _story(stretch)
     read = _ReadBytes()
     kept = engine.kept_flows()

@@ -4,12 +4,12 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from inspector.errors import UsageError
-from inspector.extract.tables.manifest import TABLES
+from inspector.extract.tables.manifest import TABLES, counting, located
 from inspector.extract.tables.parquet import schema
 from inspector.extract.tables.reading import WholeParts, whole_parts
 from inspector.query.exact_times import Form, asked_for, form, holds_times, printed
@@ -18,8 +18,8 @@ ROWS_AT_ONCE = 1_024
 
 
 class Answer(NamedTuple):
-    """``columns``: their names. ``rows``: read as they are asked for, bytes as hexadecimal, times of a SELECT to
-    the nanosecond, as RFC 3339 writes them; reading them may raise UsageError.
+    """``columns``: their names. ``rows``: read as they are asked for, bytes as hexadecimal, times to the
+    nanosecond where the question is a subquery, as RFC 3339 writes them; reading them may raise UsageError.
     """
 
     columns: tuple[str, ...]
@@ -38,6 +38,8 @@ class Questions:
                 "questions in SQL need DuckDB, which is not installed", "pip install 'vip-inspector[query]'"
             ) from None
         self._error: type[Exception] = duckdb.Error
+        self._tokens: Callable[[str], list[tuple[int, Any]]] = duckdb.tokenize
+        self._comment = duckdb.token_type.comment
         self.parts: WholeParts = whole_parts(directory)
         # nothing is fetched from elsewhere, and no file of settings is read
         self._database = duckdb.connect(
@@ -46,7 +48,8 @@ class Questions:
         self._database.execute("SET TimeZone = 'UTC'")
         root = Path(directory)
         for table in TABLES:
-            paths = [str(root / file.path) for manifest in self.parts.manifests for file in manifest.of(table)]
+            files = [file for manifest in counting(self.parts.manifests) for file in manifest.of(table)]
+            paths = [str(located(root, file)) for file in files]
             self._view(table, paths)
 
     def ask(self, question: str) -> Answer:
@@ -87,12 +90,10 @@ class Questions:
         """The answer to a question that does nothing but ask, where times are in it; None for any other. It is asked
         once: its types are known before. Raises DuckDB's errors.
         """
-        if question.type.name != "SELECT":
-            return None
-        source = f"(\n{question.query.rstrip().rstrip(';')}\n) AS answer"
+        source = f"(\n{self._without_end(question.query)}\n) AS answer"
         try:
             described = self._database.sql(f"SELECT * FROM {source} LIMIT 0")
-        except self._error:  # a comment behind the semicolon; what else is wrong is told of the question itself
+        except self._error:  # it does something, and is no subquery; what else is wrong is told of the question itself
             return None
         kinds = described.types
         if not any(map(holds_times, kinds)):
@@ -100,6 +101,17 @@ class Questions:
         columns = ", ".join(asked_for(kind, f"#{number}") for number, kind in enumerate(kinds, 1))
         result = self._database.execute(f"SELECT {columns} FROM {source}")
         return Answer(_distinct(described.columns), self._rows(result, [form(kind) for kind in kinds]))
+
+    def _without_end(self, statement: str) -> str:
+        """A statement without the semicolons at its end, and what stands behind them."""
+        octets = statement.encode()
+        end = len(octets)
+        for at, kind in reversed(self._tokens(statement)):  # they are counted in bytes
+            if octets[at : at + 1] == b";":
+                end = at
+            elif kind != self._comment:
+                break
+        return octets[:end].decode()
 
     def _as_it_is(self, question: Any) -> Answer | None:
         """The answer as Python has it, times cut to the microsecond; None where there is none. Raises DuckDB's

@@ -19,6 +19,10 @@ class MessageCache(Generic[K, T]):
         self._bytes = 0
         self.get = self._known.get
 
+    def __reduce__(self) -> tuple[type[MessageCache[K, T]], tuple[()]]:
+        """In another process it knows none."""
+        return MessageCache, ()
+
     def keep(self, key: K, value: T, size: int) -> T:
         """``size``: bytes that both take, about."""
         self._bytes += size

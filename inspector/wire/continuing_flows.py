@@ -96,6 +96,19 @@ class ContinuingFlowTable(FlowTable):
         """The same of those that are kept beside one that another table follows."""
         return np.array([key for key, flow in self._flows.items() if flow.is_foreign], np.uint64).reshape(-1, 2)
 
+    @property
+    def open_count(self) -> int:
+        """How many are followed, do no more than open, or may have late segments."""
+        return sum(1 for _ in self.open_flows) + len(self._half_open) + len(self._completed)
+
+    def first_frame(self) -> int | None:
+        """The lowest reference of a frame of those that are followed, or do no more than open; None where there are
+        none.
+        """
+        frames = [reference for flow in self.open_flows for reference in flow.first_frames()]
+        half_open_frame = self._half_open.first_frame()
+        return min(frames if half_open_frame is None else [*frames, half_open_frame], default=None)
+
     def has_any(self, keys: Iterable[Key]) -> bool:
         """Whether any of some flows is among them."""
         ends = np.array([*keys], np.uint64).reshape(-1, 2)

@@ -205,6 +205,11 @@ class Flow:
         else:
             self.last = max(self.last, moment)
 
+    def first_frames(self) -> tuple[int, ...]:
+        """References of the first frame, and of the lowest one in each capture where there are several."""
+        ranges = self.spread.ranges() if self.spread is not None else ()
+        return (self.first[1], *(low for low, _ in ranges))
+
     def synchronise(self, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:
         """A SYN came."""
         consumer = self.consumer

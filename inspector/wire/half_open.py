@@ -170,6 +170,12 @@ class HalfOpenFlows:
         """Of each flow its ends, the lower first."""
         return np.concatenate([np.zeros((0, 2), np.uint64), *(_both(run[run["count"] > 0]) for run in self._runs)])
 
+    def first_frame(self) -> int | None:
+        """The lowest reference of a SYN in them; None where there are none."""
+        return min(
+            (int(run["frame"][run["count"] > 0, 0].min()) for run in self._runs if run["count"].any()), default=None
+        )
+
     def addresses(self) -> set[int]:
         """The numbers of all addresses in them."""
         every: set[int] = set()

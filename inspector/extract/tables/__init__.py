@@ -13,8 +13,9 @@ finds it there. The columns are what people ask for; the column ``packed`` is th
 Nothing that is read is trusted: it is checked as what a journal holds is.
 """
 
+from inspector.extract.tables.digests import CaptureDigests
 from inspector.extract.tables.manifest import PartManifest
-from inspector.extract.tables.reading import read_tables, whole_parts
+from inspector.extract.tables.reading import listed_parts, read_tables, whole_parts
 from inspector.extract.tables.writing import PartWriter
 
-__all__ = ["PartManifest", "PartWriter", "read_tables", "whole_parts"]
+__all__ = ["CaptureDigests", "PartManifest", "PartWriter", "listed_parts", "read_tables", "whole_parts"]

@@ -149,8 +149,13 @@ def capture_rows(captures: Sequence[CaptureFacts], vantage: str) -> Iterator[Row
             int64(capture.last_ns),
             capture.drops,
             capture.truncated,
-            _encode(capture),
+            packed_capture(capture),
         )
+
+
+def packed_capture(capture: CaptureFacts) -> bytes:
+    """A capture's facts, from which an analysis is made."""
+    return _encode(capture)
 
 
 def clock_rows(captures: Sequence[CaptureFacts]) -> Iterator[Row]:

@@ -37,10 +37,14 @@ class Origin(NamedTuple):
 
 
 class PartPlan(NamedTuple):
-    """What a new part is made from, empty where nothing is new; and the parts that it replaces."""
+    """What a new part is made from, empty where nothing is new; and the parts that it replaces. ``continues``: as in
+    ``PartManifest``; ``continued``: those of flows that were open at its end.
+    """
 
     inputs: tuple[InputFile, ...]
     replaced: tuple[PartManifest, ...]
+    continues: str = ""
+    continued: tuple[PartManifest, ...] = ()
 
 
 class InputFiles:
@@ -81,19 +85,25 @@ def _log_of(journal: str) -> bytes:
         return b""
 
 
-def part_name(origin: Origin, inputs: Sequence[InputFile]) -> str:
-    """By content: whatever the inputs are called, and whenever they were changed."""
-    named = SCHEMA, VERSION, origin, sorted((each.role, each.sha256) for each in inputs)
+def part_name(origin: Origin, inputs: Sequence[InputFile], continues: str = "", open_of: str = "") -> str:
+    """By content: whatever the inputs are called, and whenever they were changed. ``continues``, ``open_of``: as in
+    ``PartManifest``.
+    """
+    named = SCHEMA, VERSION, origin, sorted((each.role, each.sha256) for each in inputs), continues, open_of
     return hashlib.sha256(msgspec.msgpack.encode(named)).hexdigest()[:32]
 
 
 def planned(
-    wanted: Sequence[InputFile], beside: Sequence[InputFile], parts: Sequence[PartManifest], origin: Origin
+    wanted: Sequence[InputFile],
+    beside: Sequence[InputFile],
+    parts: Sequence[PartManifest],
+    origin: Origin,
+    spoiled: Sequence[PartManifest] = (),
 ) -> PartPlan:
     """What of ``wanted`` is to be read. ``beside``: logs and secrets that are read with it. ``parts``: those that are
-    whole.
+    whole; ``spoiled``: others.
     """
-    here = [part for part in parts if origin.holds(part)]
+    here = [part for part in parts if origin.holds(part) and not part.open_of]
     needed = {each.sha256 for each in beside}
     read_before = {
         each.sha256
@@ -111,13 +121,15 @@ def planned(
             new += [each for each in wanted if each.sha256 in _digests(part) and each not in new]
     covered = outdated | {each.sha256 for each in new}
     inputs = (*dict.fromkeys(new), *beside)
-    name = part_name(origin, inputs)
-    replaced = tuple(
-        part
-        for part in here
-        if part.name != name and _digests(part) <= covered and _digests(part, beside=True) <= needed
-    )
-    return PartPlan(inputs, replaced)
+    old_parts = [*here, *(part for part in spoiled if origin.holds(part) and not part.open_of)]
+    replaced = [part for part in old_parts if _digests(part) <= covered and _digests(part, beside=True) <= needed]
+    return PartPlan(inputs, (*replaced, *open_at_end((*parts, *spoiled), (part.name for part in replaced))))
+
+
+def open_at_end(parts: Iterable[PartManifest], names: Iterable[str]) -> tuple[PartManifest, ...]:
+    """The parts of flows that were open at the end of others. ``names``: of these."""
+    ended = {*names}
+    return tuple(part for part in parts if part.open_of in ended)
 
 
 def _digests(part: PartManifest, *, beside: bool = False) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -55,9 +55,21 @@ class TableFile(Struct, frozen=True):
     sha256: str
 
 
+class EarlierCapture(Struct, frozen=True):
+    """A capture that runs before have read. ``packed``: its facts, as they are known by now."""
+
+    sha256: str
+    packed: bytes
+
+
 class PartManifest(Struct, frozen=True):
     """One part. ``engine``: the version that extracted it. ``vantage``: where its captures were made; ``is_named``:
-    somebody said so. ``redaction``: which key replaced what identifies, empty for none.
+    somebody said so. ``redaction``: which key replaced what identifies, empty for none. ``captures``: the SHA-256 of
+    each, in the order of its table; ``earlier``: others that its connections have frames in, numbered behind these.
+
+    ``continues``: the part at whose end the flows were open that are followed in this one. What they had been by then
+    is in a part of its own, ``still_open``, of which ``open_of`` says at whose end that was; it counts as long as no
+    part continues. ``replaces``: parts in whose place this one is.
     """
 
     schema: int
@@ -68,10 +80,51 @@ class PartManifest(Struct, frozen=True):
     files: tuple[TableFile, ...]
     is_named: bool = False
     redaction: str = ""
+    captures: tuple[str, ...] = ()
+    earlier: tuple[EarlierCapture, ...] = ()
+    continues: str = ""
+    still_open: str = ""
+    open_of: str = ""
+    replaces: tuple[str, ...] = ()
 
     def of(self, table: str) -> list[TableFile]:
         """Its files of a table."""
         return [file for file in self.files if file.path.partition("/")[0] == table]
+
+
+def counting(manifests: Iterable[PartManifest]) -> list[PartManifest]:
+    """Without the parts of flows that were open at the end of a part that is not there, or that a later one of the same
+    place has followed.
+    """
+    listed = [*manifests]
+    by_name = {part.name: part for part in listed}
+    is_continued = _continued(listed)
+
+    def counts(part: PartManifest) -> bool:
+        ended = by_name.get(part.open_of)
+        return not part.open_of or (ended is not None and ended.still_open == part.name and not is_continued(ended))
+
+    return [part for part in listed if counts(part)]
+
+
+def without_end(manifests: Iterable[PartManifest]) -> list[PartManifest]:
+    """The parts of which it is not there what their flows had been that were open at the end, and that no part of the
+    same place has followed.
+    """
+    listed = [*manifests]
+    names = {part.name for part in listed}
+    is_continued = _continued(listed)
+    return [part for part in listed if part.still_open and part.still_open not in names and not is_continued(part)]
+
+
+def _continued(manifests: Iterable[PartManifest]) -> Callable[[PartManifest], bool]:
+    """Whether some part has followed the flows that were open at the end of another."""
+    followed = {(part.vantage, part.redaction, part.continues) for part in manifests if part.continues}
+
+    def is_continued(part: PartManifest) -> bool:
+        return any((part.vantage, part.redaction, name) in followed for name in (part.name, *part.replaces))
+
+    return is_continued
 
 
 PartProblem = PartAltered | PartOfOtherSchema | PartUnfinished
@@ -82,6 +135,16 @@ class PartsFound(Struct):
 
     manifests: list[PartManifest]
     problems: list[PartProblem]
+
+
+CONTINUED = "continued"
+"""Below it lie files of parts of open flows that a later part has followed."""
+
+
+def located(root: Path, file: TableFile) -> Path:
+    """Where a file lies in a directory of facts."""
+    path, aside = root / file.path, root / CONTINUED / file.path
+    return path if path.exists() or not aside.exists() else aside
 
 
 def directory_of(table: str, vantage: str = "", day: str = "") -> str:
@@ -108,6 +171,10 @@ def parts_of(directory: str) -> PartsFound:
         if problem is not None:
             listed.problems.append(problem)
         known.add(stem)
+    for part in without_end(listed.manifests):
+        if part.still_open not in known:
+            why = ForeignText(f"what was open at its end, {part.still_open}, is missing")
+            listed.problems.append(PartAltered(PathText(path_text(directory)), ForeignText(part.name), why))
     for stem in sorted({*_unlisted(root, known)}):
         listed.problems.append(PartUnfinished(PathText(path_text(directory)), ForeignText(stem)))
     return listed

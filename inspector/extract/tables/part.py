@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from inspector.extract.journal import values
 from inspector.extract.merging import renumber
-from inspector.extract.tables.manifest import PartManifest, TableFile
+from inspector.extract.tables.manifest import PartManifest, TableFile, located
 from inspector.extract.tables.parquet import GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.facts import Facts
 from inspector.text.plain_file import open_plain, sha256_of
@@ -41,7 +41,9 @@ class PartTables:
                 pass
 
     def facts(self) -> Facts:
-        """All but its connections."""
+        """All but its connections. Its captures are those that its connections have frames in: behind its own the
+        earlier ones.
+        """
         for file in self._manifest.of("clock_offsets"):  # its rows stand in the captures too
             with _checked(self._directory, file):
                 pass
@@ -50,6 +52,9 @@ class PartTables:
             raise ValueError("it has not one remainder")
         facts = values.remainder(remainder[0])
         facts.captures = values.captures(packed for (packed,) in self._rows("captures", "packed"))
+        if self._manifest.captures and len(self._manifest.captures) != len(facts.captures):
+            raise ValueError("it has not one hash for each capture")
+        facts.captures += values.captures(capture.packed for capture in self._manifest.earlier)
         for capture in facts.captures:
             capture.extracted_on = "" if capture.host else self._manifest.vantage
         for side, packed in self._rows("shapes", "side", "packed"):
@@ -64,7 +69,7 @@ class PartTables:
         """Have its packed connections kept, some at a time; says in which order they belong, by index. ``facts``: the
         others of this part; ``numbers``: what connections are to call its captures.
         """
-        runs = len(facts.captures)
+        runs = len(numbers)
         numbered = array("q")
         for batch in self._batches("connections", "number", "packed"):
             some = [values.connection(str(number), packed, facts, runs) for number, packed in batch]
@@ -94,7 +99,7 @@ def _checked(directory: Path, file: TableFile) -> Iterator[Any]:
     """A file of a table, which is what its manifest says and takes no more memory than one of ours. Raises OSError,
     ValueError and Arrow's errors.
     """
-    with open_plain(directory / file.path) as source:
+    with open_plain(located(directory, file)) as source:
         if sha256_of(source).hexdigest() != file.sha256:
             raise ValueError(f"{file.path} has another hash")
         source.seek(0)

@@ -12,20 +12,27 @@ import msgspec
 
 from inspector.capture.inputs import FACTS, is_facts
 from inspector.errors import OutputError, UnwritableError
-from inspector.extract.tables.columns import PART_ROWS, Row, connection_rows, numbers_by_day, utf8
+from inspector.extract.tables.columns import PART_ROWS, Row, connection_rows, numbers_by_day, packed_capture, utf8
+from inspector.extract.tables.digests import CaptureDigests
 from inspector.extract.tables.inputs import Origin, PartPlan, part_name
 from inspector.extract.tables.manifest import (
+    CONTINUED,
     SCHEMA,
     SUFFIX,
+    EarlierCapture,
     PartManifest,
     TableFile,
     directory_of,
+    located,
 )
 from inspector.extract.tables.parquet import COLUMNS, COMPRESSION, GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.extract.tables.unfinished import FILE_MODE, PARTS, UnfinishedFile, remove_left
 from inspector.facts import Facts
 from inspector.text.plain_file import make_own_folder, sha256_of
 from inspector.text.version import VERSION
+
+MOST_REPLACED = 1_000
+"""Names of parts that a part has replaced, one after the other, that it tells."""
 
 
 class PartWriter:
@@ -45,22 +52,37 @@ class PartWriter:
         except OSError as error:
             raise UnwritableError(f"{directory}: {error.strerror or error}") from None
 
-    def write(self, facts: Facts, plan: PartPlan, origin: Origin) -> PartManifest:
-        """One part, in place of those that it replaces. Raises OutputError."""
+    def write(
+        self,
+        facts: Facts,
+        plan: PartPlan,
+        origin: Origin,
+        digests: CaptureDigests | None = None,
+        *,
+        still_open: str = "",
+        open_of: str = "",
+    ) -> PartManifest:
+        """One part, in place of those that it replaces. ``digests``: of the captures of the facts, where connections
+        have frames in captures of other parts, or others may in these. ``still_open``, ``open_of``: as in
+        ``PartManifest``. Raises OutputError.
+        """
         vantage = origin.vantage
-        name = part_name(origin, plan.inputs)
+        name = part_name(origin, plan.inputs, plan.continues, open_of)
+        earlier = digests.earlier if digests is not None else ()
+        new = len(facts.captures) - len(earlier)
         inputs = tuple(msgspec.structs.replace(each, path=utf8(each.path)) for each in plan.inputs)
         tables: list[_TableFile] = []
         try:
+            its_own = msgspec.structs.replace(facts, captures=facts.captures[:new])
             with contextlib.ExitStack() as opened:
                 for of_day, numbers in numbers_by_day(facts).items():
-                    table = self._table(name, "connections", vantage, of_day)
+                    table = self._table(name, "connections", open_of or name, vantage, of_day)
                     tables.append(opened.enter_context(table))
                     table.write(connection_rows(facts, numbers, (vantage, of_day)))
                 for each, rows_of in PART_ROWS.items():
-                    table = self._table(name, each)
+                    table = self._table(name, each, open_of or name)
                     tables.append(opened.enter_context(table))
-                    table.write(rows_of(facts, vantage))
+                    table.write(rows_of(its_own, vantage))
                 manifest = PartManifest(
                     schema=SCHEMA,
                     engine=VERSION,
@@ -70,10 +92,22 @@ class PartWriter:
                     files=tuple(table.named() for table in tables),
                     is_named=origin.is_named,
                     redaction=origin.redaction,
+                    captures=digests.new if digests is not None else (),
+                    earlier=tuple(
+                        EarlierCapture(sha256, packed_capture(capture))
+                        for sha256, capture in zip(earlier, facts.captures[new:], strict=True)
+                    ),
+                    continues=plan.continues,
+                    still_open=still_open,
+                    open_of=open_of,
+                    replaces=_replaced(plan),
                 )
                 self._write_manifest(manifest)
             for older in plan.replaced:
-                self._remove(older)
+                if older.name not in (name, still_open):  # which were written over
+                    self._remove(older)
+            for older in plan.continued:
+                self._set_aside(older)
             remove_left(self._root)
         except OSError as error:
             raise UnwritableError(f"{self._root}: {error.strerror or error}") from None
@@ -83,17 +117,34 @@ class PartWriter:
         """First it no longer counts, then its files go. Raises OSError."""
         (self._root / PARTS / f"{manifest.name}{SUFFIX}").unlink(missing_ok=True)
         for file in manifest.files:
-            (self._root / file.path).unlink(missing_ok=True)
+            located(self._root, file).unlink(missing_ok=True)
 
-    def _table(self, name: str, table: str, vantage: str = "", of_day: str = "") -> _TableFile:
+    def _set_aside(self, manifest: PartManifest) -> None:
+        """Its files go where nobody takes them for rows of the tables: another part has followed its flows. Raises
+        OSError.
+        """
+        for file in manifest.files:
+            aside = self._root / CONTINUED / file.path
+            make_own_folder(aside.parent)
+            with contextlib.suppress(FileNotFoundError):
+                (self._root / file.path).replace(aside)
+
+    def _table(self, name: str, table: str, part: str, vantage: str = "", of_day: str = "") -> _TableFile:
+        """``part``: what its rows call the part."""
         folder = directory_of(table, vantage, of_day)
-        return _TableFile(self._arrow, self._root, f"{folder}/{name}.parquet", table, name)
+        return _TableFile(self._arrow, self._root, f"{folder}/{name}.parquet", table, part)
 
     def _write_manifest(self, manifest: PartManifest) -> None:
         """Raises OSError."""
         with UnfinishedFile(self._root, f"{PARTS}/{manifest.name}{SUFFIX}") as unfinished:
             unfinished.file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
             unfinished.settle()
+
+
+def _replaced(plan: PartPlan) -> tuple[str, ...]:
+    """The names of all parts in whose place the new one is, those of which others were first."""
+    names = [name for part in plan.replaced if not part.open_of for name in (*part.replaces, part.name)]
+    return tuple(dict.fromkeys(names))[-MOST_REPLACED:]
 
 
 class _TableFile:
