@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -13,7 +13,9 @@ from inspector.cli.options import format_option, generation_option
 from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
+    from inspector.findings.case import Case
     from inspector.findings.jsse import Generation
+    from inspector.findings.served import ServedCertificate, StoredCertificate
     from inspector.tracking.certificates import ParsedCertificate
 
 
@@ -26,48 +28,73 @@ if TYPE_CHECKING:
     type=click.Choice(SEVERITIES),
     default="medium",
     show_default=True,
-    help="Certificates that are not equivalent count as high.",
+    help="Certificates that are not equivalent, or not those that are served, count as high.",
 )
 def compare_command(files: tuple[str, ...], generation: Generation, form: str, fail_on: str) -> None:
     """Judge certificates (PEM, DER, bundles, or those of a capture): who is equivalent to whom for Java, and the
-    smallest fix.
+    smallest fix. Of a capture and files together, also which files are not what is served, and since when.
     """
     from inspector.findings.comparison import compare
+    from inspector.findings.served import held_against
     from inspector.reports.compare import comparison_json, comparison_text
 
-    certificates, sources = _certificates(files)
-    comparison = compare(certificates, sources, generation)
+    read = _read(files)
+    comparison = compare(*read.leaves(), generation)
+    against = held_against(read.stored, read.served) if read.stored and read.served else None
     if form == "json":
-        sys.stdout.buffer.write(comparison_json(comparison))
+        sys.stdout.buffer.write(comparison_json(comparison, against))
     else:
-        sys.stdout.write(comparison_text(comparison))
-    if comparison.equivalent(comparison.generation) is not True and fail_on != "never":
+        sys.stdout.write(comparison_text(comparison, against))
+    is_outdated = against is not None and against.is_outdated
+    if fail_on != "never" and (is_outdated or comparison.equivalent(comparison.generation) is not True):
         raise SystemExit(FINDINGS)
 
 
-def _certificates(files: tuple[str, ...]) -> tuple[list[ParsedCertificate], list[str]]:
-    """The leaf certificates of files and captures, each once, and where each came from. Raises UnreadableError where
-    none can be read.
-    """
+class ComparedFiles(NamedTuple):
+    """What files and captures hold, in their order. ``sources``: where each certificate came from, by its bytes."""
+
+    sources: dict[bytes, str]
+    stored: list[StoredCertificate]
+    served: list[ServedCertificate]
+
+    def leaves(self) -> tuple[list[ParsedCertificate], list[str]]:
+        """The leaf certificates, each once, and where each came from; where there is none of them, all."""
+        from inspector.tracking.certificates import parse
+
+        certificates = [parse(der) for der in self.sources]
+        leaves = [i for i, c in enumerate(certificates) if not c.is_authority] or list(range(len(certificates)))
+        return [certificates[i] for i in leaves], [list(self.sources.values())[i] for i in leaves]
+
+
+def _read(files: tuple[str, ...]) -> ComparedFiles:
+    """Raises UnreadableError where none can be read."""
+    from inspector.findings.served import StoredCertificate, served_in
     from inspector.tracking.certificate_files import CAPTURE_MAGIC, read_certificate_file
     from inspector.tracking.certificates import parse
 
-    sources: dict[bytes, str] = {}
+    read = ComparedFiles({}, [], [])
     problems: list[InspectorError] = []
     for path in files:
         try:
-            with_frames = CAPTURE_MAGIC.match(_head(path)) is not None
-            for der in _shown_leaves(path) if with_frames else read_certificate_file(path):
-                sources.setdefault(der, path)
+            if CAPTURE_MAGIC.match(_head(path)) is not None:
+                case = _case(path)
+                shown = served_in(case)
+                read.served.extend(shown)
+                for one in shown:
+                    read.sources.setdefault(case.facts.certificates[one.certificate.sha256], path)
+                continue
+            for der in read_certificate_file(path):
+                read.sources.setdefault(der, path)
+                certificate = parse(der)
+                if not certificate.is_authority:
+                    read.stored.append(StoredCertificate(certificate, path))
         except InspectorError as error:
             problems.append(error)
-    if not sources and problems:
+    if not read.sources and problems:
         raise problems[0]
     for problem in problems:
         click.echo(f"inspector: {problem}", err=True)
-    certificates = [parse(der) for der in sources]
-    leaves = [i for i, c in enumerate(certificates) if not c.is_authority] or list(range(len(certificates)))
-    return [certificates[i] for i in leaves], [list(sources.values())[i] for i in leaves]
+    return read
 
 
 def _head(path: str) -> bytes:
@@ -78,13 +105,12 @@ def _head(path: str) -> bytes:
         return b""
 
 
-def _shown_leaves(path: str) -> list[bytes]:
-    """The certificates that the servers of a capture showed."""
+def _case(path: str) -> Case:
+    """Of a capture in which servers showed certificates. Raises InspectorError."""
     from inspector.extract.processes import extract
     from inspector.findings.case import Options, build
 
     case = build(extract([path]), Options())
-    leaves = dict.fromkeys(o.leaf for o in case.observed if o.leaf is not None and not o.health_check)
-    if not leaves:
+    if not any(o.leaf is not None and not o.health_check for o in case.observed):
         raise UsageError(f"{path}: no server certificate in this capture")
-    return [case.facts.certificates[leaf] for leaf in leaves]
+    return case

@@ -7,7 +7,9 @@ import msgspec
 from inspector.findings.comparison import Comparison, Fix
 from inspector.findings.jsse import Generation, Step
 from inspector.findings.problems import problem_text
+from inspector.findings.served import ServedAgainstStored
 from inspector.reports.lines import table, wrap
+from inspector.reports.served import against_record, against_text
 from inspector.text.safe import safe_cell, safe_text
 from inspector.text.terminal import terminal_json
 from inspector.tracking.certificates import ParsedCertificate
@@ -27,8 +29,10 @@ RULES: dict[Generation, str] = {
 }
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """The certificates, the matrix under both rules, the verdict and the smallest fix."""
+def comparison_text(comparison: Comparison, against: ServedAgainstStored | None = None) -> str:
+    """The certificates, the matrix under both rules, the verdict and the smallest fix; which files are not what is
+    served, where both were given.
+    """
     certificates = comparison.certificates
     rows = [("", "certificate", "DNS names and addresses", "issuer", "from")]
     for number, (c, source) in enumerate(zip(certificates, comparison.sources, strict=True), 1):
@@ -54,6 +58,8 @@ def comparison_text(comparison: Comparison) -> str:
             f" equivalent{unknown}"
         ),
     ]
+    if against is not None:
+        lines += ["", *against_text(against)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -120,8 +126,8 @@ def _fix_lines(fix: Fix) -> list[str]:
     return lines
 
 
-def comparison_json(comparison: Comparison) -> bytes:
-    """One JSON object. Certificates are numbered from 1, as in the text."""
+def comparison_json(comparison: Comparison, against: ServedAgainstStored | None = None) -> bytes:
+    """One JSON object. Certificates are numbered from 1, as in the text. ``against``: as in the text."""
     fixes = {
         generation: (
             None
@@ -157,5 +163,6 @@ def comparison_json(comparison: Comparison) -> bytes:
         ],
         "equivalent": {generation: comparison.equivalent(generation) for generation in ("current", "first")},
         "fixes": fixes,
+        "stored": against_record(against) if against is not None else None,
     }
     return terminal_json(msgspec.json.format(msgspec.json.encode(value), indent=2)) + b"\n"
