@@ -82,7 +82,7 @@ class StoredRecord(Struct, frozen=True):
 
 
 class AgainstRecord(Struct, frozen=True):
-    """``outdated``: another certificate of a file's name is served. ``unknown``: what is served and of no file's name."""
+    """``outdated``: another certificate of a file's name is served. ``unknown``: what is served, of no file's name."""
 
     outdated: bool
     files: list[StoredRecord]
