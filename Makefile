@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo quick test coverage fuzz wheel bundle lab golden pictures bench bench-app bench-live bench-fleet clean
+.PHONY: demo quick test coverage fuzz site wheel bundle lab golden pictures bench bench-app bench-live bench-fleet clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -64,6 +64,10 @@ bundle: $(VENV)/.tested  ## one archive for hosts without a network, into dist/
 lab: $(VENV)/.installed  ## record the fault with HAProxy, three back ends and a Java client into build/lab (root; says what is missing)
 	@$(BIN)/python captures/lab/lab.py build/lab
 
+site: $(VENV)/.site  ## the documents as a site to be read without a network, search included, into build/site
+	$(BIN)/sphinx-build -q -W --keep-going -c docs/site . build/site
+	@echo "build/site/docs/index.html"
+
 wheel: $(VENV)/.tested  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --quiet
 
@@ -78,6 +82,10 @@ $(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/bin/python
 
 $(VENV)/.tested: $(VENV)/.installed $(LOCK)
 	$(INSTALL) --requirement $(LOCK)
+	@touch $@
+
+$(VENV)/.site: docs/site/requirements.txt | $(VENV)/.installed
+	$(INSTALL) --requirement docs/site/requirements.txt
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.tested
