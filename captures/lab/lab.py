@@ -348,6 +348,14 @@ def _key(path: Path, key: rsa.RSAPrivateKey) -> None:
     )
 
 
+def refusal(folder: Path) -> str:
+    """Why nothing can be recorded into a folder, which is made where it is not there; nothing where it can."""
+    if lacks := missing(["tcpdump"]):
+        return f"the lab needs, and did not find: {', '.join(lacks)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"{folder} is not empty: recordings are never written over" if any(folder.iterdir()) else ""
+
+
 def main() -> int:
     """Record one capture; the exit status."""
     parser = argparse.ArgumentParser(description="Record the fault: HAProxy, three back ends, a Java client.")
@@ -357,13 +365,8 @@ def main() -> int:
     parser.add_argument("--ems", action="store_true", help="leave extended master secret on: no fault")
     parser.add_argument("--shared-name", action="store_true", help="one name in all certificates: no fault")
     options = parser.parse_args()
-    lacks = missing(["tcpdump"])
-    if lacks:
-        print("the lab needs, and did not find: " + ", ".join(lacks), file=sys.stderr)
-        return 2
-    options.folder.mkdir(parents=True, exist_ok=True)
-    if any(options.folder.iterdir()):
-        print(f"{options.folder} is not empty: recordings are never written over", file=sys.stderr)
+    if why := refusal(options.folder):
+        print(why, file=sys.stderr)
         return 2
     with lab(Pool(shared_name=options.shared_name)) as built:
         with built.recorded(options.folder / "capture.pcap"):

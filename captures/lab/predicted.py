@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lab import HERE, NAME, NO_EMS, PORT, TLS12, VIP, Lab, Pool, lab, missing
+from lab import HERE, NAME, NO_EMS, PORT, TLS12, VIP, Lab, Pool, lab, refusal
 
 from inspector.capture.files import Story
 from inspector.capture.probe_marks import interface_of
@@ -174,13 +174,8 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=300)
     parser.add_argument("--java", action="append", help="a JVM of 11 or later; repeatable")
     options = parser.parse_args()
-    lacks = missing(["tcpdump"])
-    if lacks:
-        print("the lab needs, and did not find: " + ", ".join(lacks), file=sys.stderr)
-        return 2
-    options.folder.mkdir(parents=True, exist_ok=True)
-    if any(options.folder.iterdir()):
-        print(f"{options.folder} is not empty: recordings are never written over", file=sys.stderr)
+    if why := refusal(options.folder):
+        print(why, file=sys.stderr)
         return 2
     with (options.folder / "predicted.jsonl").open("w") as out:
         for row in rows(options.folder, options.connections, options.java or ["java"]):
