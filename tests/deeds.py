@@ -150,6 +150,7 @@ DEEDS: dict[str, Check] = {
     "ask_complete": changes("text", "place"),
     "choice_leave": is_back,
     "keys_close": is_back,
+    "wireshark": is_copied,
     "probe": opens("ProbeProposal"),
     "probe_start": lambda before, after: is_back(before, after) and after.notified == ("nobody was asked",),
     "probe_change": opens("Ask"),
@@ -194,7 +195,11 @@ OTHERWISE: dict[tuple[str, str], Otherwise] = {
     ("StoryScreen", "previous"): Otherwise(says(NO_MORE), "it is the first"),
     ("FindingScreen", "next"): Otherwise(says(NO_MORE), "it is the last"),
     ("FindingScreen", "previous"): Otherwise(is_replaced, "the finding before comes in place of this one"),
-    **{(screen, name): NO_MESSAGES for screen in ("FindingScreen", "CertificateScreen") for name in ("decode", "pick")},
+    **{
+        (screen, name): NO_MESSAGES
+        for screen in ("FindingScreen", "CertificateScreen")
+        for name in ("decode", "pick", "wireshark")
+    },
     **{
         (dialog, name): ONE_LINE
         for dialog in ("FilterDialog", "Ask")

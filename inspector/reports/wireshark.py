@@ -27,3 +27,8 @@ def _one(c: ConnectionFacts) -> str:
 def _end(end: PackedEndpoint) -> list[str]:
     family = "ip" if len(end.address) == 4 else "ipv6"
     return [f"{family}.addr == {ip_text(end.address)}", f"tcp.port == {end.port}"]
+
+
+def command(path: str, reference: int) -> list[str]:
+    """What opens a capture there at a frame, a reference."""
+    return ["wireshark", "-r", path, "-g", str(reference & (1 << FRAME_BITS) - 1)]

@@ -21,7 +21,7 @@ from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
-from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent
+from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent, wireshark
 from inspector.tui.app_keys import KEYS
 from inspector.tui.app_state import AppState, View
 from inspector.tui.areas import AREAS
@@ -377,6 +377,10 @@ class InspectorApp(App[int]):
     def picked(self, title: str, message: RawMessage) -> None:
         """A message for a comparison; the second one shows the difference."""
         self._picks.picked(title, message)
+
+    def go_on_in_wireshark(self, reference: int) -> None:
+        """Open a frame there, or copy the command that does."""
+        wireshark.go_on(self, self.state.now.case.facts.captures, reference)
 
     def action_export(self) -> None:
         """Ask what to write, then where to."""

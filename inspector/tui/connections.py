@@ -141,6 +141,14 @@ class ConnectionsScreen(Area):
             tooltip="Write the marked connections, or the one under the cursor, to a pcapng file",
             id="save",
         ),
+        Binding(
+            "W",
+            "wireshark",
+            "Wireshark",
+            show=False,
+            tooltip="Open its first frame in Wireshark, or copy the command that does",
+            id="wireshark",
+        ),
         Binding("s", "sort", "Sort", tooltip="Choose the column to sort by", id="sort"),
         Binding("S", "reverse", "Reverse", show=False, tooltip="The other way round", id="reverse"),
     ]
@@ -265,6 +273,12 @@ class ConnectionsScreen(Area):
         ]
         fields = [handshake_fields(analysis.document, c.handshakes[0]) for c in pair]
         self.app.push_screen(DifferenceScreen(self.state, "Two handshakes", titles, fields))
+
+    def action_wireshark(self) -> None:
+        """At the first frame of the connection under the cursor."""
+        index = self._under_cursor()
+        if index is not None:
+            self.inspector.go_on_in_wireshark(self.state.now.case.observed[index].client_leg.first_frame)
 
     def action_save(self) -> None:
         indexes = self.marked()

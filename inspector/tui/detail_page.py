@@ -31,6 +31,14 @@ class DetailPage(Page):
             tooltip="Pick this message; a second pick shows the difference of the two",
             id="pick",
         ),
+        Binding(
+            "W",
+            "wireshark",
+            "Wireshark",
+            show=False,
+            tooltip="Open this frame in Wireshark, or copy the command that does",
+            id="wireshark",
+        ),
     ]
 
     def __init__(self, state: AppState) -> None:
@@ -85,6 +93,11 @@ class DetailPage(Page):
         """Pick the messages under the cursor; with two picked, show their difference."""
         if self.targets:
             self.inspector.pick(self.targets[self.query_one(LineView).cursor])
+
+    def action_wireshark(self) -> None:
+        """At the rung under the cursor."""
+        if self.targets:
+            self.inspector.go_on_in_wireshark(self.targets[self.query_one(LineView).cursor].frame)
 
     def to_copy(self) -> tuple[str, str]:
         """The page as text."""

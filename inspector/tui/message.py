@@ -87,6 +87,14 @@ class MessageScreen(Page):
         Binding("escape", "app.pop_screen", "Back", tooltip="To the ladder", id="back"),
         Binding("left", "turn(-1)", "Before", priority=True, tooltip="The messages of the rung before", id="before"),
         Binding("right", "turn(1)", "Next", priority=True, tooltip="The messages of the next rung", id="after"),
+        Binding(
+            "W",
+            "wireshark",
+            "Wireshark",
+            show=False,
+            tooltip="Open this frame in Wireshark, or copy the command that does",
+            id="wireshark",
+        ),
     ]
 
     def __init__(self, state: AppState, targets: list[Target], index: int) -> None:
@@ -118,6 +126,10 @@ class MessageScreen(Page):
     def target(self) -> Target:
         """The rung in view."""
         return self._targets[self._index]
+
+    def action_wireshark(self) -> None:
+        """At the rung in view."""
+        self.inspector.go_on_in_wireshark(self.target.frame)
 
     def _show(self) -> None:
         target = self.target

@@ -25,6 +25,11 @@ class Target(NamedTuple):
     title: str
     rung: Rung
 
+    @property
+    def frame(self) -> int:
+        """The reference of its first frame."""
+        return self.rung.events[0].frame if self.rung.events else self.connection.first_frame
+
 
 class Shell(Protocol):
     """The app, as its screens see it."""
@@ -46,6 +51,9 @@ class Shell(Protocol):
 
     def picked(self, title: str, message: RawMessage) -> None:
         """A message for a comparison."""
+
+    def go_on_in_wireshark(self, reference: int) -> None:
+        """Open a frame there."""
 
     def propose_probe(self, service: Service | None) -> None:
         """Show the command that would probe a service; None where there is none."""
