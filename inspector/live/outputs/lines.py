@@ -24,7 +24,7 @@ from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.handshake_counts import HandshakeCounts
 from inspector.live.outputs.metrics import Metrics
-from inspector.live.outputs.named_lines import NamedLines
+from inspector.reports.named_lines import NamedLines
 from inspector.live.outputs.survey import LIMIT, Surveyed, survey
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
