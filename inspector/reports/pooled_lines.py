@@ -1,4 +1,4 @@
-"""Lines that are made of rows, by several cores where that is worth it: memory does not grow with the number of rows."""
+"""Lines that are made of rows, by several cores where that is worth it: memory does not grow with how many."""
 
 from __future__ import annotations
 

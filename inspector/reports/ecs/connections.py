@@ -1,5 +1,5 @@
-"""Connections as events of the Elastic Common Schema: ``source`` and ``client`` began it, ``destination`` and ``server``
-answered; ``tls`` is its first handshake; what the schema has no field for stands in ``inspector.connection``.
+"""Connections as events of the Elastic Common Schema: ``source`` and ``client`` began it, ``destination`` and
+``server`` answered; ``tls`` is its first handshake; what it has no field for stands in ``inspector.connection``.
 """
 
 from __future__ import annotations

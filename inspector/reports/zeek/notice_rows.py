@@ -1,0 +1,45 @@
+"""Rows of ``notice.log``: findings, as ``Inspector::`` and the name of the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from inspector.reports.zeek.columns import Values
+from inspector.reports.zeek.flow_rows import uid_of
+from inspector.text.times import SECOND_NS
+
+SECONDS = slice(0, 19)
+FRACTION = slice(20, 29)
+"""Of a time as ``rfc3339`` writes it."""
+
+
+def nanoseconds(text: str) -> int:
+    """Since the epoch, of a time as ``rfc3339`` writes it."""
+    second = datetime.fromisoformat(text[SECONDS]).replace(tzinfo=UTC)
+    return int(second.timestamp()) * SECOND_NS + int(text[FRACTION])
+
+
+def notice(finding: Mapping[str, Any], at: str) -> Values:
+    """A row. ``finding``: as JSON has it, with its names; ``at``: when it was told, for one that has no time."""
+    connections = [uid_of(one) for one in finding["connections"]]
+    names = finding["names"]
+    is_of_one = len(connections) == 1
+    return {
+        "ts": nanoseconds(finding["first"] or at),
+        "uid": connections[0] if is_of_one else None,
+        "note": f"Inspector::{finding['rule'].replace('-', '_').title()}",
+        "msg": finding["title"],
+        "sub": finding["explanation"] or None,
+        "n": finding["count"],
+        "inspector.finding": finding["id"],
+        "inspector.severity": finding["severity"],
+        "inspector.verdict": finding["verdict"],
+        "inspector.grade": finding["grade"],
+        "inspector.service": names["service"] or None,
+        "inspector.backends": names["backends"] or None,
+        "inspector.uids": connections or None,
+        "inspector.last": nanoseconds(finding["last"]) if finding["last"] else None,
+        "inspector.do": [remedy["text"] for remedy in finding["remedies"]] or None,
+    }
