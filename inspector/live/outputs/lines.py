@@ -82,8 +82,9 @@ class LinePrinter:
         make_room: Callable[[], bool] = lambda: True,
         supervisor: Supervisor | None = None,
     ) -> None:
-        """``form``: of its lines, ours by default. ``clock``: what its waiting is measured by. ``take_lost``: how many lines ``out`` has lost since it was asked
-        last. ``make_room``: waits until it has room for more; False where that takes too long.
+        """``form``: of its lines, ours by default. ``clock``: what its waiting is measured by. ``take_lost``: how many
+        lines ``out`` has lost since it was asked last. ``make_room``: waits until it has room for more; False where
+        that takes too long.
         """
         self.output_error: OutputError | None = None
         self._capture = capture
