@@ -263,5 +263,8 @@ FLOWS = {
 @pytest.mark.parametrize("flow", FLOWS)
 def test_community_ids(flow: tuple[str, int, str, int]) -> None:
     """The first is the specification's own example; the others are by its reference implementation."""
-    ends = [PackedEndpoint(ip_address(flow[at]).packed, flow[at + 1]) for at in (0, 2)]  # type: ignore[call-overload]
-    assert community_id(*ends) == community_id(*reversed(ends)) == FLOWS[flow]
+    client, server = (
+        PackedEndpoint(ip_address(flow[0]).packed, flow[1]),
+        PackedEndpoint(ip_address(flow[2]).packed, flow[3]),
+    )
+    assert community_id(client, server) == community_id(server, client) == FLOWS[flow]
