@@ -16,7 +16,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.reports import pooled_lines
 from inspector.reports.zeek import ascii_log
 from inspector.reports.zeek.analysis import ZeekLogs
-from inspector.reports.zeek.columns import COLUMNS, Column
+from inspector.reports.zeek.columns import COLUMNS, LogColumn
 from tests import der as d
 from tests.build import ACK, FIN, RST, Flow, Pool, facts_of, numbered, written
 from tests.conftest import bundled, find
@@ -29,12 +29,12 @@ REFERENCE = Path(__file__).parent.parent / "docs" / "reference" / "collectors.md
 
 
 @lru_cache
-def published() -> dict[str, tuple[Column, ...]]:
+def published() -> dict[str, tuple[LogColumn, ...]]:
     """The columns of each log."""
     lines = [line.split("\t") for line in PUBLISHED.read_text(encoding="utf-8").splitlines()]
     parts = [line[1:] for line in lines if line[0] in ("#path", "#fields", "#types")]
     return {
-        path[0]: tuple(map(Column, names, kinds))
+        path[0]: tuple(map(LogColumn, names, kinds))
         for path, names, kinds in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
     }
 
@@ -149,7 +149,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 def test_texts_are_escaped_as_zeek_does(text: str) -> None:
-    line = ascii_log.row((Column("a", "string"), Column("b", "string")), {"a": text, "b": "end"}).decode()
+    line = ascii_log.row((LogColumn("a", "string"), LogColumn("b", "string")), {"a": text, "b": "end"}).decode()
     shown(line.replace("\t", "").encode())
     field, end = line[:-1].split("\t")
     assert end == "end"
@@ -168,7 +168,7 @@ LISTS: dict[str, tuple[list[str] | None, str]] = {
 @pytest.mark.parametrize("name", LISTS)
 def test_lists(name: str) -> None:
     value, expected = LISTS[name]
-    assert ascii_log.row((Column("a", "vector[string]"),), {"a": value}).decode() == f"{expected}\n"
+    assert ascii_log.row((LogColumn("a", "vector[string]"),), {"a": value}).decode() == f"{expected}\n"
 
 
 def test_hostile_names_come_back(tmp_path: Path) -> None:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from inspector.findings.judge import Analysis
 from inspector.reports.named_lines import NamedLines
 
 
 class NamedRecord(NamedTuple):
-    """``record``: ``finding`` or ``incident``. ``values``: as its JSON has them."""
+    """``record``: ``finding`` or ``incident``. ``encoded``: its JSON, as a line has it."""
 
     record: str
-    values: dict[str, Any]
+    encoded: bytes
 
 
 def named_records(analysis: Analysis) -> Iterator[NamedRecord]:
     """All of them: findings, then incidents."""
     document = analysis.document
     named = NamedLines(analysis.case)
-    decode = msgspec.json.decode
     by_id = {finding.id: finding for finding in document.findings}
     for finding in document.findings:
-        yield NamedRecord("finding", decode(named.encoded(finding, finding)))
+        yield NamedRecord("finding", named.encoded(finding, finding))
     for incident in document.incidents:
         about = by_id.get(next(iter(incident.findings), incident.id))
         if about is not None:
-            yield NamedRecord("incident", decode(named.encoded(incident, about)))
+            yield NamedRecord("incident", named.encoded(incident, about))

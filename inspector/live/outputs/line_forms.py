@@ -12,6 +12,7 @@ from inspector.findings.into_document.connection import connection as described
 from inspector.live.latest_states import LatestStates
 from inspector.reports.ecs.connections import EcsConnections
 from inspector.reports.ecs.records import record_line
+from inspector.reports.named_lines import FindingLine
 from inspector.reports.zeek import json_log
 from inspector.reports.zeek.certificate_rows import CertificateRows, appearances
 from inspector.reports.zeek.flow_rows import FlowRows
@@ -62,7 +63,7 @@ class EcsLines:
 
     def record(self, record: str, encoded: bytes, at_ns: int) -> bytes:
         """Findings and incidents are alerts."""
-        return record_line(record, msgspec.json.decode(encoded), rfc3339(at_ns))
+        return record_line(record, encoded, rfc3339(at_ns))
 
 
 class ZeekLines:
@@ -84,10 +85,10 @@ class ZeekLines:
 
     def record(self, record: str, encoded: bytes, at_ns: int) -> bytes:
         """A finding is a ``notice``; what Zeek has no log for is in one of ours."""
-        values = msgspec.json.decode(encoded)
         if record == "finding":
-            return json_log.line("notice", notice(values, rfc3339(at_ns)))
-        return other_line(record, values, at_ns)
+            finding = msgspec.json.decode(encoded, type=FindingLine)
+            return json_log.line("notice", notice(finding, rfc3339(at_ns)))
+        return other_line(record, encoded, at_ns)
 
 
 LINE_FORMS: dict[str, type[OwnLines] | type[EcsLines] | type[ZeekLines]] = {

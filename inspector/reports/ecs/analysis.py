@@ -20,5 +20,5 @@ def write_ecs(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int 
     rows = case.observed if wanted is None else list(filter(wanted, case.observed))
     with PooledLines(rows, EcsConnections(case).line, processes) as connections:
         at = rfc3339(capture_span(case).last_ns)
-        out.writelines(record_line(record, values, at) for record, values in named_records(analysis))
+        out.writelines(record_line(record, encoded, at) for record, encoded in named_records(analysis))
         connections.write_to(out)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
+import msgspec
+
 from inspector.findings.judge import Analysis, Wanted
 from inspector.reports.capture_span import capture_span
+from inspector.reports.named_lines import FindingLine
 from inspector.reports.named_records import named_records
 from inspector.reports.pooled_lines import PooledLines
 from inspector.reports.zeek import ascii_log, json_log
@@ -76,6 +79,6 @@ class ZeekLogs:
 
     def _notices(self) -> Iterator[Values]:
         at = rfc3339(self._span.last_ns)
-        for record, values in named_records(self._analysis):
+        for record, encoded in named_records(self._analysis):
             if record == "finding":
-                yield notice(values, at)
+                yield notice(msgspec.json.decode(encoded, type=FindingLine), at)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from inspector.reports.zeek.columns import Column, Scalar, Values
+from inspector.reports.zeek.columns import LogColumn, Scalar, Values
 from inspector.text.terminal import HIDDEN
 from inspector.text.times import SECOND_NS, rfc3339
 
@@ -20,7 +20,7 @@ NOT_PLAIN = re.compile(r"[^\x20-\x5b\x5d-\x7e]")
 MICROSECOND_NS = 1_000
 
 
-def head(path: str, columns: tuple[Column, ...], opened_ns: int) -> bytes:
+def head(path: str, columns: tuple[LogColumn, ...], opened_ns: int) -> bytes:
     """The first lines. ``opened_ns``: by the capture's clock, so that the same capture gives the same log."""
     lines = (
         "#separator \\x09",
@@ -45,7 +45,7 @@ def _moment(ns: int) -> str:
     return f"{day}-{clock.replace(':', '-')}"
 
 
-def row(columns: tuple[Column, ...], values: Values) -> bytes:
+def row(columns: tuple[LogColumn, ...], values: Values) -> bytes:
     """A line."""
     get = values.get
     return SEPARATOR.join([_field(get(name), kind) for name, kind in columns]).encode() + b"\n"

@@ -7,15 +7,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Column(NamedTuple):
+class LogColumn(NamedTuple):
     """``kind``: the type as Zeek names it."""
 
     name: str
     kind: str
 
 
-def _columns(text: str) -> tuple[Column, ...]:
-    return tuple(Column(*word.split(":")) for word in text.split())
+def _columns(text: str) -> tuple[LogColumn, ...]:
+    return tuple(LogColumn(*word.split(":")) for word in text.split())
 
 
 FLOW = "ts:time uid:string id.orig_h:addr id.orig_p:port id.resp_h:addr id.resp_p:port"
