@@ -14,7 +14,6 @@ from inspector.document import Incident
 from inspector.errors import OutputError
 from inspector.findings.case import Case
 from inspector.findings.from_logs import failures_of
-
 from inspector.findings.unopened import not_opened
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock
@@ -23,9 +22,8 @@ from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.handshake_counts import HandshakeCounts
-from inspector.live.outputs.metrics import Metrics
-from inspector.reports.named_lines import NamedLines
 from inspector.live.outputs.line_forms import LineForm, OwnLines
+from inspector.live.outputs.metrics import Metrics
 from inspector.live.outputs.survey import LIMIT, Surveyed, survey
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
@@ -99,7 +97,6 @@ class LinePrinter:
         self._with_connections = with_connections
         self._counts = HandshakeCounts(has_members=metrics is not None)
         self._form = OwnLines() if form is None else form
-        self._handshakes: Counter[MetricRow] = Counter()
         self._encode = msgspec.json.Encoder().encode
         self._clock = clock
         self._survey_at = clock.monotonic() + SURVEY_SECONDS
