@@ -77,8 +77,8 @@ class ZeekLines:
         certificates, flows = CertificateRows(case), FlowRows(case)
         for one in appearances(observed):
             name = f"{one.digest.hex()} {one.host_cert} {one.client_cert}"
-            row = certificates.x509(one, observed.hello_ns) if self._certificates.note(name, None) else None
-            if row is not None:
+            row = certificates.x509(one, observed.hello_ns)
+            if row is not None and self._certificates.note(name, None):
                 yield json_log.line("x509", row)
         yield from (json_log.line("conn", row) for row in flows.conn(observed))
         yield json_log.line("ssl", flows.ssl(observed))
