@@ -77,9 +77,11 @@ class ZeekLines:
         certificates, flows = CertificateRows(case), FlowRows(case)
         for one in appearances(observed):
             name = f"{one.digest.hex()} {one.host_cert} {one.client_cert}"
-            row = certificates.x509(one, observed.hello_ns)
-            if row is not None and self._certificates.note(name, None):
+            row = certificates.x509(one, observed.hello_ns) if name not in self._certificates else None
+            if row is not None:
                 yield json_log.line("x509", row)
+            if row is not None or name in self._certificates:
+                self._certificates.note(name, None)
         yield from (json_log.line("conn", row) for row in flows.conn(observed))
         yield json_log.line("ssl", flows.ssl(observed))
 
