@@ -66,25 +66,26 @@ def subject_key(algorithm: str, parameters: bytes, key: bytes) -> bytes:
 
 
 ED25519, X448, DSA, GOST = "1.3.101.112", "1.3.101.111", "1.2.840.10040.4.1", "1.2.643.7.1.1.1.1"
+RSA = "1.2.840.113549.1.1.1"
 DOMAIN = d.seq(d.num(1 << 2047 | 1), d.num(1 << 255 | 1), d.num(2))
 KEYS = {
-    "Ed25519": (subject_key(ED25519, b"", bytes(32)), PublicKey("Ed25519", True)),
-    "Ed25519, too short": (subject_key(ED25519, b"", bytes(31)), PublicKey("Ed25519", False)),
-    "Ed25519 with NULL": (subject_key(ED25519, d.tlv(5), bytes(32)), PublicKey("Ed25519", True)),
-    "Ed25519 with parameters": (subject_key(ED25519, d.num(1), bytes(32)), PublicKey("Ed25519", False)),
-    "X448": (subject_key(X448, b"", bytes(56)), PublicKey("X448", True)),
-    "DSA": (subject_key(DSA, DOMAIN, d.num(5)), PublicKey("DSA 2048", True)),
-    "DSA with the authority's parameters": (subject_key(DSA, b"", d.num(5)), PublicKey("DSA 0", True)),
-    "DSA without a value": (subject_key(DSA, DOMAIN, b""), PublicKey("DSA", False)),
-    "DSA, two values": (subject_key(DSA, DOMAIN, d.num(5) * 2), PublicKey("DSA", False)),
-    "DSA of no numbers": (subject_key(DSA, d.seq(), d.num(5)), PublicKey("DSA", False)),
-    "DSA of another kind": (subject_key(DSA, d.num(7), d.num(5)), PublicKey("DSA", False)),
-    "RSA without a number": (subject_key("1.2.840.113549.1.1.1", d.tlv(5), d.seq()), PublicKey("RSA", False)),
+    "Ed25519": (subject_key(ED25519, b"", bytes(32)), PublicKey("Ed25519", True, ED25519)),
+    "Ed25519, too short": (subject_key(ED25519, b"", bytes(31)), PublicKey("Ed25519", False, ED25519)),
+    "Ed25519 with NULL": (subject_key(ED25519, d.tlv(5), bytes(32)), PublicKey("Ed25519", True, ED25519)),
+    "Ed25519 with parameters": (subject_key(ED25519, d.num(1), bytes(32)), PublicKey("Ed25519", False, ED25519)),
+    "X448": (subject_key(X448, b"", bytes(56)), PublicKey("X448", True, X448)),
+    "DSA": (subject_key(DSA, DOMAIN, d.num(5)), PublicKey("DSA 2048", True, DSA, 2048)),
+    "DSA with the authority's parameters": (subject_key(DSA, b"", d.num(5)), PublicKey("DSA 0", True, DSA)),
+    "DSA without a value": (subject_key(DSA, DOMAIN, b""), PublicKey("DSA", False, DSA)),
+    "DSA, two values": (subject_key(DSA, DOMAIN, d.num(5) * 2), PublicKey("DSA", False, DSA)),
+    "DSA of no numbers": (subject_key(DSA, d.seq(), d.num(5)), PublicKey("DSA", False, DSA)),
+    "DSA of another kind": (subject_key(DSA, d.num(7), d.num(5)), PublicKey("DSA", False, DSA)),
+    "RSA without a number": (subject_key(RSA, d.tlv(5), d.seq()), PublicKey("RSA", False, RSA)),
     "RSA, three numbers": (
-        subject_key("1.2.840.113549.1.1.1", d.tlv(5), d.seq(d.num(7), d.num(3), d.num(1))),
-        PublicKey("RSA", False),
+        subject_key(RSA, d.tlv(5), d.seq(d.num(7), d.num(3), d.num(1))),
+        PublicKey("RSA", False, RSA),
     ),
-    "one that nobody knows": (subject_key(GOST, d.num(1), b"any"), PublicKey(GOST, True)),
+    "one that nobody knows": (subject_key(GOST, d.num(1), b"any"), PublicKey(GOST, True, GOST)),
 }
 
 

@@ -27,7 +27,7 @@ from inspector.capture.memory import copies_with_room
 from inspector.document import Document
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis
-from inspector.reports import json_stream
+from inspector.reports import json_stream, pooled_lines
 from inspector.reports.formats import write
 from inspector.reports.json_stream import write_json, write_jsonl
 from inspector.tracking.observed import Observed
@@ -398,8 +398,8 @@ def test_a_document_is_the_same_where_a_copy_is_killed(
 
 def test_a_document_that_many_wrote_is_that_of_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = bundled("mixed-pool")
-    monkeypatch.setattr(json_stream, "SHARED_FROM", 0)
-    monkeypatch.setattr(json_stream, "worthwhile_copies", lambda: 2)
+    monkeypatch.setattr(pooled_lines, "SHARED_FROM", 0)
+    monkeypatch.setattr(pooled_lines, "worthwhile_copies", lambda: 2)
     monkeypatch.setattr(json_stream, "CHUNK", 7)
     for name in WRITERS:
         out = io.BytesIO()

@@ -249,7 +249,18 @@ async def test_copying_goes_through_the_terminal(monkeypatch: pytest.MonkeyPatch
             assert app.clipboard
 
 
-@pytest.mark.parametrize(("place", "start"), [(2, b"puppet"), (3, b"{"), (4, b"{"), (5, b"id,"), (7, b"\xe2\x9c\x96")])
+@pytest.mark.parametrize(
+    ("place", "start"),
+    [
+        (2, b"puppet"),
+        (3, b"{"),
+        (4, b"{"),
+        (5, b"id,"),
+        (6, b'{"@timestamp"'),
+        (7, b'{"_path"'),
+        (9, b"\xe2\x9c\x96"),
+    ],
+)
 async def test_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int, start: bytes) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "puppet.pcap.gz").write_bytes(find("puppet-session-ids").read_bytes())

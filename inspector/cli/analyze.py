@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from inspector.cli.completion import filters
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.options import format_option
-from inspector.cli.streams import output_file
+from inspector.cli.streams import is_folder, output_file
 from inspector.reports.formats import FORMATS, write
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from inspector.tracking.observed import Observed
 
 
-@click.command("analyze", short_help="Print the analysis: text, JSON, JSON lines or CSV.")
+@click.command("analyze", short_help="Print the analysis: text, JSON, CSV, ECS, Zeek's logs.")
 @story_options
 @format_option(*FORMATS)
 @click.option(
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/reference/filters.md.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output."
+    "-o",
+    "--output",
+    type=click.Path(writable=True),
+    help="Write to a file instead of standard output; -T zeek into a folder too, a log for each kind.",
 )
 @fail_on_option("medium", "Which findings make the exit status 1; failed connections are medium.")
 @click.option(
@@ -74,9 +78,13 @@ def print_analysis(
     is_wanted: Callable[[Observed], bool] | None = None,
     output: str | None = None,
 ) -> None:
-    """To a file, or to standard output. ``is_wanted``: which connections are shown. Raises OutputError."""
+    """To a file, a folder, or standard output. ``is_wanted``: which connections are shown. Raises OutputError."""
     if output is None:
         write(analysis, form, is_wanted, sys.stdout.buffer)
+        return
+    write_files = FORMATS[form].write_files
+    if write_files is not None and is_folder(output):
+        write_files(analysis, is_wanted, lambda name: output_file(os.path.join(output, name)))
         return
     with output_file(output) as target:
         write(analysis, form, is_wanted, target)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from inspector.live.outputs.execution import Execution
     from inspector.live.outputs.line_queue import LineQueue
 
+LINE_FORMATS = ("jsonl", "ecs", "zeek")
+"""The keys of ``line_forms.LINE_FORMS``, which are looked up when lines are printed."""
+
 EXEC_SECONDS, HURRIED_SECONDS = 5.0, 0.3
 """What commands of ``--exec`` that still run at the end are given; after a signal."""
 
@@ -111,12 +114,26 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
     metavar="COMMAND",
     help="Run this on an incident; it is told by INSPECTOR_ variables. No shell.",
 )
+@click.option(
+    "-T",
+    "--format",
+    "form",
+    type=click.Choice(LINE_FORMATS),
+    default=LINE_FORMATS[0],
+    show_default=True,
+    help="Of the lines: ours, ecs as Elastic Common Schema, zeek as Zeek's logs in JSON.",
+)
 @click.option("--findings-only", is_flag=True, help="No lines for connections.")
 @click.option(
     "--no-sandbox", is_flag=True, help="Keep the rights to open files, start programs and connect, once all is open."
 )
 def watch_command(
-    options: LiveOptions, metrics_path: str | None, execute: str | None, findings_only: bool, no_sandbox: bool
+    options: LiveOptions,
+    metrics_path: str | None,
+    execute: str | None,
+    form: str,
+    findings_only: bool,
+    no_sandbox: bool,
 ) -> None:
     """Watch live traffic without a screen: one JSON line for each connection and finding, until stopped.
 
@@ -140,6 +157,7 @@ def watch_command(
     )
     from inspector.cli.confinement import confine_watch
     from inspector.live.garbage import collect_rarely
+    from inspector.live.outputs.line_forms import LINE_FORMS
     from inspector.live.outputs.line_queue import LineQueue
     from inspector.live.outputs.lines import LinePrinter
     from inspector.live.outputs.metrics import Metrics
@@ -160,6 +178,7 @@ def watch_command(
         Metrics(metrics_path) if metrics_path else None,
         execution,
         not findings_only,
+        form=LINE_FORMS[form](),
         take_lost=queue.take_lost,
         make_room=queue.make_room,
         supervisor=supervisor,

@@ -68,6 +68,18 @@ def private_file(path: str, name: str) -> BinaryIO:
     return _opened(path, name, _created_privately)
 
 
+def is_folder(path: str) -> bool:
+    """Whether what is written goes into a folder: one that is there, or one that a ``/`` behind it says, which is made.
+    Raises OutputError.
+    """
+    if path.endswith("/"):
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise UnwritableError(f"{path_text(path)}: {error.strerror or error}") from None
+    return os.path.isdir(path)
+
+
 def _opened(path: str, name: str, opener: Callable[[str, int], int] | None = None) -> BinaryIO:
     try:
         return io.BufferedWriter(_FailingOnce(path, path_text(name), opener), BUFFER_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TextIO
 
 from inspector.text.terminal import TerminalText
 
@@ -11,14 +11,24 @@ if TYPE_CHECKING:
     from inspector.findings.judge import Analysis, Wanted
 
 
+class SeveralFiles(Protocol):
+    """Writes an analysis as files of a folder."""
+
+    def __call__(self, analysis: Analysis, wanted: Wanted, opened: Callable[[str], BinaryIO], /) -> None:
+        """``opened``: a new file of that name, which is closed by whoever asked for it."""
+
+
 class Format(NamedTuple):
-    """``menu``: what the app's export menu calls it. ``is_filtered``: whether the app's filter goes for it too."""
+    """``menu``: what the app's export menu calls it. ``is_filtered``: whether the app's filter goes for it too.
+    ``write_files``: how it is written into a folder, where it can be.
+    """
 
     name: str
     suffix: str
     menu: str
     write: Callable[[Analysis, Wanted, BinaryIO], None]
     is_filtered: bool = False
+    write_files: SeveralFiles | None = None
 
 
 def _write_text(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
@@ -46,6 +56,28 @@ def _write_csv(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
     _encoded(target, lambda text: write_csv(analysis, analysis.connections(0, None, wanted), text))
 
 
+def _write_ecs(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+    from inspector.reports.ecs.analysis import write_ecs
+
+    write_ecs(analysis, wanted, target)
+
+
+def _write_zeek(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+    from inspector.reports.zeek.analysis import ZeekLogs
+
+    ZeekLogs(analysis, wanted).write_json(target)
+
+
+def _write_zeek_logs(analysis: Analysis, wanted: Wanted, opened: Callable[[str], BinaryIO]) -> None:
+    from inspector.reports.zeek.analysis import ZeekLogs
+    from inspector.reports.zeek.columns import COLUMNS
+
+    logs = ZeekLogs(analysis, wanted)
+    for path in COLUMNS:
+        with opened(f"{path}.log") as log:
+            logs.write_log(path, log)
+
+
 def _encoded(target: BinaryIO, write: Callable[[TextIO], None]) -> None:
     """What is written as text, in UTF-8."""
     text = TerminalText(target, encoding="utf-8", errors="backslashreplace", write_through=False)
@@ -61,6 +93,8 @@ FORMATS = {
         Format("json", "json", "analysis as JSON", _write_json),
         Format("jsonl", "jsonl", "analysis as JSON lines", _write_jsonl),
         Format("csv", "csv", "connections as CSV, filtered", _write_csv, is_filtered=True),
+        Format("ecs", "ecs.jsonl", "events of the Elastic Common Schema, JSON lines", _write_ecs),
+        Format("zeek", "zeek.jsonl", "Zeek's logs, JSON lines", _write_zeek, write_files=_write_zeek_logs),
     )
 }
 """By name. What writes is imported when it is used."""

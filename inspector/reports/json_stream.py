@@ -8,22 +8,16 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from inspector.capture.forked_copy import worthwhile_copies
 from inspector.capture.forked_pool import ForkedPool, Task
 from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
+from inspector.reports.pooled_lines import CHUNK, processes_for
 from inspector.text.plain_file import read_whole
 from inspector.text.terminal import terminal_json
 
 T = TypeVar("T")
-
-CHUNK = 512
-"""Rows that are written at once."""
-
-SHARED_FROM = 4_000
-"""So many connections are written by several cores: fewer are not worth a process."""
 
 MOST_BYTES = 2 << 30
 """Of an analysis that is read: a million connections."""
@@ -56,9 +50,7 @@ class DocumentRows:
             *_tasks(layout("sessions"), encoded.session, case.sessions),
             *_tasks(layout("connections"), encoded.connection, rows),
         ]
-        if processes is None:
-            processes = 1 + worthwhile_copies() if len(rows) >= SHARED_FROM else 1
-        self._pool = ForkedPool(tasks, processes - 1)
+        self._pool = ForkedPool(tasks, (processes_for(len(rows)) if processes is None else processes) - 1)
 
     def __enter__(self) -> DocumentRows:
         return self

@@ -1,5 +1,5 @@
-"""``watch`` without a screen: a JSON line for each connection, finding and incident, for what a person should know, and
-statistics every minute.
+"""``watch`` without a screen: a line for each connection, finding and incident, for what a person should know, and
+statistics every minute, in the form that was chosen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from inspector.document import Incident
 from inspector.errors import OutputError
 from inspector.findings.case import Case
 from inspector.findings.from_logs import failures_of
-from inspector.findings.into_document.connection import connection as described
 from inspector.findings.unopened import not_opened
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock
@@ -23,14 +22,14 @@ from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.handshake_counts import HandshakeCounts
+from inspector.live.outputs.line_forms import LineForm, OwnLines
 from inspector.live.outputs.metrics import Metrics
-from inspector.live.outputs.named_lines import NamedLines
 from inspector.live.outputs.survey import LIMIT, Surveyed, survey
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
+from inspector.reports.named_lines import NamedLines
 from inspector.text.safe import path_text, safe_text
-from inspector.text.terminal import terminal_json
 from inspector.text.times import SECOND_NS, rfc3339
 
 STATISTICS_SECONDS = 60.0
@@ -75,13 +74,15 @@ class LinePrinter:
         execution: Execution | None,
         with_connections: bool = True,
         *,
+        form: LineForm | None = None,
         clock: LoopClock = time,
         take_lost: Callable[[], int] = lambda: 0,
         make_room: Callable[[], bool] = lambda: True,
         supervisor: Supervisor | None = None,
     ) -> None:
-        """``clock``: what its waiting is measured by. ``take_lost``: how many lines ``out`` has lost since it was asked
-        last. ``make_room``: waits until it has room for more; False where that takes too long.
+        """``form``: of its lines, ours by default. ``clock``: what its waiting is measured by. ``take_lost``: how many
+        lines ``out`` has lost since it was asked last. ``make_room``: waits until it has room for more; False where
+        that takes too long.
         """
         self.output_error: OutputError | None = None
         self._capture = capture
@@ -95,6 +96,7 @@ class LinePrinter:
         self._status_at = clock.monotonic() + STATUS_SECONDS
         self._with_connections = with_connections
         self._counts = HandshakeCounts(has_members=metrics is not None)
+        self._form = OwnLines() if form is None else form
         self._encode = msgspec.json.Encoder().encode
         self._clock = clock
         self._survey_at = clock.monotonic() + SURVEY_SECONDS
@@ -128,7 +130,8 @@ class LinePrinter:
         if self._with_connections:
             for connection in update.observed(update.ended):
                 with self._capture.border:
-                    self._line("connection", self._encode(described(case, connection)), "")
+                    for line in self._form.connection(case, connection):
+                        self._write(line)
         self._announce_logs(case)
         self._flush()
 
@@ -318,9 +321,12 @@ class LinePrinter:
             self._capture.record(record, "", encoded)
 
     def _say(self, record: str, encoded: bytes) -> None:
-        """An object as a line that names its kind."""
+        """An object as a line."""
+        self._write(self._form.record(record, encoded, self._capture.now_ns))
+
+    def _write(self, line: bytes) -> None:
         try:
-            self._out.write(b'{"record":"%s",' % record.encode() + terminal_json(encoded)[1:] + b"\n")
+            self._out.write(line)
         except OutputError as error:
             self._give_up(error)
 

@@ -12,7 +12,7 @@ from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.live.live_capture import LiveCapture
-from inspector.live.outputs.named_lines import NamedLines
+from inspector.reports.named_lines import NamedLines
 from inspector.text.times import rfc3339
 
 LIMIT = "limit"

@@ -60,11 +60,15 @@ class Algorithm(NamedTuple):
 
 class PublicKey(NamedTuple):
     """``text``: kind and size, ``RSA 2048``. ``is_taken``: whether Java takes it; None where that depends on which
-    Java.
+    Java. ``algorithm``: its object identifier. ``bits``: of the modulus, the prime or the field; None where they are
+    not known. ``curve``: empty where it has none that is known.
     """
 
     text: str
     is_taken: bool | None
+    algorithm: str = ""
+    bits: int | None = None
+    curve: str = ""
 
 
 def read_algorithm(value: der.Value) -> Algorithm:
@@ -90,15 +94,15 @@ def read_public_key(value: der.Value) -> PublicKey:
         raise der.DerError
     algorithm, key = read_algorithm(parts[0]), der.bits(parts[1])
     if algorithm.oid in (RSA, RSA_PSS):
-        return _rsa(key)
+        return _rsa(key)._replace(algorithm=algorithm.oid)
     if algorithm.oid == EC:
         return _ec(algorithm.parameters, key)
     if algorithm.oid == DSA:
         return _dsa(algorithm.parameters, key)
     if algorithm.oid in FIXED:
         name, size = FIXED[algorithm.oid]
-        return PublicKey(name, algorithm.parameters is None and len(key) == size)
-    return PublicKey(algorithm.oid, True)
+        return PublicKey(name, algorithm.parameters is None and len(key) == size, algorithm.oid)
+    return PublicKey(algorithm.oid, True, algorithm.oid)
 
 
 def _rsa(key: bytes) -> PublicKey:
@@ -115,7 +119,7 @@ def _rsa(key: bytes) -> PublicKey:
         and 3 <= exponent < modulus
         and (bits <= RSA_LARGE_BITS or exponent.bit_length() <= RSA_EXPONENT_BITS)
     )
-    return PublicKey(f"RSA {bits}", is_taken)
+    return PublicKey(f"RSA {bits}", is_taken, bits=bits)
 
 
 def _ec(parameters: der.Value | None, key: bytes) -> PublicKey:
@@ -124,9 +128,10 @@ def _ec(parameters: der.Value | None, key: bytes) -> PublicKey:
     except der.DerError:
         identifier = ""
     if identifier not in CURVES:
-        return PublicKey(f"EC {identifier or 'of explicit parameters'}", None if identifier else False)
+        return PublicKey(f"EC {identifier or 'of explicit parameters'}", None if identifier else False, EC)
     name, bits = CURVES[identifier]
-    return PublicKey(f"EC {name}", key[:1] == bytes((UNCOMPRESSED,)) and (len(key) - 1) // 2 == (bits + 7) // 8)
+    is_taken = key[:1] == bytes((UNCOMPRESSED,)) and (len(key) - 1) // 2 == (bits + 7) // 8
+    return PublicKey(f"EC {name}", is_taken, EC, bits, name)
 
 
 def _dsa(parameters: der.Value | None, key: bytes) -> PublicKey:
@@ -137,6 +142,7 @@ def _dsa(parameters: der.Value | None, key: bytes) -> PublicKey:
             if parameters is not None
             else [der.Value(der.INTEGER, b"\0")]
         )
-        return PublicKey(f"DSA {der.integer(prime).bit_length()}", True)
+        bits = der.integer(prime).bit_length()
+        return PublicKey(f"DSA {bits}", True, DSA, bits or None)
     except ValueError:
-        return PublicKey("DSA", False)
+        return PublicKey("DSA", False, DSA)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from inspector.document import Finding, Incident
 from inspector.findings.case import Case
@@ -13,7 +13,7 @@ from inspector.findings.odd_member import host_of
 from inspector.tracking.backends import BackendGroup
 
 
-class LineNames(NamedTuple):
+class LineNames(Struct):
     """What people call those whose ids a line holds, in their order: ``puppetdb.example.com:8081``,
     ``B (puppetdb2.example.com)``, addresses of clients.
     """
@@ -21,6 +21,18 @@ class LineNames(NamedTuple):
     service: str
     backends: list[str]
     clients: list[str]
+
+
+class FindingLine(Finding, kw_only=True):
+    """A finding as a line has it."""
+
+    names: LineNames
+
+
+class IncidentLine(Incident, kw_only=True):
+    """An incident as a line has it."""
+
+    names: LineNames
 
 
 class NamedLines:
@@ -50,7 +62,7 @@ class NamedLines:
             [clients[one] for one in finding.clients if one in clients],
         )
         encode = msgspec.json.encode
-        return encode(value)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
+        return encode(value)[:-1] + b',"names":' + encode(names) + b"}"
 
 
 def _called(case: Case, backend: BackendGroup) -> str:

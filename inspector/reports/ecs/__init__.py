@@ -1,0 +1,1 @@
+"""What was analysed as events of the Elastic Common Schema, a JSON object a line."""
