@@ -157,10 +157,11 @@ def watch_command(
     )
     from inspector.cli.confinement import confine_watch
     from inspector.live.garbage import collect_rarely
-    from inspector.live.outputs.line_forms import LINE_FORMS
+    from inspector.live.outputs.line_forms import LINE_FORMS, LineForm
     from inspector.live.outputs.line_queue import LineQueue
     from inspector.live.outputs.lines import LinePrinter
     from inspector.live.outputs.metrics import Metrics
+    from inspector.live.outputs.severities import LeveledLines, goes_to_journal
 
     confine_watch(  # before any thread is started: each is confined by itself
         capture,
@@ -171,6 +172,9 @@ def watch_command(
         is_wanted=not no_sandbox,
     )
     faulthandler.enable()  # a watchdog ends what hangs by SIGABRT: where it hung is worth knowing
+    line_form: LineForm = LINE_FORMS[form]()
+    if goes_to_journal(sys.stdout.fileno(), os.environ):
+        line_form = LeveledLines(line_form)
     queue = LineQueue(unbuffered_output())
     lines = LinePrinter(
         capture,
@@ -178,7 +182,7 @@ def watch_command(
         Metrics(metrics_path) if metrics_path else None,
         execution,
         not findings_only,
-        form=LINE_FORMS[form](),
+        form=line_form,
         take_lost=queue.take_lost,
         make_room=queue.make_room,
         supervisor=supervisor,
