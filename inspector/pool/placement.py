@@ -11,8 +11,11 @@ not:
 
 * ``missed``: had there been one member more, with the same share as the others, the chance that none of n connections
   would have met it: (m / (m + 1)) ** n for m members that were met.
-* ``unseen_share``: the share of all connections that members which were not met have at most, by 95 % confidence:
-  1 - 0.05 ** (1 / n), about 3 / n (the rule of three: Hanley and Lippman-Hand, JAMA 249, 1983).
+* ``unseen_share``: the share of all connections that any one member which was not met has at most, by 95 % confidence.
+  A member with a share s is met by none of n with a chance of (1 - s) ** n, and no more than 1 / s of them have so
+  much: it is the s at which (1 - s) ** n / s is 0.05. The rule of three (1 - 0.05 ** (1 / n)) would be for one member
+  that was named before; which ones are not met shows only afterwards. What all of them have together nothing bounds:
+  there may be any number, each with next to nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from typing import Literal, NamedTuple
 Order = Literal["one", "in_turn", "mixed"]
 CHANCE = 0.001
 DOUBT = 0.05
+HALVINGS = 40
+"""By which a share is known to more digits than anybody reads."""
 UNTOLD = -1
 """In place of a member: somebody answered, and nothing tells who."""
 FAILED = -2
@@ -58,8 +63,20 @@ def placement(answered: Sequence[int]) -> Placement:
         members,
         "mixed",
         missed=(len(members) / (len(members) + 1)) ** count,
-        unseen_share=1 - DOUBT ** (1 / count),
+        unseen_share=_unseen_share(count),
     )
+
+
+def _unseen_share(count: int) -> float:
+    """What is more than it is not missed by so many connections, whichever member has it."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        share = (low + high) / 2
+        if (1 - share) ** count > DOUBT * share:
+            low = share
+        else:
+            high = share
+    return high
 
 
 def _is_in_turn(answered: Sequence[int], places: int) -> bool:

@@ -127,8 +127,8 @@ def _missed(address: ProbedAddress) -> str:
     if address.missed is None or address.unseen_share is None:
         return ""
     return (
-        f"; one more with an equal share would have been missed with a chance of {_percent(address.missed)}, and those"
-        f" not met get under {_percent(address.unseen_share)} of connections (95 %), if each is placed by itself"
+        f"; one more with an equal share would have been missed with a chance of {_percent(address.missed)}, and none"
+        f" not met gets over {_percent(address.unseen_share)} of connections (95 %), if each is placed by itself"
     )
 
 
