@@ -209,3 +209,11 @@ def test_what_is_impolite_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, (tmp_path / "none.pcapng").exists()) == (2, False)
     assert "--i-own-this" in done.stderr
     assert inspector("probe", "no-such-name.invalid:443").returncode == 2
+
+
+@pytest.mark.parametrize("option", ["--rate", "--timeout"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1"])
+def test_what_bounds_nothing_is_no_bound(option: str, value: str) -> None:
+    done = inspector("probe", f"{HOST}:1", option, value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Invalid value for '{option}'" in done.stderr

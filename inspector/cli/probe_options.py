@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -24,6 +25,16 @@ DEFAULT_PORT = 443
 MODEL_NAMES = ("java17", "java11", "java8", "java8-no-ems", "java7")
 EACH = "each"
 PEM = click.Path(exists=True, dir_okay=False)
+
+
+class Amount(click.FloatRange):
+    """A number within a range, which ``nan`` is not: it compares as neither too small nor too large."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return float(number)
 
 
 def _models(value: str) -> tuple[str, ...]:
@@ -74,7 +85,7 @@ probe_options = gathered(
         ),
         click.option(
             "--rate",
-            type=click.FloatRange(0, pace.MOST_PER_SECOND, min_open=True),
+            type=Amount(0, pace.MOST_PER_SECOND, min_open=True),
             default=pace.PER_SECOND,
             show_default=True,
             help="Connections a second at most; over 50 only with --i-own-this.",
@@ -135,7 +146,7 @@ probe_options = gathered(
         click.option(
             "--timeout",
             "seconds",
-            type=click.FloatRange(0, pace.MOST_SECONDS, min_open=True),
+            type=Amount(0, pace.MOST_SECONDS, min_open=True),
             default=pace.MOST_SECONDS,
             show_default=True,
             help="Seconds that one connection may last.",
