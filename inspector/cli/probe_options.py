@@ -30,7 +30,7 @@ PEM = click.Path(exists=True, dir_okay=False)
 class Amount(click.FloatRange):
     """A number within a range, which ``nan`` is not: it compares as neither too small nor too large."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is no number.", param, ctx)
