@@ -12,7 +12,7 @@ from inspector.pool.placement import FAILED, UNTOLD, placement
 def test_in_turn_is_told_from_chance() -> None:
     turn = placement([2, 0, 1] * 5)
     assert (turn.members, turn.order, turn.missed, turn.unseen_share) == ((2, 0, 1), "in_turn", None, None)
-    assert placement([0, 1, 0, 1]).order == "mixed"  # too few to say
+    assert placement([0, 1, 0, 1]).order == placement([0, 1]).order == placement([0, 1, 2] * 3).order == "too_few"
     assert placement([0, 1, 2] * 4 + [1]).order == "mixed"
     down = placement([0, FAILED, 1] * 4)
     assert (down.members, down.order, down.fails_in_turn) == ((0, 1), "in_turn", True)
