@@ -121,6 +121,8 @@ def _established(plan: ProbePlan, analysis: Analysis) -> set[str]:
 
 def require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
     """Before anything is asked: what is written takes nothing away, and can be written. Raises InspectorError."""
+    if capture == "":
+        raise UsageError("-w: no file is named")
     if capture == "-":
         raise UsageError("-w -: a capture with secrets is not written to standard output", "name a file")
     read = (("--cert", options.certificate), ("--key", options.key), ("--cacert", options.authorities))

@@ -82,7 +82,7 @@ def _unseen_share(count: int) -> float:
 
 def _is_by_chance(answered: Sequence[int], places: int) -> bool:
     """Whether chance may repeat them so often: after the first round each has one in ``places`` to be the right one."""
-    return places ** -float(len(answered) - places) >= CHANCE
+    return float(places) ** (places - len(answered)) >= CHANCE
 
 
 def _repeats(answered: Sequence[int], places: int) -> bool:
