@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from inspector.probe.plan import ProbePlan
 
 DEFAULT_PORT = 443
+MOST_NAME_BYTES = 255
+"""Of a name of the DNS (RFC 1035, section 2.3.4), and of a server name that OpenSSL sends."""
 MODEL_NAMES = ("java17", "java11", "java8", "java8-no-ems", "java7")
 EACH = "each"
 PEM = click.Path(exists=True, dir_okay=False)
@@ -246,10 +248,10 @@ def _java_server_name(host: str) -> str:
 def _askable(name: str) -> str:
     """Raises UsageError where it cannot be asked for."""
     try:
-        name.encode("idna")
+        encoded = name.encode("idna")
     except UnicodeError:
         raise UsageError(f"--sni {safe_text(name)}: no host name") from None
-    if name.startswith(".") or not name.isprintable():
+    if name.startswith(".") or not name.isprintable() or len(encoded) > MOST_NAME_BYTES:
         raise UsageError(f"--sni {safe_text(name)}: no host name")
     return name
 
@@ -262,5 +264,7 @@ def host_and_port(text: str, port: int = DEFAULT_PORT) -> tuple[str, int]:
     has_port = colon and not text.endswith("]") and (":" not in host or host.endswith("]"))
     ends = split(text if has_port else f"{text}:{port}")
     if ends is None:
-        raise UsageError(f"{text}: not HOST or HOST:PORT", "an IPv6 address stands in brackets: [2001:db8::1]:8081")
+        raise UsageError(
+            f"{safe_text(text)}: not HOST or HOST:PORT", "an IPv6 address stands in brackets: [2001:db8::1]:8081"
+        )
     return ends
