@@ -120,6 +120,14 @@ def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> No
     assert "2 refused (RST to the SYN)" in done.stderr
 
 
+def test_which_of_several_addresses_did_not_answer_is_said(pool: LoopbackPool, certificates: list[Issued]) -> None:
+    port, down = pool.server(tls(server_context(certificates[0]))), pool.down()
+    done = inspector("probe", f"{HOST}:{port}", "--backend", f"{HOST}:{down}", "-n", "2", "--rate", "50")
+    account = " ".join(done.stderr.split())
+    assert "2 finished" in account
+    assert f"2 refused (RST to the SYN) at {HOST} port {down}" in account
+
+
 def test_a_pool_that_completes_no_handshake_is_no_clean_result(pool: LoopbackPool, certificates: list[Issued]) -> None:
     wanting = [server_context(certificates[0], newest) for newest in (TLS12, ssl.TLSVersion.TLSv1_3)]
     for context in wanting:
