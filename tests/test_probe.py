@@ -103,6 +103,9 @@ def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     [address] = service.probed.addresses
     assert (address.order, len(address.backends), address.missed) == ("one", 1, None)
     assert "always A: alone there, or several that show one certificate, or" in probed.lines_of(alone, service)[0]
+    assert (service.assessment.state, service.assessment.grade) == ("protected", "inferred")
+    assert any("keeps the probe at one back end" in change for change in service.assessment.breaks_if)
+    assert "protected as things stand: one certificate alone was seen" in probed.lines_of(alone, service)[-1]
     run, document = asked(tmp_path, PLAN._replace(through=to(vip), direct=to(*ports[1:], is_direct=True)))
     assert len(run.transcripts) == 16
     by_port = {
