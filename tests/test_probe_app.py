@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from textual.pilot import Pilot
 
 from inspector.cli.app_probe import AppProbe, app_probe
-from inspector.errors import InspectorError
+from inspector.errors import InspectorError, UsageError
 from inspector.findings.judge import judge
+from inspector.probe import destination
 from inspector.probe.pace import AT_ONCE
 from inspector.tui.app import InspectorApp
 from inspector.tui.dialogs.ask import Ask
@@ -282,6 +283,22 @@ async def test_leaving_the_app_ends_it(tmp_path: Path, pool: LoopbackPool, certi
         await until(pilot, lambda: app._exit or not isinstance(app.screen, ProbeProgress))
     pool.settle()
     assert len(accepted) < 60
+
+
+def test_no_resolver_holds_up_who_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    one = app_probe(f"inspector probe pool.example.com -w {tmp_path / 'probe.pcapng'}")
+
+    def look_up(*args: object, **kwargs: object) -> list[object]:
+        one.stop()
+        over.wait(60)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    monkeypatch.setattr(destination, "LOOK_UP_SECONDS", 60.0)
+    with pytest.raises(UsageError, match="stopped before the resolver answered"):
+        one.run(lambda begun, total: None)
+    over.set()
 
 
 async def test_a_pool_that_nobody_reaches_leaves_the_app_as_it_is(

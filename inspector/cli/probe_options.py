@@ -193,18 +193,24 @@ def ends_of(target: str, options: ProbeOptions) -> tuple[HostAndPort, list[HostA
     return (host, port), [host_and_port(backend, port) for backend in backends]
 
 
-def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
-    """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
+def plan_of(target: str, options: ProbeOptions, is_stopped: Callable[[], bool] = lambda: False) -> ProbePlan:
+    """Names are looked up, nothing is sent to anybody else yet. ``is_stopped``: as ``destinations`` has it. Raises
+    UsageError.
+    """
     from inspector.probe.client_model import MODELS
     from inspector.probe.destination import destinations
     from inspector.probe.plan import ProbePlan
     from inspector.probe.starttls import StartTls
 
     (host, port), backends = ends_of(target, options)
-    direct = [destination for backend in backends for destination in destinations(*backend, is_direct=True)]
+    direct = [
+        destination
+        for backend in backends
+        for destination in destinations(*backend, is_direct=True, is_stopped=is_stopped)
+    ]
     return ProbePlan(
         server_name=_server_name(options, host),
-        through=tuple(destinations(host, port)),
+        through=tuple(destinations(host, port, is_stopped=is_stopped)),
         models=tuple(MODELS[name] for name in options.models),
         direct=tuple(direct),
         connections=options.connections,
