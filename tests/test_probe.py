@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from inspector.probe.transcript import ProbeEnd
 from inspector.reports import probed
 from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, server_context, tls
-from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, to
+from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, probed_in, to
 
 CBC = "ECDHE-ECDSA-AES128-SHA"
 
@@ -102,6 +103,9 @@ def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     [address] = service.probed.addresses
     assert (address.order, len(address.backends), address.missed) == ("one", 1, None)
     assert "always A: alone there, or several that show one certificate, or" in probed.lines_of(alone, service)[0]
+    assert (service.assessment.state, service.assessment.grade) == ("protected", "inferred")
+    assert any("keeps the probe at one back end" in change for change in service.assessment.breaks_if)
+    assert "protected as things stand: one certificate alone was seen" in probed.lines_of(alone, service)[-1]
     run, document = asked(tmp_path, PLAN._replace(through=to(vip), direct=to(*ports[1:], is_direct=True)))
     assert len(run.transcripts) == 16
     by_port = {
@@ -377,3 +381,30 @@ def test_stopped_before_its_end_it_gives_what_is_known(
     with (tmp_path / "part.pcapng").open("wb") as out:
         write_capture(run.transcripts, keys.read_bytes(), out)
     assert document_of(tmp_path / "part.pcapng").captures[0].source == "probe"
+
+
+def test_what_is_open_when_it_is_stopped_is_blamed_on_nobody(
+    tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
+) -> None:
+    members = [tls(server_context(certificate, TLS12)) for certificate in certificates[:2]]
+    number = count()
+
+    def talk(connection: socket.socket) -> None:
+        at = next(number)
+        if at < 12:
+            members[at % 2](connection)
+        else:
+            connection.recv(4096)  # its ClientHello
+            run.stop()
+            connection.recv(1)
+
+    keys = tmp_path / "keys"
+    run = ProbeRun(probings_of(PLAN._replace(through=to(pool.server(talk)), connections=40), Credentials(), str(keys)))
+    run.run()
+    assert (len(run.transcripts), ends(run)) == (13, {ProbeEnd.FINISHED, ProbeEnd.STOPPED})
+    with (tmp_path / "part.pcapng").open("wb") as out:
+        write_capture(run.transcripts, keys.read_bytes(), out)
+    document = document_of(tmp_path / "part.pcapng")
+    [address] = probed_in(document).addresses
+    assert (address.connections, address.failed, address.order) == (13, 1, "in_turn")
+    assert "handshake-failed" not in {finding.rule for finding in document.findings}

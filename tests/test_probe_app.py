@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import gzip
+import lzma
 import os
 import shlex
 import subprocess
@@ -14,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from textual.pilot import Pilot
 
 from inspector.cli.app_probe import AppProbe, app_probe
-from inspector.errors import InspectorError
+from inspector.errors import InspectorError, UsageError
 from inspector.findings.judge import judge
+from inspector.probe import destination
 from inspector.probe.pace import AT_ONCE
 from inspector.tui.app import InspectorApp
 from inspector.tui.dialogs.ask import Ask
@@ -281,6 +285,22 @@ async def test_leaving_the_app_ends_it(tmp_path: Path, pool: LoopbackPool, certi
     assert len(accepted) < 60
 
 
+def test_no_resolver_holds_up_who_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    one = app_probe(f"inspector probe pool.example.com -w {tmp_path / 'probe.pcapng'}")
+
+    def look_up(*args: object, **kwargs: object) -> list[object]:
+        one.stop()
+        over.wait(60)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    monkeypatch.setattr(destination, "LOOK_UP_SECONDS", 60.0)
+    with pytest.raises(UsageError, match="stopped before the resolver answered"):
+        one.run(lambda begun, total: None)
+    over.set()
+
+
 async def test_a_pool_that_nobody_reaches_leaves_the_app_as_it_is(
     tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
 ) -> None:
@@ -342,7 +362,15 @@ async def test_where_there_is_nothing_to_probe(tmp_path: Path) -> None:
         assert notified(app) == ["There is no service to probe here."]
 
 
-@pytest.mark.parametrize("how", ["packets", "compressed", "directory", "facts"])
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("how", ["packets", *COMPRESSED, "directory", "facts"])
 async def test_nobody_is_asked_at_addresses_that_were_made_up(tmp_path: Path, how: str) -> None:
     capture = str(written(tmp_path, of_java()().flows))
     redacted = tmp_path / "redacted"
@@ -350,9 +378,9 @@ async def test_nobody_is_asked_at_addresses_that_were_made_up(tmp_path: Path, ho
     command = [sys.executable, "-m", "inspector", *words, "-o", str(redacted)]
     await asyncio.to_thread(subprocess.run, command, check=True, timeout=120, capture_output=True)
     path = redacted if how in ("directory", "facts") else redacted / "evidence.pcapng"
-    if how == "compressed":
-        path = tmp_path / "evidence.pcapng.gz"
-        path.write_bytes(gzip.compress((redacted / "evidence.pcapng").read_bytes()))
+    if how in COMPRESSED:
+        path = tmp_path / "evidence"
+        path.write_bytes(COMPRESSED[how]((redacted / "evidence.pcapng").read_bytes()))
     app = app_of(path, prober=app_probe)
     async with app.run_test(size=(80, 24)) as pilot:
         await then("P")(pilot)

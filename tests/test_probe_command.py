@@ -120,6 +120,14 @@ def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> No
     assert "2 refused (RST to the SYN)" in done.stderr
 
 
+def test_which_of_several_addresses_did_not_answer_is_said(pool: LoopbackPool, certificates: list[Issued]) -> None:
+    port, down = pool.server(tls(server_context(certificates[0]))), pool.down()
+    done = inspector("probe", f"{HOST}:{port}", "--backend", f"{HOST}:{down}", "-n", "2", "--rate", "50")
+    account = " ".join(done.stderr.split())
+    assert "2 finished" in account
+    assert f"2 refused (RST to the SYN) at {HOST} port {down}" in account
+
+
 def test_a_pool_that_completes_no_handshake_is_no_clean_result(pool: LoopbackPool, certificates: list[Issued]) -> None:
     wanting = [server_context(certificates[0], newest) for newest in (TLS12, ssl.TLSVersion.TLSv1_3)]
     for context in wanting:
@@ -209,3 +217,11 @@ def test_what_is_impolite_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, (tmp_path / "none.pcapng").exists()) == (2, False)
     assert "--i-own-this" in done.stderr
     assert inspector("probe", "no-such-name.invalid:443").returncode == 2
+
+
+@pytest.mark.parametrize("option", ["--rate", "--timeout"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1"])
+def test_what_bounds_nothing_is_no_bound(option: str, value: str) -> None:
+    done = inspector("probe", f"{HOST}:1", option, value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Invalid value for '{option}'" in done.stderr

@@ -90,7 +90,14 @@ def test_a_capture_is_its_owners_alone_and_says_what_it_holds(
     assert kept.read_bytes()[:4] == bytes.fromhex("0a0d0d0a")
 
 
-@pytest.mark.parametrize("place", ["link", "dangling", "fifo", "-", "none/x.pcapng"])
+def test_a_name_as_long_as_names_may_be(tmp_path: Path, pool: LoopbackPool, certificate: Issued) -> None:
+    port, _ = counted_server(pool, certificate)
+    name = "ä" * 124 + ".pcapng"  # 255 bytes
+    done = inspector("probe", f"{HOST}:{port}", "-n", "1", "-w", str(tmp_path / name))
+    assert (done.returncode, os.listdir(tmp_path)) == (0, [name]), done.stderr
+
+
+@pytest.mark.parametrize("place", ["", "link", "dangling", "fifo", "-", "none/x.pcapng"])
 def test_where_no_capture_can_be(tmp_path: Path, pool: LoopbackPool, certificate: Issued, place: str) -> None:
     port, accepted = counted_server(pool, certificate)
     target = tmp_path / "target"

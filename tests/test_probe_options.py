@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import socket
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from inspector.cli.commands import cli
 from inspector.cli.probe import probe_command
-from inspector.cli.probe_options import ProbeOptions, host_and_port, plan_of
+from inspector.cli.probe_options import ProbeOptions, ends_of, host_and_port, plan_of
 from inspector.cli.streams import note
 from inspector.errors import UsageError
 from inspector.probe import destination
@@ -51,6 +52,12 @@ def test_names_are_sent_as_java_sends_them(monkeypatch: pytest.MonkeyPatch, host
     assert plan_of(target, options(server_name="db.")).server_name == "db."
 
 
+@pytest.mark.parametrize("name", [".example.com", "a..b", "a" * 64, ".".join(["a" * 50] * 6), "a\r\nb"])
+def test_what_no_server_can_be_called_is_refused_before_anybody_is_asked(name: str) -> None:
+    with pytest.raises(UsageError, match="no host name"):
+        ends_of("127.0.0.1:1", options(server_name=name))
+
+
 def options(server_name: str | None = None) -> ProbeOptions:
     words = ["host", *(["--sni", server_name] if server_name else [])]
     params = probe_command.make_context("probe", words, parent=WHOLE).params
@@ -69,6 +76,11 @@ def test_jvms_are_completed_behind_a_comma() -> None:
 def test_half_a_bracket_is_no_address(text: str) -> None:
     with pytest.raises(UsageError, match="not HOST or HOST:PORT"):
         host_and_port(text)
+
+
+def test_what_is_no_address_is_escaped_where_it_is_said() -> None:
+    with pytest.raises(UsageError, match=re.escape("\\x1b[31m")):
+        host_and_port("host:1\x1b[31m")
 
 
 def test_whole_brackets_are() -> None:

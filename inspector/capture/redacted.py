@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
+import contextlib
+from typing import BinaryIO
 
-from inspector.capture.inputs import GZIP
+from inspector.capture.blocks import Damaged
+from inspector.capture.compression import Counted, inflate
 
 REDACTED = "Redacted: what identifies was replaced"
 """In the comment of the first section of a pcapng file."""
@@ -13,11 +15,12 @@ HEAD_BYTES = 1 << 16
 """More than that section header takes, which has at most one other text."""
 
 
-def is_marked_redacted(head: bytes) -> bool:
-    """``head``: the first bytes of a capture, ``HEAD_BYTES`` of them or all."""
-    if head.startswith(GZIP):
-        try:
-            head = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(head, HEAD_BYTES)
-        except zlib.error:
-            return False
-    return REDACTED.encode() in head
+def is_marked_redacted(capture: BinaryIO) -> bool:
+    """``capture``: from its beginning on, compressed or not. Raises OSError."""
+    stream = inflate(Counted(capture, None))
+    head = memoryview(bytearray(HEAD_BYTES))
+    filled = 0
+    with contextlib.suppress(Damaged):
+        while count := stream.readinto(head[filled:]):
+            filled += count
+    return REDACTED.encode() in bytes(head[:filled])

@@ -64,7 +64,7 @@ class AppProbe:
     def run(self, on_begun: Callable[[int, int], None]) -> ProbeOutcome:
         """Ask, and keep the capture. Raises InspectorError."""
         _require_free(self._capture)
-        plan = plan_of(self._target, self._options)
+        plan = plan_of(self._target, self._options, lambda: self._is_stopped)
         directory = mkdtemp(prefix="inspector-probe-")
         kept: KeptCapture | None = None
         try:

@@ -22,9 +22,9 @@ class KeptCapture:
     def __init__(self, target: str) -> None:
         """Raises UnwritableError where it could not take its place."""
         self._target = target
-        self._directory = os.path.dirname(os.path.abspath(target))
         self._require_regular()
-        self.path = os.path.join(self._directory, f".{os.path.basename(target)[:200]}.{secrets.token_hex(8)}")
+        directory = os.path.dirname(os.path.abspath(target))
+        self.path = os.path.join(directory, f".inspector-probe-{secrets.token_hex(8)}")
         self.is_kept = False
         self.out: BinaryIO = private_file(self.path, target)
 

@@ -121,6 +121,8 @@ def _established(plan: ProbePlan, analysis: Analysis) -> set[str]:
 
 def require_files(options: ProbeOptions, capture: str | None, output: str | None) -> None:
     """Before anything is asked: what is written takes nothing away, and can be written. Raises InspectorError."""
+    if capture == "":
+        raise UsageError("-w: no file is named")
     if capture == "-":
         raise UsageError("-w -: a capture with secrets is not written to standard output", "name a file")
     read = (("--cert", options.certificate), ("--key", options.key), ("--cacert", options.authorities))
@@ -237,10 +239,19 @@ def _became(end: str, reason: str) -> str:
     return ENDS[end] + (f" ({safe_text(reason)})" if reason else "")
 
 
+def _where(run: ProbeRun, plan: ProbePlan, end: str, reason: str) -> str:
+    if end in ("FINISHED", "STOPPED") or len({(one.address, one.port) for one in (*plan.direct, *plan.through)}) == 1:
+        return ""
+    ended = (one.destination for one in run.transcripts if (one.end.name, one.reason) == (end, reason))
+    return " at " + ", ".join(dict.fromkeys(f"{one.address} port {one.port}" for one in ended))
+
+
 def account(run: ProbeRun, plan: ProbePlan) -> Iterator[str]:
-    """What became of the connections, by how they ended."""
-    ends = Counter((transcript.end, transcript.reason) for transcript in run.transcripts)
-    parts = [f"{count} {_became(end.name, reason)}" for (end, reason), count in ends.most_common()]
+    """What became of the connections, by how they ended, and at which of several addresses they did not finish."""
+    ends = Counter((transcript.end.name, transcript.reason) for transcript in run.transcripts)
+    parts = [
+        f"{count} {_became(end, reason)}{_where(run, plan, end, reason)}" for (end, reason), count in ends.most_common()
+    ]
     yield f"{len(run.transcripts)} of {plan.total} connections: {'; '.join(parts) or 'none was begun'}"
     for reason, count in Counter(run.unsent).most_common():
         yield f"{count} not sent: {safe_text(reason)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -21,9 +22,21 @@ if TYPE_CHECKING:
     from inspector.probe.plan import ProbePlan
 
 DEFAULT_PORT = 443
+MOST_NAME_BYTES = 255
+"""Of a name of the DNS (RFC 1035, section 2.3.4), and of a server name that OpenSSL sends."""
 MODEL_NAMES = ("java17", "java11", "java8", "java8-no-ems", "java7")
 EACH = "each"
 PEM = click.Path(exists=True, dir_okay=False)
+
+
+class Amount(click.FloatRange):
+    """A number within a range, which ``nan`` is not: it compares as neither too small nor too large."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return float(number)
 
 
 def _models(value: str) -> tuple[str, ...]:
@@ -74,7 +87,7 @@ probe_options = gathered(
         ),
         click.option(
             "--rate",
-            type=click.FloatRange(0, pace.MOST_PER_SECOND, min_open=True),
+            type=Amount(0, pace.MOST_PER_SECOND, min_open=True),
             default=pace.PER_SECOND,
             show_default=True,
             help="Connections a second at most; over 50 only with --i-own-this.",
@@ -135,7 +148,7 @@ probe_options = gathered(
         click.option(
             "--timeout",
             "seconds",
-            type=click.FloatRange(0, pace.MOST_SECONDS, min_open=True),
+            type=Amount(0, pace.MOST_SECONDS, min_open=True),
             default=pace.MOST_SECONDS,
             show_default=True,
             help="Seconds that one connection may last.",
@@ -180,18 +193,24 @@ def ends_of(target: str, options: ProbeOptions) -> tuple[HostAndPort, list[HostA
     return (host, port), [host_and_port(backend, port) for backend in backends]
 
 
-def plan_of(target: str, options: ProbeOptions) -> ProbePlan:
-    """Names are looked up, nothing is sent to anybody else yet. Raises UsageError."""
+def plan_of(target: str, options: ProbeOptions, is_stopped: Callable[[], bool] = lambda: False) -> ProbePlan:
+    """Names are looked up, nothing is sent to anybody else yet. ``is_stopped``: as ``destinations`` has it. Raises
+    UsageError.
+    """
     from inspector.probe.client_model import MODELS
     from inspector.probe.destination import destinations
     from inspector.probe.plan import ProbePlan
     from inspector.probe.starttls import StartTls
 
     (host, port), backends = ends_of(target, options)
-    direct = [destination for backend in backends for destination in destinations(*backend, is_direct=True)]
+    direct = [
+        destination
+        for backend in backends
+        for destination in destinations(*backend, is_direct=True, is_stopped=is_stopped)
+    ]
     return ProbePlan(
         server_name=_server_name(options, host),
-        through=tuple(destinations(host, port)),
+        through=tuple(destinations(host, port, is_stopped=is_stopped)),
         models=tuple(MODELS[name] for name in options.models),
         direct=tuple(direct),
         connections=options.connections,
@@ -235,10 +254,10 @@ def _java_server_name(host: str) -> str:
 def _askable(name: str) -> str:
     """Raises UsageError where it cannot be asked for."""
     try:
-        name.encode("idna")
+        encoded = name.encode("idna")
     except UnicodeError:
         raise UsageError(f"--sni {safe_text(name)}: no host name") from None
-    if name.startswith(".") or not name.isprintable():
+    if name.startswith(".") or not name.isprintable() or len(encoded) > MOST_NAME_BYTES:
         raise UsageError(f"--sni {safe_text(name)}: no host name")
     return name
 
@@ -251,5 +270,7 @@ def host_and_port(text: str, port: int = DEFAULT_PORT) -> tuple[str, int]:
     has_port = colon and not text.endswith("]") and (":" not in host or host.endswith("]"))
     ends = split(text if has_port else f"{text}:{port}")
     if ends is None:
-        raise UsageError(f"{text}: not HOST or HOST:PORT", "an IPv6 address stands in brackets: [2001:db8::1]:8081")
+        raise UsageError(
+            f"{safe_text(text)}: not HOST or HOST:PORT", "an IPv6 address stands in brackets: [2001:db8::1]:8081"
+        )
     return ends

@@ -12,11 +12,11 @@ from inspector.document.finding import Grade
 class ProbedAddress(Struct, kw_only=True):
     """What answered a probe at one address. ``failed``: connections that were not established; ``unanswered``: those to
     which no ServerHello came. ``backends``: who answered the others. ``order``: ``in_turn``, by strict rotation, of
-    which one place does not answer where ``fails_in_turn``; ``one``, always the same; ``mixed``; None where nobody
-    answered, or nothing tells who. ``missed``: the chance that one more back end with
-    an equal share would not have been met; ``unseen_share``: the share of connections that back ends which were not met
-    have at most, by 95 % confidence. Both assume that connections are placed independently; None where they are not,
-    or that cannot be told.
+    which one place does not answer where ``fails_in_turn``; ``one``, always the same; ``too_few``, so far in turn, as
+    by chance; ``mixed``; None where nobody answered, or nothing tells who. Connections that were open when the probe
+    was stopped are left out of it. ``missed``: the chance that one more back end with an equal share would not have
+    been met; ``unseen_share``: the share of connections that any one back end which was not met has at most, by 95 %
+    confidence. Both assume that connections are placed independently; None where they are not, or that cannot be told.
     """
 
     ip: str
@@ -25,7 +25,7 @@ class ProbedAddress(Struct, kw_only=True):
     failed: int
     unanswered: int
     backends: list[str]
-    order: Literal["one", "in_turn", "mixed"] | None
+    order: Literal["one", "in_turn", "too_few", "mixed"] | None
     fails_in_turn: bool
     missed: float | None
     unseen_share: float | None

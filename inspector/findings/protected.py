@@ -53,13 +53,19 @@ def no_certificate(scene: Scene) -> Assessment:
 
 
 def one_certificate(scene: Scene) -> Assessment:
-    """One certificate everywhere."""
+    """One certificate everywhere. A probe is one client, which a balancer may keep at one back end of many."""
+    is_one_client = all(s.stack.is_probe for s in scene.members)
     return _safe(
         "every full handshake in clear showed the same certificate; more back ends may hide behind it",
         "a back end with another certificate joins",
+        *(
+            ["the balancer keeps the probe at one back end, and others show other certificates"]
+            if is_one_client
+            else []
+        ),
         "the certificate is replaced by one with other names",
         *_inside_breaks(scene),
-        grade=_inside_grade(scene),
+        grade="inferred" if is_one_client else _inside_grade(scene),
     )
 
 

@@ -241,8 +241,10 @@ class Conversation:
         return _EndsHere(ProbeEnd.RESET)
 
     def _close(self) -> None:
+        """A connection that was stopped stays open in the transcript: its end says nothing of the server."""
         transcript = self.transcript
-        if self._is_connected and not any(transcript.has(TcpEvent.RESET, from_client=side) for side in (True, False)):
+        is_reset = any(transcript.has(TcpEvent.RESET, from_client=side) for side in (True, False))
+        if self._is_connected and not is_reset and transcript.end is not ProbeEnd.STOPPED:
             transcript.note(TcpEvent.FIN)
         self._socket.close()
 

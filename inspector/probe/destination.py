@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from inspector.errors import UsageError
@@ -38,9 +40,16 @@ class Destination(NamedTuple):
 LOOK_UP_SECONDS = 10.0
 """How long the resolver may take for one name; by itself it may ask for minutes."""
 
+STOP_SECONDS = 0.1
+"""How long a stop is not heard meanwhile."""
 
-def destinations(host: str, port: int, *, is_direct: bool = False) -> list[Destination]:
-    """All addresses of a host, as the resolver of this machine orders them. Raises UsageError."""
+
+def destinations(
+    host: str, port: int, *, is_direct: bool = False, is_stopped: Callable[[], bool] = lambda: False
+) -> list[Destination]:
+    """All addresses of a host, as the resolver of this machine orders them. ``is_stopped``: whether nobody waits for it
+    any more. Raises UsageError.
+    """
     answers: list[tuple[int, tuple[int | str | bytes, ...]]] = []
     errors: list[Exception] = []
 
@@ -53,8 +62,12 @@ def destinations(host: str, port: int, *, is_direct: bool = False) -> list[Desti
 
     waiting = threading.Thread(target=look_up, daemon=True)  # nothing ends a look-up: it is left where it is
     waiting.start()
-    waiting.join(LOOK_UP_SECONDS)
+    until = time.monotonic() + LOOK_UP_SECONDS
+    while waiting.is_alive() and not is_stopped() and time.monotonic() < until:
+        waiting.join(min(STOP_SECONDS, LOOK_UP_SECONDS))
     if waiting.is_alive():
+        if is_stopped():
+            raise UsageError(f"{safe_text(host)}: stopped before the resolver answered")
         raise UsageError(
             f"{safe_text(host)}: no answer of the resolver in {LOOK_UP_SECONDS:g} seconds", "an address needs none"
         )

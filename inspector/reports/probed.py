@@ -120,15 +120,16 @@ def _answering(address: ProbedAddress, labels: list[str], service: Service) -> s
         gap = " and a place from which no ServerHello comes" if address.fails_in_turn else ""
         beyond = ", flows without TLS left out" if service.other_flows else ": no other place was met"
         return f"{start}, {', '.join(labels)}{gap} in strict turn{beyond}"
-    return f"{start}, {', '.join(labels)} in no fixed order"
+    order = ", too few to tell whether in turn" if address.order == "too_few" else " in no fixed order"
+    return f"{start}, {', '.join(labels)}{order}"
 
 
 def _missed(address: ProbedAddress) -> str:
     if address.missed is None or address.unseen_share is None:
         return ""
     return (
-        f"; one more with an equal share would have been missed with a chance of {_percent(address.missed)}, and those"
-        f" not met get under {_percent(address.unseen_share)} of connections (95 %), if each is placed by itself"
+        f"; one more with an equal share would have been missed with a chance of {_percent(address.missed)}, and none"
+        f" not met gets over {_percent(address.unseen_share)} of connections (95 %), if each is placed by itself"
     )
 
 

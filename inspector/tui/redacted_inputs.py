@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from inspector.capture.inputs import find, is_facts, is_journal
-from inspector.capture.redacted import HEAD_BYTES, is_marked_redacted
+from inspector.capture.redacted import is_marked_redacted
 from inspector.errors import InspectorError
 from inspector.text.plain_file import open_plain
 
@@ -35,6 +35,6 @@ def _is_redacted(path: str) -> bool:
 def _says_so(file: str) -> bool:
     try:
         with open_plain(file) as capture:
-            return is_marked_redacted(capture.read(HEAD_BYTES))
+            return is_marked_redacted(capture)
     except OSError:
         return False

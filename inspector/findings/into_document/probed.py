@@ -68,7 +68,7 @@ def _ids(case: Case, backends: Iterable[int]) -> list[str]:
 
 
 def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc.ProbedAddress:
-    met = placement([_answering(s) for s in members])
+    met = placement([_answering(s) for s in members if not _is_cut_off(s)])
     return doc.ProbedAddress(
         ip=ip,
         port=port,
@@ -81,6 +81,11 @@ def _address(case: Case, ip: str, port: int, members: Sequence[Observed]) -> doc
         missed=met.missed,
         unseen_share=met.unseen_share,
     )
+
+
+def _is_cut_off(observed: Observed) -> bool:
+    """Whether it was still open when the probe was stopped, so that nothing tells who would have answered."""
+    return observed.outcome == "incomplete" and observed.backend < 0
 
 
 def _answering(observed: Observed) -> int:
