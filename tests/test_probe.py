@@ -92,6 +92,18 @@ def test_a_member_that_is_down_in_the_rotation(tmp_path: Path, pool: LoopbackPoo
     assert Counter(transcript.end for transcript in run.transcripts)[ProbeEnd.RESET] == 4
 
 
+@pytest.mark.parametrize(("count", "grade"), [(4, "inferred"), (20, "observed")])
+def test_of_members_that_few_connections_may_have_missed_nothing_is_said(
+    tmp_path: Path, pool: LoopbackPool, certificates: list[Issued], count: int, grade: str
+) -> None:
+    """Extended master secret with all that were met."""
+    vip = pool.balancer(back_ends(pool, certificates), "in_turn")
+    _, document = asked(tmp_path, PLAN._replace(through=to(vip), connections=count))
+    assessment = only(document).assessment
+    assert (assessment.state, assessment.grade) == ("protected", grade)
+    assert any("did not meet is otherwise" in change for change in assessment.breaks_if) == (grade == "inferred")
+
+
 def test_source_affinity_is_on_begun_by_back_ends_that_are_asked_directly(
     tmp_path: Path, pool: LoopbackPool, certificates: list[Issued]
 ) -> None:

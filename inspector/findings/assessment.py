@@ -62,7 +62,8 @@ def assess_rule(
 
 
 def _gated(scene: Scene, row: VerdictRow) -> Assessment:
-    return gated(row.words(scene), scene.sight, row.rests_on, lambda: scene.again, lambda: row.failed(scene))
+    assessment = protected.as_far_as_met(scene, row.words(scene))
+    return gated(assessment, scene.sight, row.rests_on, lambda: scene.again, lambda: row.failed(scene))
 
 
 def decided(scene: Scene) -> VerdictRow:

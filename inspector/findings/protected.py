@@ -16,6 +16,7 @@ from inspector.findings.giving_up import AS_JAVA, NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.prediction import Common, repeats
 from inspector.findings.scene import Scene, connections
+from inspector.pool.placement import DOUBT, chance_missed
 
 NAMED = 5
 """Ties between certificates that are named at most."""
@@ -29,6 +30,21 @@ def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = NO
         else f"Protected as things stand: no way to {CERTIFICATE_CHANGE} was seen."
     )
     return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
+
+
+def as_far_as_met(scene: Scene, assessment: Assessment) -> Assessment:
+    """What a probe says: of members that it is likely to have missed nothing follows from those that it met."""
+    answered = {s.backend for s in scene.members if s.backend >= 0}
+    count = sum(s.answer is not None for s in scene.members)
+    if (
+        assessment.state != "protected"
+        or assessment.grade != "observed"
+        or not all(s.stack.is_probe for s in scene.members)
+        or chance_missed(max(len(answered), 1), count) <= DOUBT
+    ):
+        return assessment
+    few = f"a member that {connections(count)} of the probe did not meet is otherwise: ask more often"
+    return _safe(assessment.because[0], few, *assessment.breaks_if, grade="inferred", do=assessment.do)
 
 
 def no_server_hello(scene: Scene) -> Assessment:

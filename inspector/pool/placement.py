@@ -63,9 +63,14 @@ def placement(answered: Sequence[int]) -> Placement:
     return Placement(
         members,
         "too_few" if repeats else "mixed",
-        missed=(len(members) / (len(members) + 1)) ** count,
+        missed=chance_missed(len(members), count),
         unseen_share=_unseen_share(count),
     )
+
+
+def chance_missed(members: int, count: int) -> float:
+    """The chance that so many connections meet none of one member more, with the same share as those that were met."""
+    return (members / (members + 1)) ** count
 
 
 def _unseen_share(count: int) -> float:
