@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inspector import bounds
 from inspector.extract import open_flows
 from inspector.extract.open_flows import OpenFlowsFolder
 from inspector.extract.processes import extract
-from inspector.extract.put_away import TooLargeError, put_away, taken_up
+from inspector.extract.put_away import TooLargeError, columns_again, put_away, taken_up
 from inspector.extract.tables import read_tables
 from inspector.extract.tables.manifest import counting, parts_of
 from inspector.settings import open_flows_folder
@@ -159,6 +160,14 @@ class Opener:
         return open, (os.devnull,)
 
 
+class Columns:
+    def __init__(self, *of: object) -> None:
+        self.of = of
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return columns_again, self.of
+
+
 @pytest.mark.parametrize(
     "octets",
     [
@@ -169,11 +178,16 @@ class Opener:
         b"cinspector.extract.processes\n_Worker\n(S'1'\ntR.",
         b"cinspector.__main__\nmain\n)R.",
         b"\x80\x04\x8c\x1cinspector.extract.put_away\x8c\x0cpickle.loads\x93.",
+        b"cnumpy\nndarray\n((I1\ntS'O'\nS'AAAAAAAA'\ntR.",
+        b"cbuiltins\nbytearray\n(I1099511627776\ntR.",
+        pickle.dumps(Columns("O", (1,), bytes(8))),
+        pickle.dumps(Columns([("one", "u1"), ("two", "O")], (1,), bytes(9))),
+        pickle.dumps(Columns("u1", (2,), bytes(1))),
         b"",
         b"\x80\x05",
         b"(" * 100_000,
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_what_was_put_away_runs_nothing(octets: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def called(*of: object) -> None:
@@ -182,6 +196,19 @@ def test_what_was_put_away_runs_nothing(octets: bytes, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "system", called)
     with pytest.raises(ValueError, match=r"."):
         taken_up(octets)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.dtype([("key", "S16"), ("ns", np.int64, (2,))])], ids=str)
+@pytest.mark.parametrize("count", [0, 3])
+def test_columns_are_taken_up_as_they_were(kind: Any, count: int) -> None:
+    """Of any layout, and such that an engine may write to them."""
+    columns = np.zeros(2 * count, kind)[::2]
+    octets = put_away([columns, columns])
+    one, two = taken_up(octets)
+    assert one is two
+    assert (one.dtype, one.tobytes(), one.shape) == (columns.dtype, columns.tobytes(), columns.shape)
+    assert one.flags.writeable
+    assert b"ndarray" not in octets
 
 
 def test_damaged_bytes_are_a_named_error(host: Host, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 The bytes are a pickle that may make nothing but what engines consist of: values (structs, named tuples and choices of
 this package, numbers, columns), and the classes that are listed here, none of which does more when it is made than to
-remember. Whatever else a pickle names is refused before it is looked up, so that bytes from elsewhere run nothing.
+remember. Whatever else a pickle names is refused, so that bytes from elsewhere run nothing of other modules. Columns
+are put away as their bytes: numpy's own way would let a pickle say where in memory an object lies.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+import numpy as np
 from msgspec import Struct
 
 from inspector.extract.kept_values import KeptValues
@@ -33,7 +35,7 @@ CLASSES = {
     "inspector.extract.greedy_dual": ("GreedyDualQueue",),
     "inspector.extract.kept_values": ("KeptValues", "stored_memory"),
     "inspector.extract.openings": ("Openings",),
-    "inspector.extract.put_away": ("kept_again",),
+    "inspector.extract.put_away": ("columns_again", "kept_again"),
     "inspector.tls.extensions": ("AnswerShape.memory", "HelloShape.memory"),
     "inspector.tls.message_cache": ("MessageCache",),
     "inspector.tls.reassembly": ("HandshakeReassembly",),
@@ -53,13 +55,7 @@ CLASSES = {
     "inspector.wire.spread": ("Spread",),
     "inspector.wire.streams": ("Stream",),
     "inspector.wire.tunnels": ("Tunnels",),
-    "builtins": ("bytes", "bytearray", "frozenset", "set"),
     "collections": ("Counter", "OrderedDict"),
-    "numpy": ("dtype", "ndarray"),
-    "numpy.core.multiarray": ("_reconstruct", "scalar"),
-    "numpy.core.numeric": ("_frombuffer",),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.numeric": ("_frombuffer",),
 }
 """What engines are made of beside values, by module; the functions of it make or measure such things."""
 
@@ -102,9 +98,12 @@ class _BoundedBuffer(io.BytesIO):
 
 
 class _EnginePickler(pickle.Pickler):
-    """Keeps the bounds of values that are elsewhere pickled as plain dictionaries."""
+    """Columns are pickled as their bytes, and kept values, elsewhere plain dictionaries, with their bounds."""
 
     def reducer_override(self, obj: object) -> Any:
+        if isinstance(obj, np.ndarray):
+            kind = obj.dtype.descr if obj.dtype.names else obj.dtype.str
+            return columns_again, (kind, obj.shape, obj.tobytes())
         if isinstance(obj, KeptValues):
             state = {name: value for name, value in obj.__dict__.items() if name != "__orig_class__"}
             return kept_again, (dict(obj), state)
@@ -121,6 +120,11 @@ class _EngineUnpickler(pickle.Unpickler):
             if isinstance(kind, type) and kind.__module__ == module and issubclass(kind, Struct | tuple | Enum):
                 return kind
         raise ValueError(f"{module}.{name} is no part of an engine")
+
+
+def columns_again(kind: Any, shape: tuple[int, ...], data: bytes) -> np.ndarray[Any, Any]:
+    """An array as it was. Raises ValueError where the bytes are not as many as it takes, or it would hold objects."""
+    return np.frombuffer(data, np.dtype(kind)).reshape(shape).copy()
 
 
 def kept_again(values: dict[bytes, T], state: Mapping[str, object]) -> KeptValues[T]:
