@@ -76,17 +76,17 @@ class Acknowledgements:
 
     def __init__(self, frames: I64, columns: FlowColumns, time_ns: I64) -> None:
         self._frames, self._columns, self._time_ns = frames, columns, time_ns
-        self._received: tuple[object, I64] | None = None
+        self._received: dict[int, tuple[object, I64]] = {}
         self._others: tuple[int, I64] | None = None
 
     def before(self, frame: int, lane: int, begin: int, known: tuple[int, int], since: int) -> int:
         """How many bytes of a lane were acknowledged before a frame came, a reference; -1 where none were. ``begin``:
         the sequence number of the first. ``known``: how many were sent and acknowledged before the batch. ``since``:
-        what came before that time is of another connection. Each frame is looked at once, as long as the frame alone is
-        another one.
+        what came before that time is of another connection. Each frame is looked at once for a lane, as long as the
+        frame alone is another one.
         """
-        asked_for = lane, begin, known, since
-        if self._received is None or self._received[0] != asked_for:
+        asked_for = begin, known, since
+        if lane not in self._received or self._received[lane][0] != asked_for:
             columns = self._columns
             is_earlier = self._time_ns < since
             ours = columns._replace(
@@ -94,9 +94,9 @@ class Acknowledgements:
             )
             before = ReceivedBytes(*(np.array([count], np.int64) for count in known))
             received = received_bytes(ours, lane, np.array([begin], np.int64), before)
-            self._received = asked_for, received.acknowledged
+            self._received[lane] = asked_for, received.acknowledged
         row = self._row_of.get(frame, 0)
-        return int(self._received[1][row - 1]) if row else known[1]
+        return int(self._received[lane][1][row - 1]) if row else known[1]
 
     def lie_in_one(self, first: int, last: int) -> bool:
         """Whether all frames from one to another, references, are of the capture of the first; which may stand before
