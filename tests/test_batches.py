@@ -17,6 +17,7 @@ from inspector.capture.references import frame_reference
 from inspector.extract.engine import Engine
 from inspector.extract.processes import extract
 from inspector.facts import ConnectionFacts
+from inspector.tls.anomalies import ConflictingSegments
 from inspector.wire import acknowledgements
 from inspector.wire.acknowledgements import ReceivedBytes
 from inspector.wire.runs import Grouped
@@ -162,6 +163,23 @@ def test_a_flow_that_is_silent_for_an_hour_is_over(tmp_path: Path, size: int, pa
     assert {connection.last_ns - connection.first_ns > bounds.IDLE_NS // 2 for connection in told} == {
         pause < bounds.IDLE_NS
     }
+
+
+def test_a_fin_before_the_first_bytes_tells_not_where_they_lie(tmp_path: Path) -> None:
+    """So that nobody knows what an acknowledgement before them is about."""
+    flow = Pool().full(A, numbered(1))
+    flow.segments = [segment for segment in flow.segments if not segment.flags & SYN]
+    flight = next(segment for segment in flow.segments if segment.payload and not segment.from_client)
+    fin = next(segment for segment in flow.segments if segment.flags & FIN and not segment.from_client)
+    last = flow.segments[-1]
+    hello = flow.segments[0] if flow.segments[0].payload else flow.segments[1]
+    fin.ns, last.ns = hello.ns + MS // 10, hello.ns + MS // 5
+    flow.segments.append(replace(flight, ns=flight.ns + 1, payload=flight.payload[:-1] + b"\xfe"))
+    flow.segments.sort(key=lambda segment: segment.ns)
+    told = [connections(tmp_path, flow.segments, size) for size in SIZES]
+    assert all(each == told[0] for each in told)
+    [conflict] = [a.what for a in told[0][0].anomalies if isinstance(a.what, ConflictingSegments)]
+    assert not conflict.is_settled
 
 
 def test_a_syn_that_is_sent_again_for_ever_costs_no_more_each_time() -> None:

@@ -2,7 +2,8 @@
 
 An acknowledgement of what nobody sent proves nothing: somebody else may have written it, or it is of another connection
 between the same ports. So it counts only as far as bytes were seen before it came; those that the capture lacks are
-covered once it shows later ones.
+covered once it shows later ones. Before the first bytes of a stream, or its SYN, nothing counts: a FIN alone does not
+tell where the stream lies.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inspector.capture.frames import I64
+from inspector.capture.frames import I64, Rows
 from inspector.capture.references import FRAME_BITS
 from inspector.wire.sequence_numbers import distance
 
@@ -26,13 +27,14 @@ APART = 1 << 33
 class FlowColumns(NamedTuple):
     """All frames of some flows, one flow behind the other, each in the order of time; int64. ``flow``: ascending;
     ``lane``: whose frame it is; ``behind``: the sequence number behind what it holds, -1 where it holds nothing;
-    ``number``: what it acknowledges, -1 where nothing.
+    ``number``: what it acknowledges, -1 where nothing; ``places``: bool, whether it holds bytes or a SYN.
     """
 
     flow: I64
     lane: I64
     behind: I64
     number: I64
+    places: Rows
 
 
 class ReceivedBytes(NamedTuple):
@@ -50,7 +52,9 @@ def received_bytes(frames: FlowColumns, lane: int, begin: I64, before: ReceivedB
     """
     flow, is_sender = frames.flow, frames.lane == lane
     fresh = np.flatnonzero(np.diff(flow, prepend=-1))
-    sent = _lengths(begin[flow], frames.behind, is_sender)
+    placed = (is_sender & frames.places & (frames.behind >= 0)).astype(np.int64)
+    placed[fresh] |= before.sent >= 0
+    sent = _lengths(begin[flow], frames.behind, is_sender & (_highest_so_far(flow, placed) > 0))
     sent[fresh] = np.maximum(sent[fresh], before.sent)
     sent = _highest_so_far(flow, sent)
     acknowledged = _lengths(begin[flow], frames.number, ~is_sender)

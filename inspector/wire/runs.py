@@ -278,6 +278,7 @@ class Grouped:
             (batch.source[rows] != low[flow]).astype(np.int64),
             np.where(length > 0, batch.seq[rows] + length & 0xFFFFFFFF, -1),
             np.where(flags & ACK != 0, batch.ack[rows], -1),
+            (batch.length[rows] > 0) | (flags & SYN != 0),
         )
 
     def frames(self, index: int, begin: int, end: int | None) -> Sequence[tuple[int, int, int]]:
