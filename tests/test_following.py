@@ -81,6 +81,19 @@ def test_a_story_file_by_file(host: Host, tmp_path: Path, at: list[int], factor:
     assert len(host.kept()) == 2, "of the last part, and of the one that it went on from"
 
 
+def test_a_copy_that_is_only_added_to_counts_nothing_twice(host: Host, tmp_path: Path) -> None:
+    """It keeps what was open at the end of each run in the tables."""
+    copy = Host(tmp_path / "copy")
+    for path in cut(tmp_path, STORY, [100, 200]):
+        host.extract(path)
+        shutil.copytree(host.facts, copy.facts, dirs_exist_ok=True)
+    followed = [path.relative_to(host.facts / "continued") for path in (host.facts / "continued").rglob("*.parquet")]
+    assert any((copy.facts / path).exists() for path in followed)
+    assert copy.document() == host.document()
+    counted = command("query", copy.facts, "select count(*) n from connections", "-T", "csv").stdout.split()[1]
+    assert int(counted) == connections(host.document())
+
+
 def test_sql_counts_what_the_analysis_counts(host: Host, tmp_path: Path) -> None:
     paths = cut(tmp_path, STORY, [100, 200])
     for path in paths:
