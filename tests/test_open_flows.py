@@ -10,6 +10,8 @@ import os
 import pickle
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,12 +97,20 @@ def test_secrets_are_not_kept(host: Host) -> None:
 
 
 def test_two_runs_at_once(host: Host, tmp_path: Path) -> None:
-    """Only one goes on, else both would follow the same flows."""
+    """One waits for the other, else both would read the same captures, and follow the same flows."""
     paths = cut(tmp_path, STORY, [200])
     host.extract(paths[0])
-    with OpenFlowsFolder(open_flows_folder(), str(host.facts)).lock():
-        assert "another run" in host.extract(paths[1]).output
-    assert not [manifest for manifest in host.manifests() if manifest.continues]
+    words = [sys.executable, "-m", "inspector", "extract", paths[1], "-o", str(host.facts)]
+    with OpenFlowsFolder(open_flows_folder(), str(host.facts)).lock(lambda: None):
+        runs = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        for run in runs:
+            assert run.stderr is not None
+            assert "waits for its end" in run.stderr.readline()
+        assert len(host.manifests()) == 2, "of the first run"
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sorted("all of it is there" in text for text in said) == [False, True]
+    assert host.document() == document(extract(paths))
 
 
 def group_may_write(path: Path) -> None:

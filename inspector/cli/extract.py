@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inspector.redaction.disguise import Disguise
 
 LONGEST_VANTAGE = 80
+WAITING = "inspector: another run extracts into the same directory: this one waits for its end"
 
 
 class _Writing(NamedTuple):
@@ -120,14 +121,16 @@ def extract_command(
 
 @contextmanager
 def _open_flows(directory: str) -> Iterator[OpenFlowsFolder | None]:
-    """Where open flows are kept from run to run, for this one alone; None where they cannot be."""
+    """Where open flows are kept from run to run, for this one alone, behind another that extracts into the same
+    directory; None where they cannot be.
+    """
     from inspector.extract.open_flows import OpenFlowsFolder
     from inspector.settings import open_flows_folder
     from inspector.text.safe import path_text
 
     folder = OpenFlowsFolder(open_flows_folder(), directory)
     try:
-        lock = folder.lock()
+        lock = folder.lock(lambda: click.echo(WAITING, err=True))
     except OSError as error:
         reason = path_text(str(error))
         click.echo(f"inspector: connections are not followed from run to run: {reason}", err=True)

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -59,19 +59,24 @@ class OpenFlowsFolder:
         path = os.fsencode(os.path.realpath(directory))
         self._folder = folder / hashlib.sha256(path).hexdigest()[:32]
 
-    def lock(self) -> BinaryIO:
-        """What is held, until it is closed, while nobody else extracts into that directory. Raises OSError where
-        somebody does, or nothing can be kept here.
+    def lock(self, waiting: Callable[[], None]) -> BinaryIO:
+        """What is held, until it is closed, while no other run extracts into that directory. ``waiting``: is told where
+        the end of one is waited for: two at once would read the same captures, and follow the same flows. Raises
+        OSError where nothing can be kept here.
         """
         make_own_folder(self._folder)
         if not is_own_folder(self._folder):
-            raise PermissionError(f"{self._folder}: others may write to it")
+            raise PermissionError(f"{self._folder}: it is another's, or others may write to it")
         lock = os.fdopen(os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | OWN_FLAGS, OWN_MODE), "rb")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except BaseException:
             lock.close()
-            raise OSError(error.errno, "another run extracts into the same directory") from None
+            raise
         return lock
 
     def open_flows(self, part: str) -> OpenFlows | NotTakenUp:
