@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -67,17 +68,16 @@ class OpenFlowsFolder:
         make_own_folder(self._folder)
         if not is_own_folder(self._folder):
             raise PermissionError(f"{self._folder}: it is another's, or others may write to it")
-        lock = os.fdopen(os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | OWN_FLAGS, OWN_MODE), "rb")
-        try:
+        path = self._folder / "lock"
+        with ExitStack() as opened:
+            lock = opened.enter_context(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | OWN_FLAGS, OWN_MODE), "rb"))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 waiting()
                 fcntl.flock(lock, fcntl.LOCK_EX)
-        except BaseException:
-            lock.close()
-            raise
-        return lock
+            opened.pop_all()
+            return lock
 
     def open_flows(self, part: str) -> OpenFlows | NotTakenUp:
         """What a part left, or why it cannot be taken up."""
