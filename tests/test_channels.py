@@ -279,6 +279,23 @@ def test_tickets_and_alerts_that_are_padded_are_read(padding: int) -> None:
     assert [words for words in told.said if " data " in words]
 
 
+@pytest.mark.parametrize("suite", [0x1301, 0x1302, 0x1303, 0x1304, 0x1305])
+@pytest.mark.parametrize("padding", [0, 1, 15, 16, 63, 64, 200, 4000])
+def test_the_kind_is_known_behind_any_padding_without_opening(
+    suite: int, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much of the record's end is nothing but zeros."""
+    known = suite_of(suite, 0x0304)
+    secret = bytes(range(32 if known.digest == "sha256" else 48))
+    traffic = Traffic(known.protection, known.digest, secret)
+    monkeypatch.setattr(Traffic, "open", None)
+    seal = modern_sealer(known, secret)
+    for sequence, (kind, data) in enumerate([(DATA, b"data" * 90), (HANDSHAKE, b"\4"), (ALERT, b"\1\0"), (DATA, b"")]):
+        sealed = seal(sequence, 0, data + bytes([kind]) + bytes(max(padding - 1, 0))) if padding else None
+        assert traffic.inner_type(sequence, sealed or seal(sequence, kind, data)) == kind
+    assert traffic.inner_type(9, seal(9, 0, bytes(padding))) == 0
+
+
 def test_a_record_that_was_changed_ends_its_direction() -> None:
     channel, _ = modern_channel(keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
     modern_records(channel, S, keylog.SERVER_HANDSHAKE, (HANDSHAKE, FINISHED))

@@ -37,7 +37,7 @@ from inspector.errors.secrets import KeyLogLabel
 from inspector.secrets import keylog
 from inspector.secrets.lanes import DecryptionClient, EncryptedRecord, RecordLane
 from inspector.secrets.masters import Exchange, master_of
-from inspector.secrets.openers import HIDDEN, NotOpened, Opener, Suite, Traffic, is_supported, openers
+from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supported, openers
 from inspector.secrets.store import Secrets
 from inspector.tls.extension_types import ExtensionType
 from inspector.tls.protection import protection_of
@@ -273,7 +273,6 @@ class Channel:
             if is_established and direction.traffic.inner_type(direction.sequence, record.body) not in (
                 HANDSHAKE,
                 ALERT,
-                HIDDEN,
             ):
                 self._data(lane, direction, record)
                 return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import struct
+from bisect import bisect_left
 from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -203,10 +204,6 @@ def openers(suite: Suite, master: bytes, client_random: bytes, server_random: by
     return Null(protection, client_mac), Null(protection, server_mac)
 
 
-HIDDEN = 0
-"""In place of an inner content type (RFC 8446, section 5.2): no record has that one."""
-
-
 class Traffic:
     """One direction of TLS 1.3 under one traffic secret (RFC 8446, sections 5.2 and 7.3)."""
 
@@ -238,22 +235,27 @@ class Traffic:
         return (inner[-1], inner[:-1]) if inner else (0, b"")
 
     def inner_type(self, sequence: int, body: bytes) -> int:
-        """The inner content type, read from the end of a record without opening the rest of it; ``HIDDEN`` where
-        padding hides it, as JSSE's does around all but data.
+        """The inner content type (RFC 8446, section 5.2), read from the end of a record without opening the rest of it,
+        however long the padding is: JSSE pads all but data. 0 where there is none.
         """
         end = len(body) - self._protection.tag
         if end <= 0:
-            return HIDDEN
-        nonce = _xor(self._iv, sequence)
+            return 0
         size = 64 if self._protection.mode == "chacha20" else 16
         block = (end - 1) // size
-        piece = body[block * size : end]
-        keystream: Cipher[modes.CTR] | Cipher[None]
+        plain = self._keystream(sequence, block).encryptor().update(body[block * size : end]).rstrip(b"\0")
+        if plain:
+            return plain[-1]
+        stream = self._keystream(sequence, 0).encryptor().update(bytes(end))  # where it equals the record stand zeros
+        padding = bisect_left(range(end), True, key=lambda at: body[at:end] == stream[at:])
+        return body[padding - 1] ^ stream[padding - 1] if padding else 0
+
+    def _keystream(self, sequence: int, block: int) -> Cipher[modes.CTR] | Cipher[None]:
+        """From a block of a record's content on."""
+        nonce = _xor(self._iv, sequence)
         if self._protection.mode == "chacha20":
-            keystream = Cipher(algorithms.ChaCha20(self._key, (block + 1).to_bytes(4, "little") + nonce), None)
-        elif self._protection.mode == "gcm":
-            keystream = Cipher(algorithms.AES(self._key), modes.CTR(nonce + (block + 2).to_bytes(4, "big")))
-        else:
-            keystream = Cipher(algorithms.AES(self._key), modes.CTR(b"\2" + nonce + (block + 1).to_bytes(3, "big")))
-        plain = keystream.encryptor().update(piece).rstrip(b"\0")
-        return plain[-1] if plain else HIDDEN
+            return Cipher(algorithms.ChaCha20(self._key, (block + 1).to_bytes(4, "little") + nonce), None)
+        counter = nonce + (block + 2).to_bytes(4, "big")
+        if self._protection.mode != "gcm":
+            counter = b"\2" + nonce + (block + 1).to_bytes(3, "big")
+        return Cipher(algorithms.AES(self._key), modes.CTR(counter))
