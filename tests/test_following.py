@@ -15,6 +15,7 @@ import pytest
 
 from inspector import bounds
 from inspector.errors import InspectorError
+from inspector.extract import processes
 from inspector.extract.processes import extract
 from inspector.extract.tables import read_tables
 from inspector.extract.tables.manifest import counting, parts_of
@@ -395,3 +396,19 @@ def test_a_log_beside_one_file_of_several(host: Host, tmp_path: Path) -> None:
     after = json.loads(host.document())
     assert after["connections"] == before["connections"]
     assert after["captures"] == before["captures"]
+
+
+def test_a_first_pile_that_is_worth_several_processes(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They read it at once, and leave nothing; who wants to go on from it says so; what goes on is read by one."""
+    paths = cut(tmp_path, STORY, [90, 160])
+    monkeypatch.setattr(processes, "_processes", lambda work: 2)
+    said = host.extract(paths[0]).output
+    assert "read by 2 processes at once" in said
+    assert not host.kept()
+    other = Host(tmp_path / "other")
+    for number, path in enumerate(paths):
+        said = other.extract("--follow", path).output if not number else other.extract(path).output
+        assert "processes at once" not in said
+        assert other.document() == document(extract(paths[: number + 1]))

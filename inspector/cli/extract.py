@@ -32,7 +32,7 @@ class _Writing(NamedTuple):
     """``vantage``: the name of where the captures were made. ``is_named``: somebody said it, so that the analysis says
     it too. ``redaction_key``: None where nothing is replaced. ``parts``: those that are whole, looked at once and kept
     up to date: to tell it every file of them is hashed; ``spoiled``: others. ``open_flows``: None where nothing is
-    followed from one run into the next.
+    followed from one run into the next; ``always_follows``: as in ``FollowedPart``.
     """
 
     directory: str
@@ -43,6 +43,7 @@ class _Writing(NamedTuple):
     parts: list[PartManifest]
     spoiled: list[PartManifest]
     open_flows: OpenFlowsFolder | None
+    always_follows: bool
 
 
 @click.command("extract", short_help="What captures say as tables, to be brought together: -o DIR.")
@@ -61,12 +62,12 @@ class _Writing(NamedTuple):
 @click.option(
     "--follow/--no-follow",
     "is_following",
-    default=True,
+    default=None,
     help="Go on with connections that were open at the end of the run before, and keep those that are for the next. The"
-    " default, but for --cluster, --keylog and --server-key. Without it several processes read.",
+    " default, but for --cluster, --keylog and --server-key, and for a first pile that is worth several processes.",
 )
 def extract_command(
-    arguments: CaptureArguments, directory: str, redact: bool, redact_key: str | None, is_following: bool
+    arguments: CaptureArguments, directory: str, redact: bool, redact_key: str | None, is_following: bool | None
 ) -> None:
     """Write what captures and journals say as tables: a part for all captures of a vantage point, and one for each
     journal. What was extracted before is not read again, and connections that go on in later captures are followed
@@ -92,8 +93,8 @@ def extract_command(
     names = {vantage: _checked(socket.gethostname() if vantage is None else vantage) for vantage in by_vantage}
     key = _redaction_key(redact, redact_key)
     writer = PartWriter(directory)
-    is_following &= not (arguments.cluster or arguments.key_logs or arguments.server_keys)
-    with _open_flows(directory) if is_following else nullcontext() as open_flows:
+    may_follow = is_following is not False and not (arguments.cluster or arguments.key_logs or arguments.server_keys)
+    with _open_flows(directory) if may_follow else nullcontext() as open_flows:
         parts, spoiled = listed_parts(directory)
         for vantage, files in by_vantage.items():
             writing = _Writing(
@@ -105,6 +106,7 @@ def extract_command(
                 parts=parts,
                 spoiled=spoiled,
                 open_flows=open_flows,
+                always_follows=is_following is True,
             )
             journals = [path for path in files if is_journal(path)]
             captures = [path for path in files if path not in journals]
@@ -208,7 +210,9 @@ def _extract_part(arguments: CaptureArguments, paths: list[str], role: Role, wri
     if writing.open_flows is None or role == "journal":
         run = read_part(arguments, plan)
     else:
-        followed = FollowedPart(writing.open_flows, parts, lambda text: _say(writing, text))
+        followed = FollowedPart(
+            writing.open_flows, parts, lambda text: _say(writing, text), always=writing.always_follows
+        )
         run = followed.read(arguments, plan, origin)
         followed.leave(part_name(origin, run.plan.inputs, run.plan.continues), read)
     written = _PartOutput(writing, origin, disguise, role).write(run)

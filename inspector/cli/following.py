@@ -26,6 +26,10 @@ NOT_FOLLOWED: dict[NotTakenUp, str] = {
     " --vantage of their own",
 }
 BY_THEMSELVES = "these captures bring secrets, or hold copies of packets by clocks that are apart"
+BY_SEVERAL = (
+    "read by {count} processes at once: flows that are open at the end are not kept for the next run; with --follow one"
+    " process reads, and keeps them"
+)
 TOO_MANY = "flows that are open at the end are too large to be kept for the next run: they end here"
 
 
@@ -45,9 +49,14 @@ def read_part(arguments: CaptureArguments, plan: PartPlan) -> PartRun:
 
 
 class FollowedPart:
-    """A part that goes on from another, where there is one. ``say``: where what could not be done is told."""
+    """A part that goes on from another, where there is one. ``say``: where what could not be done is told. ``always``:
+    also the first of what several processes could read at once, which leave nothing for the next run.
+    """
 
-    def __init__(self, folder: OpenFlowsFolder, parts: Sequence[PartManifest], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: OpenFlowsFolder, parts: Sequence[PartManifest], say: Callable[[str], None], *, always: bool
+    ) -> None:
+        self._always = always
         self._folder = folder
         self._parts = parts
         self._say = say
@@ -68,9 +77,13 @@ class FollowedPart:
         opened: Callable[[Story], None],
         secrets: SecretInputs | None,
     ) -> Facts:
+        from inspector.extract.processes import processes_for
         from inspector.extract.resuming import read_on
 
         plan, before = self._continued(origin, arguments)
+        if before is None and not self._always and (count := processes_for(arguments.files)) > 1:
+            self._say(BY_SEVERAL.format(count=count))
+            return extracted(arguments, progress, opened, secrets)
         sha256s = {each.path: each.sha256 for each in plan.inputs}
         try:
             self._run = read_on(arguments.files, sha256s, before, progress.advance, opened)

@@ -209,6 +209,11 @@ def kept_facts(path: str) -> Facts:
     return read_tables(path)
 
 
+def processes_for(paths: Sequence[str]) -> int:
+    """How many processes read some captures where they may be several."""
+    return _processes(workload(paths))
+
+
 def _processes(work: Workload) -> int:
     if work.handshakes < WORTHWHILE_HANDSHAKES:
         return 1
