@@ -26,7 +26,7 @@ from inspector.findings import change
 from inspector.findings.into_document.connection import connection
 from inspector.findings.judge import judge
 from inspector.findings.judgement import JavaRule
-from inspector.live.outputs import lines, metrics
+from inspector.live.outputs import line_forms, lines, metrics
 from inspector.live.outputs.handshake_counts import HandshakeCounts
 from inspector.live.update import Keeping
 from inspector.live.window import Window
@@ -283,7 +283,7 @@ def test_a_line_that_cannot_be_described(monkeypatch: pytest.MonkeyPatch) -> Non
             raise KeyError("unknown")
         return right(case, observed)
 
-    monkeypatch.setattr(lines, "described", wrong)
+    monkeypatch.setattr(line_forms, "described", wrong)
     pool = story()
     out = BytesIO()
     watching, heard = listened(capture(pool.flows))
@@ -294,7 +294,7 @@ def test_a_line_that_cannot_be_described(monkeypatch: pytest.MonkeyPatch) -> Non
     printed = [json.loads(line) for line in out.getvalue().splitlines()]
     assert len([line for line in printed if line["record"] == "connection"]) == len(pool.flows) - 1
     (limit,) = printed[-1]["limits"]
-    assert "KeyError at live/outputs/lines.py" in limit
+    assert "KeyError at live/outputs/line_forms.py" in limit
 
 
 def test_a_line_of_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
