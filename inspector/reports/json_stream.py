@@ -8,12 +8,12 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from inspector.capture.forked_pool import ForkedPool, Task
+from inspector.capture.forked_pool import Task
 from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
-from inspector.reports.pooled_lines import CHUNK, processes_for
+from inspector.reports.pooled_lines import CHUNK, PooledRows
 from inspector.text.plain_file import read_whole
 from inspector.text.terminal import terminal_json
 
@@ -32,36 +32,20 @@ class ListLayout(NamedTuple):
     chunk: Callable[[list[bytes]], bytes]
 
 
-class DocumentRows:
-    """Sessions and connections, which are most of a document. Other cores begin with them where that is worth it, while
-    this one makes the findings, which stand before them; they are let go at the end of the context.
+def document_rows(
+    analysis: Analysis, wanted: Wanted, layout: Callable[[str], ListLayout], processes: int | None
+) -> PooledRows:
+    """Sessions and connections, which are most of a document: other cores begin with them while this one makes the
+    findings, which stand before them. ``layout``: of a list, by its name. ``processes``: as in ``PooledRows``.
     """
-
-    def __init__(
-        self, analysis: Analysis, wanted: Wanted, layout: Callable[[str], ListLayout], processes: int | None
-    ) -> None:
-        """``layout``: of a list, by its name. ``processes``: how many write, this one included; as many as are worth
-        it by default.
-        """
-        case = analysis.case
-        encoded = EncodedRows(case)
-        rows = case.observed if wanted is None else list(filter(wanted, case.observed))
-        tasks = [
-            *_tasks(layout("sessions"), encoded.session, case.sessions),
-            *_tasks(layout("connections"), encoded.connection, rows),
-        ]
-        self._pool = ForkedPool(tasks, (processes_for(len(rows)) if processes is None else processes) - 1)
-
-    def __enter__(self) -> DocumentRows:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._pool.close()
-
-    def write_to(self, out: BinaryIO) -> None:
-        """All of them, in order."""
-        for result in self._pool.results():
-            result.append_to(out)
+    case = analysis.case
+    encoded = EncodedRows(case)
+    rows = case.observed if wanted is None else list(filter(wanted, case.observed))
+    tasks = [
+        *_tasks(layout("sessions"), encoded.session, case.sessions),
+        *_tasks(layout("connections"), encoded.connection, rows),
+    ]
+    return PooledRows(tasks, len(rows), processes)
 
 
 def _tasks(layout: ListLayout, encode: Callable[[T], bytes], rows: Sequence[T]) -> Iterator[Task]:
@@ -78,10 +62,10 @@ def _tasks(layout: ListLayout, encode: Callable[[T], bytes], rows: Sequence[T]) 
 
 
 def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int | None = None) -> None:
-    """One JSON object. ``processes``: as in ``DocumentRows``."""
+    """One JSON object. ``processes``: as in ``PooledRows``."""
     out.flush()
     encode = msgspec.json.encode
-    with DocumentRows(analysis, wanted, _as_list, processes) as rows:
+    with document_rows(analysis, wanted, _as_list, processes) as rows:
         document = analysis.document
         head = {"schema": document.schema, "generator": document.generator}
         out.write(terminal_json(encode(head))[:-1])
@@ -121,11 +105,11 @@ def read_json(path: str) -> Document:
 
 def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int | None = None) -> None:
     """The same objects one a line, each with a ``record`` that names its list. ``processes``: as in
-    ``DocumentRows``.
+    ``PooledRows``.
     """
     out.flush()
     encode = msgspec.json.encode
-    with DocumentRows(analysis, wanted, _as_lines, processes) as rows:
+    with document_rows(analysis, wanted, _as_lines, processes) as rows:
         document = analysis.document
         head = {"record": "analysis", "schema": document.schema, "generator": document.generator}
         out.write(terminal_json(encode(head)) + b"\n")

@@ -1,13 +1,13 @@
-"""Lines that are made of rows, by several cores where that is worth it: memory does not grow with how many."""
+"""What is written of many rows, by several cores where that is worth it: memory does not grow with how many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO, TypeVar
 
 from inspector.capture.forked_copy import worthwhile_copies
-from inspector.capture.forked_pool import ForkedPool
+from inspector.capture.forked_pool import ForkedPool, Task
 
 T = TypeVar("T")
 
@@ -23,21 +23,18 @@ def processes_for(rows: int) -> int:
     return 1 + worthwhile_copies() if rows >= SHARED_FROM else 1
 
 
-class PooledLines:
-    """Other cores begin with the lines, while this one does something else; they are let go at the end of the
-    context.
+class PooledRows:
+    """What tasks write of many rows. Other cores begin with them where that is worth it, while this one does something
+    else; they are let go at the end of the context.
     """
 
-    def __init__(self, rows: Sequence[T], lines: Callable[[T], bytes], processes: int | None = None) -> None:
-        """``lines``: of a row. ``processes``: as many as are worth it by default."""
+    def __init__(self, tasks: Iterable[Task], rows: int, processes: int | None = None) -> None:
+        """``rows``: how many there are in all. ``processes``: how many write, this one included; as many as are worth
+        it by default.
+        """
+        self._pool = ForkedPool(list(tasks), (processes_for(rows) if processes is None else processes) - 1)
 
-        def chunk(start: int, out: BinaryIO) -> None:
-            out.write(b"".join([lines(row) for row in rows[start : start + CHUNK]]))
-
-        tasks = [partial(chunk, start) for start in range(0, len(rows), CHUNK)]
-        self._pool = ForkedPool(tasks, (processes_for(len(rows)) if processes is None else processes) - 1)
-
-    def __enter__(self) -> PooledLines:
+    def __enter__(self) -> PooledRows:
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -47,3 +44,12 @@ class PooledLines:
         """All of them, in order."""
         for result in self._pool.results():
             result.append_to(out)
+
+
+def pooled_lines(rows: Sequence[T], lines: Callable[[T], bytes], processes: int | None = None) -> PooledRows:
+    """Rows as lines. ``lines``: of a row. ``processes``: as in ``PooledRows``."""
+
+    def chunk(start: int, out: BinaryIO) -> None:
+        out.write(b"".join([lines(row) for row in rows[start : start + CHUNK]]))
+
+    return PooledRows((partial(chunk, start) for start in range(0, len(rows), CHUNK)), len(rows), processes)

@@ -17,6 +17,7 @@ from inspector.tui.lines import LineView
 from inspector.tui.marks import StillText
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
+from inspector.tui.wireshark import WIRESHARK_KEY
 
 
 class DetailPage(Page):
@@ -31,14 +32,7 @@ class DetailPage(Page):
             tooltip="Pick this message; a second pick shows the difference of the two",
             id="pick",
         ),
-        Binding(
-            "W",
-            "wireshark",
-            "Wireshark",
-            show=False,
-            tooltip="Open this frame in Wireshark, or copy the command that does",
-            id="wireshark",
-        ),
+        WIRESHARK_KEY,
     ]
 
     def __init__(self, state: AppState) -> None:

@@ -31,6 +31,7 @@ from inspector.tui.lines import LineView
 from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
+from inspector.tui.wireshark import WIRESHARK_KEY
 
 TreeItem = tuple[RawMessage, Node]
 VALUE = 160
@@ -87,14 +88,7 @@ class MessageScreen(Page):
         Binding("escape", "app.pop_screen", "Back", tooltip="To the ladder", id="back"),
         Binding("left", "turn(-1)", "Before", priority=True, tooltip="The messages of the rung before", id="before"),
         Binding("right", "turn(1)", "Next", priority=True, tooltip="The messages of the next rung", id="after"),
-        Binding(
-            "W",
-            "wireshark",
-            "Wireshark",
-            show=False,
-            tooltip="Open this frame in Wireshark, or copy the command that does",
-            id="wireshark",
-        ),
+        WIRESHARK_KEY,
     ]
 
     def __init__(self, state: AppState, targets: list[Target], index: int) -> None:

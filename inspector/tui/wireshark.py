@@ -8,9 +8,21 @@ import shutil
 import subprocess
 from typing import Protocol
 
+from textual.binding import Binding
+
 from inspector.facts import FRAME_BITS, CaptureFacts
 from inspector.reports.wireshark import command
 from inspector.text.safe import safe_text
+
+WIRESHARK_KEY = Binding(
+    "W",
+    "wireshark",
+    "Wireshark",
+    show=False,
+    tooltip="Open this frame in Wireshark, or copy the command that does",
+    id="wireshark",
+)
+"""Of a page that shows frames."""
 
 DISPLAYS = "DISPLAY", "WAYLAND_DISPLAY"
 MOST_TEXT = 300

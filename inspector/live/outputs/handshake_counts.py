@@ -17,8 +17,6 @@ from inspector.tracking.observed import Observed
 ROWS = 1_000
 """Of each kind of count."""
 
-OTHERS = "(others)"
-
 BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 """Up to which answers are counted together, in milliseconds."""
 
@@ -39,6 +37,10 @@ class CountedMember(NamedTuple):
     service: str
     port: int
     backend: str
+
+
+UNCOUNTED = CountedMember("(others)", 0, "?")
+"""In place of those beyond so many rows."""
 
 
 class FailureRow(NamedTuple):
@@ -83,13 +85,14 @@ class HandshakeCounts:
         """A handshake that was decided."""
         service = case.services[observed.service]
         member = CountedMember(service.name, service.port, case.label(observed))
-        self._count(self.results, MetricRow(*member, result(observed), observed.health_check))
+        row = MetricRow(*member, result(observed), observed.health_check)
+        _count(self.results, row, row._replace(**UNCOUNTED._asdict()))
         if self._has_members and not observed.health_check:
             self._add_to_member(case, observed, member)
 
     def _add_to_member(self, case: Case, observed: Observed, member: CountedMember) -> None:
         if member not in self.answers and len(self.answers) >= ROWS:
-            member = CountedMember(OTHERS, 0, "?")
+            member = UNCOUNTED
         handshake = observed.client_leg.handshake
         times = self.answers.setdefault(member, AnswerTimes())
         if handshake.answer_ns and handshake.answer_ns >= handshake.hello_ns > 0:
@@ -97,14 +100,13 @@ class HandshakeCounts:
         self.declined[member] += observed.declined
         if observed.outcome != "established":
             fatal = alert(observed.fatal_alert).name if observed.fatal_alert is not None else None
-            self._count(self.failures, FailureRow(member, observed.outcome, fatal or ""))
+            failure = FailureRow(member, observed.outcome, fatal or "")
+            _count(self.failures, failure, failure._replace(member=UNCOUNTED))
         certificate = case.certificates.get(observed.leaf) if observed.leaf is not None else None
-        if certificate is not None and certificate.not_after is not None and member.service != OTHERS:
+        if certificate is not None and certificate.not_after is not None and member is not UNCOUNTED:
             self.expiries[member] = certificate.not_after
 
-    @staticmethod
-    def _count(rows: Counter[R], row: R) -> None:
-        if row not in rows and len(rows) >= ROWS:
-            others = CountedMember(OTHERS, 0, "?")
-            row = row._replace(member=others) if isinstance(row, FailureRow) else row._replace(**others._asdict())
-        rows[row] += 1
+
+def _count(rows: Counter[R], row: R, uncounted: R) -> None:
+    """``uncounted``: what stands for it where there are too many rows."""
+    rows[row if row in rows or len(rows) < ROWS else uncounted] += 1

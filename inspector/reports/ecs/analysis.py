@@ -9,7 +9,7 @@ from inspector.reports.capture_span import capture_span
 from inspector.reports.ecs.connections import EcsConnections
 from inspector.reports.ecs.records import record_line
 from inspector.reports.named_records import named_records
-from inspector.reports.pooled_lines import PooledLines
+from inspector.reports.pooled_lines import pooled_lines
 from inspector.text.times import rfc3339
 
 
@@ -18,7 +18,7 @@ def write_ecs(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int 
     out.flush()
     case = analysis.case
     rows = case.observed if wanted is None else list(filter(wanted, case.observed))
-    with PooledLines(rows, EcsConnections(case).line, processes) as connections:
+    with pooled_lines(rows, EcsConnections(case).line, processes) as connections:
         at = rfc3339(capture_span(case).last_ns)
         out.writelines(record_line(record, encoded, at) for record, encoded in named_records(analysis))
         connections.write_to(out)

@@ -11,7 +11,7 @@ from inspector.findings.judge import Analysis, Wanted
 from inspector.reports.capture_span import capture_span
 from inspector.reports.named_lines import FindingLine
 from inspector.reports.named_records import named_records
-from inspector.reports.pooled_lines import PooledLines
+from inspector.reports.pooled_lines import pooled_lines
 from inspector.reports.zeek import ascii_log, json_log
 from inspector.reports.zeek.certificate_rows import CertificateRows, appearances
 from inspector.reports.zeek.columns import COLUMNS, Values
@@ -41,7 +41,7 @@ class ZeekLogs:
             flows = [json_log.line("conn", values) for values in self._flows.conn(observed)]
             return b"".join([*flows, json_log.line("ssl", self._flows.ssl(observed))])
 
-        with PooledLines(self._rows, lines, self._processes) as connections:
+        with pooled_lines(self._rows, lines, self._processes) as connections:
             out.writelines(json_log.line("notice", values) for values in self._notices())
             out.writelines(json_log.line("x509", values) for values in self._certificates())
             connections.write_to(out)
@@ -60,7 +60,7 @@ class ZeekLogs:
 
         of_connections: dict[str, Callable[[Observed], bytes]] = {"conn": conn, "ssl": ssl}
         if path in of_connections:
-            with PooledLines(self._rows, of_connections[path], self._processes) as connections:
+            with pooled_lines(self._rows, of_connections[path], self._processes) as connections:
                 connections.write_to(out)
         else:
             rows = self._certificates() if path == "x509" else self._notices()
