@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 
 from inspector.cli.commands import cli
 from tests.build import Pool, certificate, numbered, written
+from tests.waiting import COMMAND_SECONDS
 
 OLD_A = certificate("puppetdb1", ("a.example.com",), days=(-365, 20))
 NEW_A = certificate("puppetdb1", ("a.example.com",), days=(-1, 3650))
@@ -103,3 +106,13 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     said = CliRunner().invoke(cli, ["compare", capture(tmp_path, evil), *stored(tmp_path, e=C)]).output
     assert "\x1b" not in said
     assert "\u202e" not in said
+
+
+def test_certificates_alone_are_compared_without_an_engine(tmp_path: Path) -> None:
+    """Only captures need columns."""
+    words = ["compare", *stored(tmp_path, a=OLD_A)]
+    code = (
+        f"import sys; from inspector.cli.commands import cli; cli({words!r}, standalone_mode=False);"
+        " assert not {'numpy', 'inspector.extract.engine'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=COMMAND_SECONDS)

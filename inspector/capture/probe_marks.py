@@ -6,15 +6,17 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from msgspec import Struct, field
 
 from inspector import bounds
 
-I64 = npt.NDArray[np.int64]
+if TYPE_CHECKING:  # facts know these marks, and are read by commands that need no columns
+    import numpy as np
+    import numpy.typing as npt
+
+    I64 = npt.NDArray[np.int64]
 
 PROBE_INTERFACE = "inspector-probe"
 """The name of an interface whose frames a probe made of its own connections; behind it, as what client it asked."""
@@ -72,7 +74,8 @@ class ProbeMarks(Struct):
 
     def add_frames(self, numbers: I64, clients: I64) -> None:
         """Frames came. ``clients``: which of the clients, for each, or -1."""
-        for row in np.flatnonzero(np.diff(clients, prepend=-2))[: bounds.PROBE_TURNS + 1].tolist():
+        later = (clients[1:] != clients[:-1]).nonzero()[0] + 1
+        for row in [0, *later[: bounds.PROBE_TURNS].tolist()][: len(clients)]:
             is_told = clients[row] >= 0 and len(self.turns) < bounds.PROBE_TURNS
             client = self.clients[clients[row]] if is_told else ""
             if not self.turns or self.turns[-1].client != client:

@@ -13,7 +13,6 @@ from inspector.cli.options import format_option, generation_option
 from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
-    from inspector.findings.case import Case
     from inspector.findings.jsse import Generation
     from inspector.findings.served import ServedCertificate, StoredCertificate
     from inspector.tracking.certificates import ParsedCertificate
@@ -68,7 +67,7 @@ class ComparedFiles(NamedTuple):
 
 def _read(files: tuple[str, ...]) -> ComparedFiles:
     """Raises UnreadableError where none can be read."""
-    from inspector.findings.served import StoredCertificate, served_in
+    from inspector.findings.served import StoredCertificate
     from inspector.tracking.certificate_files import CAPTURE_MAGIC, read_certificate_file
     from inspector.tracking.certificates import parse
 
@@ -77,11 +76,7 @@ def _read(files: tuple[str, ...]) -> ComparedFiles:
     for path in files:
         try:
             if CAPTURE_MAGIC.match(_head(path)) is not None:
-                case = _case(path)
-                shown = served_in(case)
-                read.served.extend(shown)
-                for one in shown:
-                    read.sources.setdefault(case.facts.certificates[one.certificate.sha256], path)
+                _read_capture(path, read)
                 continue
             for der in read_certificate_file(path):
                 read.sources.setdefault(der, path)
@@ -97,20 +92,24 @@ def _read(files: tuple[str, ...]) -> ComparedFiles:
     return read
 
 
+def _read_capture(path: str, read: ComparedFiles) -> None:
+    """What servers showed in it. Raises InspectorError."""
+    from inspector.extract.processes import extract
+    from inspector.findings.case import Options, build
+    from inspector.findings.served import served_in
+
+    case = build(extract([path]), Options())
+    shown = served_in(case)
+    if not shown:
+        raise UsageError(f"{path}: no server certificate in this capture")
+    read.served.extend(shown)
+    for one in shown:
+        read.sources.setdefault(case.facts.certificates[one.certificate.sha256], path)
+
+
 def _head(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(4)
     except OSError:
         return b""
-
-
-def _case(path: str) -> Case:
-    """Of a capture in which servers showed certificates. Raises InspectorError."""
-    from inspector.extract.processes import extract
-    from inspector.findings.case import Options, build
-
-    case = build(extract([path]), Options())
-    if not any(o.leaf is not None and not o.health_check for o in case.observed):
-        raise UsageError(f"{path}: no server certificate in this capture")
-    return case

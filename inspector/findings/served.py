@@ -8,10 +8,11 @@ an equal subject, else an equal first DNS name. A certificate that was not seen 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from inspector.findings.case import Case
-from inspector.tracking.certificates import ParsedCertificate
+if TYPE_CHECKING:  # certificates are compared without an engine
+    from inspector.findings.case import Case
+    from inspector.tracking.certificates import ParsedCertificate
 
 StoredState = Literal["served", "other_served", "not_seen"]
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from inspector.findings.served import ServedAgainstStored, ServedCertificate, StoredState, StoredVerdict
 from inspector.reports.lines import wrap
 from inspector.text.safe import safe_text
-from inspector.text.times import day, moment, rfc3339, rfc3339_signed
+from inspector.text.times import moment, rfc3339, rfc3339_signed
 from inspector.tracking.certificates import ParsedCertificate
 
 MARKS: dict[StoredState, str] = {"served": "●", "other_served": "✖", "not_seen": "?"}
@@ -41,12 +41,8 @@ def _words(verdict: StoredVerdict) -> str:
 
 
 def _called(certificate: ParsedCertificate) -> str:
-    until = f" until {_day(certificate.not_after)}" if certificate.not_after is not None else ""
+    until = f" until {rfc3339_signed(certificate.not_after)[:10]}" if certificate.not_after is not None else ""
     return f"{safe_text(certificate.known_as, 80)}, serial {safe_text(certificate.serial, 40)}{until}"
-
-
-def _day(ns: int) -> str:
-    return day(ns) if ns >= 0 else rfc3339_signed(ns)[:10]
 
 
 def _where(served: ServedCertificate) -> str:
