@@ -53,6 +53,9 @@ HOLES = 64
 CORE_CONNECTIONS = 250_000
 """Packed connections of directories of facts that stay in memory, some 250 MB; more of them go to a file."""
 
+LIVE_SESSIONS = 100_000
+"""Sessions of a ledger that is out of core which are in memory all the same, some 30 MB."""
+
 CONTINUED_BYTES = 512 << 20
 """Segments that are kept of one part of a story for whoever follows flows into it; of more, it reads that part
 itself.

@@ -22,6 +22,7 @@ from inspector.tls.anomalies import RecordVersion
 from inspector.tls.history import Letter
 from inspector.tls.types import TLS12, TLS13
 from inspector.tracking import traits
+from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.observed import Observed, Particulars, SharedTraits
 from inspector.tracking.traits import Observer
 from tests.build import facts_of
@@ -150,16 +151,20 @@ OF_OTHERS = {"frame_ranges", "packed", "client_leg", "legs", "entry"}
 def said(observed: Observed) -> dict[str, Any]:
     """All that is told of it, but for what is a story's."""
     told = {name for name, value in vars(Observed).items() if isinstance(value, property)} - OF_OTHERS
-    return {name: getattr(observed, name) for name in {*told, *Observed.__struct_fields__} - {"traits"}}
+    return {name: getattr(observed, name) for name in {*told, *Observed.__struct_fields__} - {"traits", "columns"}}
+
+
+def observer(count: int) -> Observer:
+    """Of so many connections."""
+    return Observer(Facts(), ConnectionColumns(Facts(), [b""] * count))
 
 
 def test_connections_that_went_alike_say_what_each_says_by_itself() -> None:
     rng, known = random.Random(5), legs()
-    facts = Facts()
-    together = Observer(facts)
+    together = observer(CHANGES)
     for number in range(CHANGES):
         leg = changed(rng, rng.choice(known))
-        alone = Observer(facts).observed(0, 0, leg)
+        alone = observer(1).observed(0, 0, leg)
         assert {**said(together.observed(number, 0, leg)), "index": 0} == said(alone)
 
 
@@ -202,11 +207,10 @@ def cut_short(leg: ConnectionFacts) -> ConnectionFacts:
 def test_what_seldom_decides_is_a_trait(
     leg: Callable[[], ConnectionFacts], change: Callable[[ConnectionFacts], ConnectionFacts]
 ) -> None:
-    facts = Facts()
-    together = Observer(facts)
+    together = observer(2)
     before, after = (together.observed(number, 0, each) for number, each in enumerate((leg(), change(leg()))))
     assert before.outcome != after.outcome
-    assert {**said(after), "index": 0} == said(Observer(facts).observed(0, 0, change(leg())))
+    assert {**said(after), "index": 0} == said(observer(1).observed(0, 0, change(leg())))
 
 
 def test_most_connections_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ from inspector.findings.finding import Raised
 from inspector.findings.signs import Weighed
 from inspector.text.times import span
 from inspector.tracking.closing import first_close
+from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import LedgerSession
 
 
 def tell_aftermath(case: Case, aborts: Sequence[Raised[Weighed]]) -> None:
@@ -43,14 +43,14 @@ class Afterwards:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._offered: dict[int, Aftermath | None] = {}
-        """Of each session by identity, where it was offered again."""
+        """Of each session by its number, where it was offered again."""
 
     def of(self, aborted: Observed) -> Aftermath | None:
         """What came after an abort; None where the session that it offered is not known."""
         session = aborted.session
         if session is None:
             return None
-        known, number = self._offered, id(session)
+        known, number = self._offered, aborted.entry.number
         if number not in known:
             known[number] = self._again(session)
         return known[number] or self._recovered(aborted)

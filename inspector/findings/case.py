@@ -11,6 +11,7 @@ from inspector import bounds
 from inspector.document import FrameRef
 from inspector.errors.internal import Border
 from inspector.facts import FRAME_BITS, FRAME_NUMBER, ConnectionFacts, Facts
+from inspector.facts.spool import SpooledConnections
 from inspector.findings import logged
 from inspector.findings.giving_up import HAS_NO_RULE, client_code, is_clear, may_be_abort, slow_close
 from inspector.findings.jsse import Generation, Step, equivalence
@@ -26,7 +27,9 @@ from inspector.tracking.caches import find_caches
 from inspector.tracking.certificate_reader import READER, CertificateReader, Certificates
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.connections import observe
+from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import (
     ClientGroup,
     ServiceGroup,
@@ -36,7 +39,7 @@ from inspector.tracking.services import (
     mark_health_checks,
     server_name,
 )
-from inspector.tracking.sessions import Ledger, LedgerSession
+from inspector.tracking.sessions import Ledger
 from inspector.tracking.sightings import merge_sightings
 from inspector.tracking.unnamed import is_name_unread, unnamed
 
@@ -71,11 +74,11 @@ class Case:
 
     facts: Facts
     options: Options
-    observed: list[Observed]
+    observed: Sequence[Observed]
     services: list[ServiceGroup]
     clients: list[ClientGroup]
     backends: list[BackendGroup]
-    sessions: list[LedgerSession]
+    sessions: Sequence[LedgerSession]
     certificates: Certificates
     judgements: list[Judgement]
     signs: dict[tuple[Program, bytes], Signs]
@@ -105,7 +108,7 @@ class Case:
     """Of each service, connections that count elsewhere and may be to it (``tracking.unnamed``)."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
-    known_members: dict[int, list[Observed]] = field(default_factory=dict)
+    known_members: dict[int, ObservedSelection] = field(default_factory=dict)
     """What ``members`` says, once it was asked for."""
     known_unnamed: dict[int, Unnamed] = field(default_factory=dict)
     """Of each service that was asked about: as ``prediction.unnamed`` says."""
@@ -207,8 +210,8 @@ class Case:
         """A service's connections without health checks."""
         known = self.known_members.get(service.index)
         if known is None:
-            known = [self.observed[i] for i in service.connections if not self.observed[i].health_check]
-            self.known_members[service.index] = known
+            indices = [i for i in service.connections if not self.observed[i].health_check]
+            known = self.known_members[service.index] = ObservedSelection(self.observed, indices)
         return known
 
     def label(self, observed: Observed) -> str:
@@ -261,14 +264,15 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     return case
 
 
-def _grouped(facts: Facts, options: Options) -> tuple[list[LedgerSession], list[Observed], list[ServiceGroup]]:
+def _grouped(facts: Facts, options: Options) -> tuple[Sequence[LedgerSession], Sequence[Observed], list[ServiceGroup]]:
     """The connections in their order with the sessions that they offered, by service."""
-    ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
+    tick_ns = max((capture.tick_ns for capture in facts.captures), default=0)
+    ledger = Ledger(tick_ns, is_spooled=isinstance(facts.connections, SpooledConnections))
     observed = observe(facts, ledger, _wanted(facts, options))
     return ledger.sessions, observed, find_services(observed, facts.other_flows)
 
 
-def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSession]]:
+def _ticket_keys(sessions: Sequence[LedgerSession]) -> dict[bytes, list[LedgerSession]]:
     """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed
     with.
     """

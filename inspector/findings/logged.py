@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -102,7 +102,7 @@ def moment(observed: Observed) -> int:
 
 
 def joined(
-    observed: list[Observed],
+    observed: Sequence[Observed],
     services: list[ServiceGroup],
     logs: list[LogFacts],
     may_change: Callable[[Observed], bool],

@@ -311,7 +311,7 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
             rule,
             service.id,
             leaf.hex(),
-            on=[members[0], member] if members[0] is not member else [member],
+            on=[members[0], member] if members[0].index != member.index else [member],
             about=about_member(compared[service.index], PoolAttribute.VALIDITY, member.backend) if left < 0 else None,
             backends=[backend] if backend is not None else [],
             clients=[],

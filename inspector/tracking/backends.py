@@ -7,7 +7,8 @@ end there is. The balancer's log names them. A certificate that replaces another
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from inspector.facts import PackedEndpoint
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 from inspector.tracking.rotations import successors
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup, ip_text, short_id
 
 
@@ -30,8 +32,8 @@ class Rotation(Struct):
 
 
 class BackendGroup(Struct):
-    """``leaves``: certificates in the order of their appearance, the last one being current. ``server``: its name in
-    the balancer's log.
+    """``leaves``: certificates in the order of their appearance, the last one being current. ``connections``:
+    indices, uint32, in their order. ``server``: its name in the balancer's log.
     """
 
     index: int
@@ -41,7 +43,7 @@ class BackendGroup(Struct):
     basis: list[str]
     leaves: list[bytes]
     addresses: list[str]
-    connections: list[int]
+    connections: array[int]
     rotations: list[Rotation] = field(default_factory=list)
     server: str = ""
 
@@ -72,15 +74,15 @@ def find_backends(
         _find_keys(keys, members, observed, certificates)
         _tell_servers_apart(keys, members.connections, servers)
         first = len(backends)
-        groups: dict[Key, list[Observed]] = {}
-        for member in members.connections:
-            key = keys[member.index]
+        groups: dict[Key, array[int]] = {}
+        for index in members.connections.indices:
+            key = keys[index]
             if key is not None:
                 group = groups.get(key)
                 if group is None:
-                    groups[key] = [member]
+                    groups[key] = array("I", (index,))
                 else:
-                    group.append(member)
+                    group.append(index)
         for key, group in groups.items():
             name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
             backend = BackendGroup(
@@ -91,9 +93,9 @@ def find_backends(
                 basis=[],
                 leaves=[],
                 addresses=[],
-                connections=[],
+                connections=group,
             )
-            _fill(backend, key, group, servers, texts)
+            _fill(backend, key, ObservedSelection(observed, group), servers, texts)
             backends.append(backend)
     return backends
 
@@ -103,14 +105,14 @@ class Members(NamedTuple):
     in which they first come, and whether any goes on behind a balancer.
     """
 
-    connections: list[Observed]
+    connections: ObservedSelection
     leaves: dict[bytes, None]
     servers: dict[PackedEndpoint, None]
     has_legs: bool
 
 
 def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
-    connections: list[Observed] = []
+    connections = array("I")
     leaves: dict[bytes, None] = {}
     servers: dict[PackedEndpoint, None] = {}
     has_legs = False
@@ -120,11 +122,11 @@ def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
             leaves[member.leaf] = None
         elif member.health_check:
             continue
-        connections.append(member)
+        connections.append(index)
         servers[member.server] = None
         if member.packed_legs:
             has_legs = True
-    return Members(connections, leaves, servers, has_legs)
+    return Members(ObservedSelection(observed, connections), leaves, servers, has_legs)
 
 
 BASIS = {"endpoint": ("leg", "address"), "leaf": ("certificate", "session"), "log": ("log", "log")}
@@ -132,7 +134,7 @@ BASIS = {"endpoint": ("leg", "address"), "leaf": ("certificate", "session"), "lo
 
 
 def _fill(
-    backend: BackendGroup, key: Key, group: list[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
+    backend: BackendGroup, key: Key, group: Sequence[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
 ) -> None:
     """Number a back end in its connections, and keep what these show of it. ``texts``: addresses as text."""
     kinds, is_endpoint = BASIS[key[0]], key[0] == "endpoint"
@@ -140,8 +142,7 @@ def _fill(
     ends: dict[bytes, None] = {}
     shown: dict[bytes, Observed] = {}
     for member in group:
-        member.backend = backend.index
-        backend.connections.append(member.index)
+        member.columns.backend[member.index] = backend.index
         leaf, legs = member.leaf, member.packed_legs
         basis[kinds[not (legs if is_endpoint else leaf)]] = None
         if servers and (name := servers.get(member.index)):
@@ -167,14 +168,16 @@ def _find_keys(
     connections.
     """
     connections, leaves = members.connections, members.leaves
-    endpoints = _distinguishing_endpoints(members)
+    endpoint_of = _distinguishing_endpoint(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
-    for member in connections if endpoints else ():
-        endpoint = endpoints.get(member.index)
-        if endpoint is not None and member.leaf is not None:
-            shown.setdefault(member.leaf, set()).add(endpoint)
-    successor = successors(connections, certificates) if len(leaves) > 1 and not endpoints else {}
-    of_endpoint = {endpoint: _endpoint_key(endpoint) for endpoint in set(endpoints.values())}
+    of_endpoint: dict[PackedEndpoint, Key] = {}
+    for member in connections:
+        endpoint = endpoint_of(member) if endpoint_of is not None else None
+        if endpoint is not None:
+            of_endpoint.setdefault(endpoint, _endpoint_key(endpoint))
+            if member.leaf is not None:
+                shown.setdefault(member.leaf, set()).add(endpoint)
+    successor = successors(connections, certificates) if len(leaves) > 1 and endpoint_of is None else {}
     of_leaf: dict[bytes, Key] = {}
     for leaf in leaves:
         only = shown.get(leaf, ())
@@ -182,7 +185,7 @@ def _find_keys(
     lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     for member in connections:
-        endpoint = endpoints.get(member.index) if endpoints else None
+        endpoint = endpoint_of(member) if endpoint_of is not None else None
         if endpoint is not None:
             keys[member.index] = of_endpoint[endpoint]
         elif member.leaf is not None:
@@ -201,7 +204,7 @@ def _endpoint_key(endpoint: PackedEndpoint) -> Key:
     return "endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}"
 
 
-def _tell_servers_apart(keys: list[Key | None], members: list[Observed], servers: Mapping[int, str]) -> None:
+def _tell_servers_apart(keys: list[Key | None], members: Sequence[Observed], servers: Mapping[int, str]) -> None:
     """The keys of a service's connections refined by the balancer's log: what has no key gets one, one certificate on
     several servers is told apart, several of one server are joined.
 
@@ -229,24 +232,31 @@ def _tell_servers_apart(keys: list[Key | None], members: list[Observed], servers
         keys[observed.index] = key_of_server(server) if server else key
 
 
-def _distinguishing_endpoints(members: Members) -> dict[int, PackedEndpoint]:
-    """The server address of each connection where addresses tell back ends apart."""
-    connections = members.connections
+def _behind(observed: Observed) -> PackedEndpoint | None:
+    """The server's endpoint of its furthest leg."""
+    return observed.legs[-1].server if observed.packed_legs else None
+
+
+def _in_front(observed: Observed) -> PackedEndpoint | None:
+    return observed.server
+
+
+def _distinguishing_endpoint(members: Members) -> Callable[[Observed], PackedEndpoint | None] | None:
+    """What says by which server address a connection's back end is told apart; None where addresses do not."""
     if members.has_legs:
-        return {observed.index: observed.legs[-1].server for observed in connections if observed.packed_legs}
+        return _behind
     if len(members.servers) < 2:
-        return {}
-    direct = {observed.index: observed.server for observed in connections}
+        return None
     in_turn: dict[PackedEndpoint, list[bytes]] = {}
     """Of each address, the certificates that it shows one after the other."""
-    for observed in connections:
+    for observed in members.connections:
         if observed.leaf is not None:
-            leaves = in_turn.setdefault(direct[observed.index], [])
+            leaves = in_turn.setdefault(observed.server, [])
             if not leaves or leaves[-1] != observed.leaf:
                 leaves.append(observed.leaf)
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in in_turn.values()):
-        return {}  # one address shows certificates in turn: it is a balancer too
-    return direct if in_turn or all(s.is_tls13 for s in connections) else {}
+        return None  # one address shows certificates in turn: it is a balancer too
+    return _in_front if in_turn or all(s.is_tls13 for s in members.connections) else None
 
 
 def _label(number: int) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from inspector.errors.bounds import ServicesNotJudged
 from inspector.facts import Facts
+from inspector.facts.spool import selected
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
@@ -27,9 +28,10 @@ def busiest(facts: Facts, observed: Sequence[Observed], services: Sequence[Servi
         for packed in (member.packed, *member.packed_legs)
     }
     connections = sum(len(service.connections) for service in services if service.index not in indexes)
+    kept_numbers = [number for number, packed in enumerate(facts.connections) if packed not in left_out]
     reached = ServicesNotJudged(len(services) - len(kept), connections)
     return msgspec.structs.replace(
         facts,
-        connections=[packed for packed in facts.connections if packed not in left_out],
+        connections=selected(facts.connections, kept_numbers),
         bounded=[*facts.bounded, reached],
     )

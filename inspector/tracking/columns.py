@@ -4,10 +4,12 @@ millions.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
 from inspector.facts import ConnectionFacts, Facts
+from inspector.facts.mapped import IntegerColumn, Typecode, column
+from inspector.tracking.ledger_session import LedgerSession
+from inspector.tracking.sessions import LedgerEntry
 
 DIGEST_BYTES = 6
 
@@ -19,30 +21,55 @@ CLOUD = 4
 
 class ConnectionColumns:
     """By a connection's index. Times in nanoseconds, as ``Observed`` tells them. A *number* counts all legs in
-    the order of their ClientHellos, an index those nearest to the client.
+    the order of their ClientHellos, an index those nearest to the client. ``service``, ``client`` and ``backend`` are
+    indices too, NOBODY where there is none.
     """
 
-    def __init__(self, facts: Facts, in_turn: Sequence[bytes] = ()) -> None:
-        """``in_turn``: the packed legs by number."""
+    def __init__(
+        self,
+        facts: Facts,
+        in_turn: Sequence[bytes],
+        sessions: Sequence[LedgerSession] = (),
+        *,
+        is_mapped: bool = False,
+    ) -> None:
+        """``in_turn``: the packed legs by number. ``sessions``: those of the ledger, by number. ``is_mapped``: they are
+        out of core.
+        """
         self._facts = facts
         self._in_turn = in_turn
-        self._numbers = array("I")
-        self.first_ns = array("q")
-        self.hello_ns = array("q")
-        self.quiet_ns = array("q")
-        self._digests = bytearray()
-        self._resumers = array("i")
-        self._pasts = bytearray()
+        self._sessions = sessions
+        self._is_mapped = is_mapped
+        self._count = 0
+        self._numbers = self.column("I")
+        self.first_ns = self.column("q")
+        self.hello_ns = self.column("q")
+        self.quiet_ns = self.column("q")
+        self._digests = self.column("B", DIGEST_BYTES)
+        self._offered = self.column("i")
+        self._resumers = self.column("i")
+        self._pasts = self.column("B")
+        self.service = self.column("i")
+        self.client = self.column("i")
+        self.backend = self.column("i")
+        self.health_check = self.column("B")
+
+    def column(self, typecode: Typecode, width: int = 1) -> IntegerColumn:
+        """One more, with ``width`` zeros for each connection."""
+        return column(typecode, width * len(self._in_turn), is_mapped=self._is_mapped)
 
     def add(self, number: int, digest: bytes, first_ns: int, hello_ns: int, quiet_ns: int) -> None:
         """The next connection. ``number``: of its leg nearest to the client; ``digest``: as ``connection_digest``
         says.
         """
-        self._numbers.append(number)
-        self._digests += digest
-        self.first_ns.append(first_ns)
-        self.hello_ns.append(hello_ns)
-        self.quiet_ns.append(quiet_ns)
+        index = self._count
+        self._count += 1
+        self._numbers[index] = number
+        self.first_ns[index] = first_ns
+        self.hello_ns[index] = hello_ns
+        self.quiet_ns[index] = quiet_ns
+        self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
+        self._offered[index] = self.service[index] = self.client[index] = self.backend[index] = NOBODY
 
     def number(self, index: int) -> int:
         """Of its leg nearest to the client."""
@@ -58,15 +85,27 @@ class ConnectionColumns:
 
     def id(self, index: int) -> str:
         """A connection's id: twelve hex digits."""
-        at = index * DIGEST_BYTES
-        return self._digests[at : at + DIGEST_BYTES].hex()
+        return self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex()
 
-    def enter(self, resumed_before: bool | None, resumed_by: int | None, clouded: bool) -> None:
-        """The past of what the connection that was added last offered, as ``LedgerEntry`` has it."""
-        self._resumers.append(NOBODY if resumed_by is None else resumed_by)
-        self._pasts.append(RESUMED_BEFORE.index(resumed_before) + CLOUD * clouded)
+    def enter(self, entry: LedgerEntry) -> None:
+        """What the ledger knew of what the connection that was added last offered."""
+        index = self._count - 1
+        self._offered[index] = entry.number
+        self._resumers[index] = NOBODY if entry.resumed_by is None else entry.resumed_by
+        self._pasts[index] = RESUMED_BEFORE.index(entry.resumed_before) + CLOUD * entry.clouded
 
-    def past(self, index: int) -> tuple[bool | None, int | None, bool]:
-        """The same."""
+    def session(self, index: int) -> LedgerSession | None:
+        """The one that a connection offered."""
+        number = self._offered[index]
+        return self._sessions[number] if number >= 0 else None
+
+    def entry(self, index: int) -> LedgerEntry:
+        """What the ledger knew of it then."""
         past, resumer = self._pasts[index], self._resumers[index]
-        return RESUMED_BEFORE[past % CLOUD], resumer if resumer >= 0 else None, past >= CLOUD
+        return LedgerEntry(
+            self.session(index),
+            RESUMED_BEFORE[past % CLOUD],
+            resumer if resumer >= 0 else None,
+            past >= CLOUD,
+            self._offered[index],
+        )

@@ -3,56 +3,64 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from inspector.facts import ConnectionFacts, Facts, HandshakeFacts
 from inspector.facts.spool import selected
+from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import kind_of
 from inspector.tracking.legs import find_legs
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import Ledger
 from inspector.tracking.sightings import ordered
+from inspector.tracking.spooled_observed import SpooledObserved
 from inspector.tracking.traits import Observer
 
 
-def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
+def observe(
+    facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None
+) -> Sequence[Observed]:
     """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by
     default.
 
-    The same handshake seen on several legs is one connection: the leg nearest to the client tells it.
+    The same handshake seen on several legs is one connection: the leg nearest to the client tells it. Where the
+    ledger's sessions are out of core, so are they.
     """
-    members: list[Observed] = []
-    pending = PendingRenegotiations(ledger)
     in_turn = ordered(facts)
     if wanted is not None:
         in_turn = selected(in_turn, [number for number, leg in enumerate(facts.unpack_all(in_turn)) if wanted(leg)])
-    observer = Observer(facts, in_turn)
+    columns = ConnectionColumns(facts, in_turn, ledger.sessions, is_mapped=ledger.is_spooled)
+    members: list[Observed] | SpooledObserved = SpooledObserved(columns) if ledger.is_spooled else []
+    observer = Observer(facts, columns)
+    pending = PendingRenegotiations(ledger)
     legs = find_legs(facts, in_turn)
-    numbers = [number for number in range(len(in_turn)) if number not in legs.others]
-    nearest = facts.unpack_all(selected(in_turn, numbers))
+    numbers: Sequence[int] = range(len(in_turn))
+    if legs.others:
+        numbers = array("I", [number for number in numbers if number not in legs.others])
+    nearest = facts.unpack_all(selected(in_turn, numbers) if legs.others else in_turn)
     for index, (number, client_leg) in enumerate(zip(numbers, nearest, strict=True)):
         observed = observer.observed(index, number, client_leg)
-        members.append(observed)
         if number in legs.behind:
             behind = legs.behind[number]
-            gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(observer.columns.leg, behind))
+            gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(columns.leg, behind))
             observed.particulars = replace(observed.particulars, further=behind, gap_bytes=observed.gap_bytes + gaps)
+        members.append(observed)
         if pending.waiting:
             pending.enter_before(observed.hello_ns)
         peers = (observed.client_address, observed.server)
         closed = client_leg.from_client.fin or client_leg.from_client.rst if ledger.tick_ns else None
         closed_ns = closed.ns if closed is not None else None
         entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns)
-        observed.session = entry.session
-        observer.columns.enter(entry.resumed_before, entry.resumed_by, entry.clouded)
+        columns.enter(entry)
         if observed.kind in (None, "resumed") and observed.may_have_resumed:
             ledger.cloud(peers, observed.hello_ns)
         if observed.renegotiations:
             pending.add(observed, client_leg)
-    pending.enter_before(None)
+    pending.close()
     return members
 
 
@@ -64,6 +72,7 @@ class PendingRenegotiations:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.waiting: list[tuple[int, int, int, Renegotiation, HandshakeFacts]] = []
+        self._entered: list[Renegotiation] = []
 
     def add(self, observed: Observed, client_leg: ConnectionFacts) -> None:
         """Those of a connection."""
@@ -80,3 +89,13 @@ class PendingRenegotiations:
             _, index, _, attempt, handshake = heapq.heappop(self.waiting)
             attempt.kind, attempt.reason = kind_of(handshake)
             attempt.entry = self._ledger.enter(index, handshake, attempt.kind)
+            self._entered.append(attempt)
+
+    def close(self) -> None:
+        """All have come, and the ledger is closed: what their sessions became is known."""
+        self.enter_before(None)
+        self._ledger.close()
+        for attempt in self._entered:
+            number = attempt.entry.number
+            if number >= 0:
+                attempt.entry = replace(attempt.entry, session=self._ledger.sessions[number])

@@ -16,9 +16,10 @@ from inspector.tls.types import AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack
 from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import Kind, KindReason, is_read
+from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.outcomes import Outcome
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import LedgerEntry, LedgerSession
+from inspector.tracking.sessions import LedgerEntry
 from inspector.tracking.shown import ShownByServer
 
 BAD_CERTIFICATE = int(AlertDescription.BAD_CERTIFICATE)
@@ -29,7 +30,6 @@ class SharedTraits(Struct, gc=False, kw_only=True):
     as in the facts. ``program``: as in ``clients.Writer``.
     """
 
-    columns: ConnectionColumns
     outcome: Outcome
     is_completed: bool
     """Both sides finished its first handshake, whatever became of a later one inside."""
@@ -70,11 +70,12 @@ NO_PARTICULARS = Particulars()
 
 
 class Observed(Struct, gc=False, kw_only=True):
-    """Filled in step by step by ``judge``. There are millions, so it holds little: what others have too stands in
+    """What was observed of one connection. There are millions, so it holds little: what others have too stands in
     ``traits``, numbers stand in columns, and ``client_leg`` and ``legs`` are unpacked from the facts each time. Of the
-    traits those stand here once more that are asked for most.
+    traits those stand here once more that are asked for most. Only columns are filled in step by step by ``judge``.
     """
 
+    columns: ConnectionColumns
     traits: SharedTraits
     particulars: Particulars
     index: int
@@ -87,17 +88,36 @@ class Observed(Struct, gc=False, kw_only=True):
     server: PackedEndpoint
     leaf: bytes | None
     shown: ShownByServer
-    service: int = -1
-    client: int = -1
-    backend: int = -1
-    session: LedgerSession | None = None
-    """The one that it offered."""
-    health_check: bool = False
+
+    @property
+    def service(self) -> int:
+        """The index of its service."""
+        return self.columns.service[self.index]
+
+    @property
+    def client(self) -> int:
+        """The index of its client."""
+        return self.columns.client[self.index]
+
+    @property
+    def backend(self) -> int:
+        """The index of the back end that answered, -1 where it is not known."""
+        return self.columns.backend[self.index]
+
+    @property
+    def health_check(self) -> bool:
+        """Whether it is one."""
+        return self.columns.health_check[self.index] != 0
+
+    @property
+    def session(self) -> LedgerSession | None:
+        """The one that it offered."""
+        return self.columns.session(self.index)
 
     @property
     def entry(self) -> LedgerEntry:
         """What the ledger knew of what it offered."""
-        return LedgerEntry(self.session, *self.traits.columns.past(self.index))
+        return self.columns.entry(self.index)
 
     @property
     def issuer(self) -> int | None:
@@ -108,24 +128,24 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def id(self) -> str:
         """As ``connection_id`` says."""
-        return self.traits.columns.id(self.index)
+        return self.columns.id(self.index)
 
     @property
     def first_ns(self) -> int:
         """When its first frame came."""
-        return self.traits.columns.first_ns[self.index]
+        return self.columns.first_ns[self.index]
 
     @property
     def hello_ns(self) -> int:
         """When the ClientHello came; where that was not captured, the first frame."""
-        return self.traits.columns.hello_ns[self.index]
+        return self.columns.hello_ns[self.index]
 
     @property
     def quiet_ns(self) -> int:
         """How long nobody had sent application data when the server closed first (``closing.quiet_before``); 0 where it
         did not.
         """
-        return self.traits.columns.quiet_ns[self.index]
+        return self.columns.quiet_ns[self.index]
 
     @property
     def reason(self) -> KindReason:
@@ -237,7 +257,7 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def packed_legs(self) -> tuple[bytes, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return tuple(map(self.traits.columns.packed, self.particulars.further))
+        return tuple(map(self.columns.packed, self.particulars.further))
 
     @property
     def gap_bytes(self) -> int:
@@ -247,19 +267,19 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def packed(self) -> bytes:
         """The leg nearest to the client, packed."""
-        columns = self.traits.columns
+        columns = self.columns
         return columns.packed(columns.number(self.index))
 
     @property
     def client_leg(self) -> ConnectionFacts:
         """The leg nearest to the client."""
-        columns = self.traits.columns
+        columns = self.columns
         return columns.leg(columns.number(self.index))
 
     @property
     def legs(self) -> tuple[ConnectionFacts, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return tuple(map(self.traits.columns.leg, self.particulars.further))
+        return tuple(map(self.columns.leg, self.particulars.further))
 
     @property
     def frame_ranges(self) -> list[FrameRange]:

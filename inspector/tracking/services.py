@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+from array import array
 from collections.abc import Sequence
 from hashlib import blake2s
 
@@ -15,6 +16,7 @@ from inspector.tls.extensions import HelloShape
 from inspector.tls.types import FATAL, ProtocolVersion
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 
 IPV4_BYTES = 4
 CHECKS_AT_LEAST = 4
@@ -23,8 +25,9 @@ UNSTEADY = 0.5
 
 
 class ServiceGroup(Struct):
-    """``connections``: indexes. ``others``: flows to its addresses that were no TLS; ``unseen``: those of them of which
-    bytes were not captured; ``silent``: by the client's address, those in which nobody said a byte.
+    """``connections``: indices, uint32, in their order. ``others``: flows to its addresses that were no TLS;
+    ``unseen``: those of them of which bytes were not captured; ``silent``: by the client's address, those in which
+    nobody said a byte.
     """
 
     index: int
@@ -33,20 +36,20 @@ class ServiceGroup(Struct):
     port: int
     named: bool
     addresses: list[str]
-    connections: list[int]
+    connections: array[int]
     others: int = 0
     unseen: int = 0
     silent: dict[bytes, int] = field(default_factory=dict)
 
 
 class ClientGroup(Struct):
-    """One address with one stack."""
+    """One address with one stack. ``connections``: indices, uint32, in their order."""
 
     index: int
     id: str
     ip: str
     stack: Stack
-    connections: list[int]
+    connections: array[int]
 
 
 def ip_text(address: bytes) -> str:
@@ -79,10 +82,10 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
     several: dict[int, ServiceGroup] = {}
     texts: dict[bytes, str] = {}
     alike = _alike(observed)
-    names = _names(alike)
+    names = _names(observed, alike)
     for (server, _), members in alike.items():
         address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
-        name = server_name(members[0].offer) or names.get(server)
+        name = server_name(observed[members[0]].offer) or names.get(server)
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
@@ -93,19 +96,20 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
                 port=key[1],
                 named=name is not None,
                 addresses=[],
-                connections=[],
+                connections=array("I"),
             )
-        for member in members:
-            member.service = service.index
+        of_connection = observed[members[0]].columns.service
+        for index in members:
+            of_connection[index] = service.index
         if service.connections:
             several[service.index] = service
-        service.connections += [member.index for member in members]
+        service.connections += members
         if (service.index, address) not in known:
             known.add((service.index, address))
             service.addresses.append(address)
             answering.setdefault((address, server.port), service)
     for service in several.values():
-        service.connections.sort()
+        service.connections = array("I", sorted(service.connections))
     for flow, count in others.items():
         answerer = answering.get((texts.get(flow.server.address, ""), flow.server.port))
         if answerer is not None:
@@ -120,25 +124,25 @@ NamedServer = tuple[PackedEndpoint, bytes | None]
 """A server, and the name that it was asked for."""
 
 
-def _alike(observed: Sequence[Observed]) -> dict[NamedServer, list[Observed]]:
-    """Connections of one server and one name, in the order in which each pair first comes."""
-    alike: dict[NamedServer, list[Observed]] = {}
+def _alike(observed: Sequence[Observed]) -> dict[NamedServer, array[int]]:
+    """Connections of one server and one name, by their indices, in the order in which each pair first comes."""
+    alike: dict[NamedServer, array[int]] = {}
     for member in observed:
         offer = member.offer
         key = member.server, offer.server_name if offer is not None else None
         members = alike.get(key)
         if members is None:
-            alike[key] = [member]
+            alike[key] = array("I", (member.index,))
         else:
-            members.append(member)
+            members.append(member.index)
     return alike
 
 
-def _names(alike: dict[NamedServer, list[Observed]]) -> dict[PackedEndpoint, str | None]:
+def _names(observed: Sequence[Observed], alike: dict[NamedServer, array[int]]) -> dict[PackedEndpoint, str | None]:
     """The name that clients give where they all give one; None where they give several."""
     names: dict[PackedEndpoint, str | None] = {}
     for (server, _), members in alike.items():
-        name = server_name(members[0].offer)
+        name = server_name(observed[members[0]].offer)
         if name is not None and names.setdefault(server, name) != name:
             names[server] = None
     return names
@@ -153,8 +157,8 @@ def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
         if client is None:
             ip = ip_text(key[0])
             name = short_id("client", ip, *filter(None, key[1:]))
-            client = clients[key] = ClientGroup(len(clients), name, ip, member.stack, [])
-        member.client = client.index
+            client = clients[key] = ClientGroup(len(clients), name, ip, member.stack, array("I"))
+        member.columns.client[member.index] = client.index
         client.connections.append(member.index)
     return list(clients.values())
 
@@ -166,20 +170,16 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceG
     for service in services:
         if len(service.connections) < CHECKS_AT_LEAST:
             continue
-        by_client: dict[int, list[Observed]] = {}
+        by_client: dict[int, array[int]] = {}
         for index in service.connections:
-            member = observed[index]
-            by_client.setdefault(member.client, []).append(member)
-        for members in by_client.values():
-            is_probe = members[0].stack.is_probe
-            if (
-                len(members) >= CHECKS_AT_LEAST
-                and not is_probe
-                and all(map(_says_nothing, members))
-                and _is_steady(members)
-            ):
+            by_client.setdefault(observed[index].client, array("I")).append(index)
+        for indices in by_client.values():
+            if len(indices) < CHECKS_AT_LEAST:
+                continue
+            members = ObservedSelection(observed, indices)
+            if not members[0].stack.is_probe and all(map(_says_nothing, members)) and _is_steady(members):
                 for member in members:
-                    member.health_check = True
+                    member.columns.health_check[member.index] = True
 
 
 def _says_nothing(observed: Observed) -> bool:
@@ -203,7 +203,7 @@ def _is_sslv3(client_leg: ConnectionFacts) -> bool:
     return offer is not None and offer.legacy_version == ProtocolVersion.SSL_3_0
 
 
-def _is_steady(members: list[Observed]) -> bool:
+def _is_steady(members: Sequence[Observed]) -> bool:
     from statistics import median  # few services are checked by anybody
 
     times = sorted(s.first_ns for s in members)

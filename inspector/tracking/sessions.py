@@ -24,9 +24,6 @@ legacy_session_id), and a TLS 1.3 server echoes it: neither is an offer.
 
 from __future__ import annotations
 
-import struct
-from array import array
-from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -36,55 +33,16 @@ from inspector.facts import C_KEY_EXCHANGE, HandshakeFacts, PackedEndpoint
 from inspector.tls.extensions import AnswerShape
 from inspector.tls.types import TLS13
 from inspector.tracking.kinds import Kind
+from inspector.tracking.ledger_session import LedgerSession
+from inspector.tracking.spooled_sessions import SpooledNumbers, SpooledSessions
 
 Peers = tuple[bytes, PackedEndpoint]
 """A client's address, and the server."""
-MAX_USES = 10_000
-"""Offers of one session that are kept; later ones are counted."""
-
-USE = struct.Struct("=q")
-MANY_BYTES = 32 * USE.size
-
-
-class LedgerSession(Struct, gc=False, kw_only=True):
-    """What resumption re-uses. ``key``: the id, ticket or identity that it was first known by. ``issuer``: index of the
-    connection, or None where it lies before the capture. ``usable``: its handshake was completed. ``resumed_ns``,
-    ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not in ``uses``. ``name``:
-    what a TLS 1.3 identity begins with.
-    """
-
-    key: bytes
-    method: Literal["session_id", "ticket", "psk"]
-    issuer: int | None = None
-    leaf: bytes | None = None
-    ems: bool | None = None
-    issued_ns: int | None = None
-    usable: bool = True
-    resumed_ns: int | None = None
-    resumed_by: int | None = None
-    packed_uses: bytes | bytearray = b""
-    """``uses`` as 8 bytes each: most sessions are offered seldom or never, and there are millions."""
-    dropped: int = 0
-    name: bytes = b""
-
-    @property
-    def uses(self) -> Sequence[int]:
-        """For each offer, the connection's index * 2, plus 1 where it was resumed."""
-        return array("q", bytes(self.packed_uses))
-
-    def note_offer(self, connection: int, is_resumed: bool) -> None:
-        """One more offer of it, and whether the server took it."""
-        size = len(self.packed_uses)
-        if size == MANY_BYTES:
-            self.packed_uses = bytearray(self.packed_uses)  # which is not copied for each offer more
-        if size < MAX_USES * USE.size:
-            self.packed_uses += USE.pack(connection << 1 | is_resumed)
-        else:
-            self.dropped += 1
 
 
 class LedgerEntry(Struct, frozen=True, gc=False):
-    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told;
+    """What the ledger knew of the offer in one connection. ``number``: of the session among the ledger's, -1 where
+    there is none. ``resumed_before``: None where it cannot be told;
     ``resumed_by``: by whom.
     ``clouded``: an earlier connection of the same client and server was not seen whole, and may have resumed the
     session, or have been issued what is offered.
@@ -94,6 +52,7 @@ class LedgerEntry(Struct, frozen=True, gc=False):
     resumed_before: bool | None
     resumed_by: int | None
     clouded: bool = False
+    number: int = -1
 
     @property
     def known(self) -> bool:
@@ -107,19 +66,21 @@ CLOUDED = LedgerEntry(None, None, None, True)
 
 
 class Ledger:
-    """All sessions by id and by ticket. ``tick_ns``: of how coarse stamps, 0 where they are fine."""
+    """All sessions by id and by ticket. Their numbers are those of ``sessions``."""
 
-    def __init__(self, tick_ns: int = 0) -> None:
+    def __init__(self, tick_ns: int = 0, *, is_spooled: bool = False) -> None:
+        """``tick_ns``: of how coarse stamps, 0 where they are fine. ``is_spooled``: they are kept out of core."""
         self.tick_ns = tick_ns
+        self.is_spooled = is_spooled
         self._race_ns = bounds.RACE_NS + tick_ns
-        self.sessions: list[LedgerSession] = []
+        self.sessions: list[LedgerSession] | SpooledSessions = SpooledSessions() if is_spooled else []
+        self._by_key: dict[bytes, int] | SpooledNumbers = SpooledNumbers() if is_spooled else {}
         self._doubtful: set[int] = set()
-        """By identity, sessions whose issuer's handshake may itself have resumed one: that cannot be told."""
+        """Sessions whose issuer's handshake may itself have resumed one: that cannot be told."""
         self._closed_ns: dict[int, int | None] = {}
-        """The same, where stamps are coarse: when the client closed the connection that resumed it first, which takes
+        """Where stamps are coarse: when the client closed the connection that resumed a session first, which takes
         longer than any race.
         """
-        self._by_key: dict[bytes, LedgerSession] = {}
         self._clouds: dict[Peers, int] = {}
         self._leaves: dict[bytes, bytes] = {}
 
@@ -138,6 +99,8 @@ class Ledger:
         answer = handshake.answer
         if answer is None:
             return NOTHING
+        if isinstance(self.sessions, SpooledSessions):
+            self.sessions.put_away()
         if answer.version >= TLS13:
             return self._enter_tls13(index, handshake, kind) if kind is not None else NOTHING
         if kind is None:
@@ -148,8 +111,14 @@ class Ledger:
         if kind == "full":
             self._issue(index, handshake, answer)
         elif handshake.issued_ticket and entry.session is not None:
-            self._by_key[handshake.issued_ticket] = entry.session
+            self._by_key[handshake.issued_ticket] = entry.number
         return entry
+
+    def close(self) -> None:
+        """All has been entered."""
+        if isinstance(self.sessions, SpooledSessions):
+            self.sessions.close()
+        self._by_key = {}
 
     def _leaf(self, handshake: HandshakeFacts) -> bytes | None:
         """The server's certificate, the same bytes for all sessions."""
@@ -160,12 +129,15 @@ class Ledger:
         """A connection at this time was not seen whole: it may have resumed any session that these two had."""
         self._clouds[peers] = max(ns, self._clouds.get(peers, 0))
 
-    def _session(self, key: bytes, method: Literal["session_id", "ticket", "psk"]) -> LedgerSession:
-        """A session of which nothing else is known than what was offered."""
-        session = LedgerSession(key=key, method=method)
+    def _add(self, session: LedgerSession) -> int:
+        """Its number."""
         self.sessions.append(session)
-        self._by_key[key] = session
-        return session
+        return len(self.sessions) - 1
+
+    def _session(self, key: bytes, method: Literal["session_id", "ticket", "psk"]) -> int:
+        """A session of which nothing else is known than what was offered."""
+        number = self._by_key[key] = self._add(LedgerSession(key=key, method=method))
+        return number
 
     def _offer(
         self, index: int, handshake: HandshakeFacts, kind: Kind, clouded_ns: int | None, closed_ns: int | None
@@ -176,42 +148,41 @@ class Ledger:
         ticket = handshake.offered_ticket
         offered = handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")
         by_key = self._by_key
-        session = by_key.get(ticket or offered)
-        if session is None and ticket and offered:
-            session = by_key.get(offered)
-        if session is None:
+        number = by_key.get(ticket or offered)
+        if number is None and ticket and offered:
+            number = by_key.get(offered)
+        if number is None:
             if not self._is_offer(handshake, kind):
                 return NOTHING if clouded_ns is None else CLOUDED
-            session = self._session(ticket or offered, "ticket" if ticket else "session_id")
+            number = self._session(ticket or offered, "ticket" if ticket else "session_id")
         if ticket:
-            by_key.setdefault(ticket, session)
+            by_key.setdefault(ticket, number)
             if offered:
-                by_key.setdefault(offered, session)
-        entry = self._entry(session, handshake.hello_ns, clouded_ns)
+                by_key.setdefault(offered, number)
+        session = self.sessions[number]
+        entry = self._entry(number, session, handshake.hello_ns, clouded_ns)
         is_resumed = kind != "full"
         session.note_offer(index, is_resumed)
         if is_resumed and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index
             if self.tick_ns:
-                self._closed_ns[id(session)] = closed_ns
+                self._closed_ns[number] = closed_ns
         return entry
 
-    def _entry(self, session: LedgerSession, hello_ns: int, clouded_ns: int | None) -> LedgerEntry:
+    def _entry(self, number: int, session: LedgerSession, hello_ns: int, clouded_ns: int | None) -> LedgerEntry:
         """What is known of a session when it is offered."""
         is_issued = session.issuer is not None
         is_clouded = False
         is_resumed_before: bool | None = True
         resumed_ns = session.resumed_ns
         if resumed_ns is None or resumed_ns >= hello_ns:
-            is_clouded = id(session) in self._doubtful or (
-                clouded_ns is not None and clouded_ns >= (session.issued_ns or 0)
-            )
+            is_clouded = number in self._doubtful or (clouded_ns is not None and clouded_ns >= (session.issued_ns or 0))
             is_resumed_before = False if is_issued and not is_clouded else None
         elif hello_ns - resumed_ns < self._race_ns:
-            closed_ns = self._closed_ns.get(id(session))
+            closed_ns = self._closed_ns.get(number)
             is_over = closed_ns is not None and closed_ns < hello_ns
             is_resumed_before = True if is_over else None
-        return LedgerEntry(session, is_resumed_before, session.resumed_by, is_clouded)
+        return LedgerEntry(session, is_resumed_before, session.resumed_by, is_clouded, number)
 
     @staticmethod
     def _is_offer(handshake: HandshakeFacts, kind: Kind) -> bool:
@@ -240,23 +211,21 @@ class Ledger:
             issued_ns=handshake.answer_ns,
             usable=handshake.messages & C_KEY_EXCHANGE != 0,
         )
-        self.sessions.append(session)
+        number = self._add(session)
         if is_doubtful:
-            self._doubtful.add(id(session))
-        by_key = self._by_key
-        if identifier and (first := by_key.setdefault(identifier, session)) is not session:
-            self._issue_anew(identifier, first, session)
-        if ticket and (first := by_key.setdefault(ticket, session)) is not session:
-            self._issue_anew(ticket, first, session)
+            self._doubtful.add(number)
+        for key in (identifier, ticket):
+            if key and (first := self._by_key.setdefault(key, number)) != number:
+                self._issue_anew(key, self.sessions[first], session, number)
 
     def _is_new(self, key: bytes | None, handshake: HandshakeFacts) -> bool:
         """Whether nobody offered it, nor was issued it before."""
         return key not in self._by_key and key != handshake.offered_id
 
-    def _issue_anew(self, key: bytes, first: LedgerSession, session: LedgerSession) -> None:
+    def _issue_anew(self, key: bytes, first: LedgerSession, session: LedgerSession, number: int) -> None:
         """Of two sessions of one key the client keeps the later one, where that came about."""
         if first.issuer is None or (session.leaf is not None and session.usable):
-            self._by_key[key] = session
+            self._by_key[key] = number
 
     def _enter_tls13(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
         """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them
@@ -268,8 +237,7 @@ class Ledger:
             leaf = entry.session.leaf
         for ticket in handshake.issued_tickets:
             session = LedgerSession(key=ticket, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns)
-            self.sessions.append(session)
-            self._by_key[ticket] = session
+            self._by_key[ticket] = self._add(session)
         return entry
 
     def _offer_identity(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
@@ -281,10 +249,13 @@ class Ledger:
             if accepted is not None and accepted < len(offered)
             else next((psk for psk in offered if psk in self._by_key), offered[0])
         )
-        session = self._by_key.get(key) or self._session(key, "psk")
+        number = self._by_key.get(key)
+        if number is None:
+            number = self._session(key, "psk")
+        session = self.sessions[number]
         if key == offered[0]:
             session.name = handshake.identity_name
-        entry = LedgerEntry(session, None, session.resumed_by)
+        entry = LedgerEntry(session, None, session.resumed_by, number=number)
         session.note_offer(index, kind == "psk")
         if kind == "psk" and session.resumed_ns is None:
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index

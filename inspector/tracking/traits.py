@@ -8,8 +8,6 @@ alert or a renegotiation, a connection has no traits and is worked out by itself
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec.structs import astuple, replace
 
 from inspector import bounds
@@ -45,9 +43,6 @@ from inspector.tracking.shown import ShownByServer, shown_by
 
 Traits = tuple[object, ...]
 """Of two connections with equal ones whose hellos have one writer ``worked_out`` says the same."""
-
-UNCOUNTED = 1
-"""Fields of ``SharedTraits`` that are the same for all connections of a story."""
 
 
 def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
@@ -108,9 +103,7 @@ def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
     )
 
 
-def worked_out(
-    columns: ConnectionColumns, client_leg: ConnectionFacts, closed: Closed, written: Writer
-) -> tuple[SharedTraits, Particulars]:
+def worked_out(client_leg: ConnectionFacts, closed: Closed, written: Writer) -> tuple[SharedTraits, Particulars]:
     """What a connection has in common with others, and what is its own."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     is_tls13 = handshake.is_tls13
@@ -122,7 +115,6 @@ def worked_out(
     if is_completed and any(attempt.broken_off_by or is_torn_down(client_leg, attempt) for attempt in renegotiations):
         outcome = "aborted"
     traits = SharedTraits(
-        columns=columns,
         outcome=outcome,
         is_completed=is_completed,
         kind=kind,
@@ -155,9 +147,9 @@ def worked_out(
 class Observer:
     """Looks at connections one by one, and keeps what repeats once: traits, addresses, certificates, stacks."""
 
-    def __init__(self, facts: Facts, in_turn: Sequence[bytes] = ()) -> None:
-        """``in_turn``: as ``ConnectionColumns`` has it."""
-        self.columns = ConnectionColumns(facts, in_turn)
+    def __init__(self, facts: Facts, columns: ConnectionColumns) -> None:
+        """``columns``: where the numbers of those go that are observed."""
+        self.columns = columns
         self._by_traits: dict[tuple[Traits, Writer], SharedTraits] = {}
         self._shared: dict[tuple[object, ...], SharedTraits] = {}
         """By what they say, those that were worked out for a connection by itself."""
@@ -184,8 +176,8 @@ class Observer:
         particulars = NO_PARTICULARS
         traits = self._by_traits.get((key, written)) if key is not None else None
         if traits is None:
-            traits, particulars = worked_out(self.columns, client_leg, closed, written)
-            traits = self._shared.setdefault(astuple(traits)[UNCOUNTED:], traits)
+            traits, particulars = worked_out(client_leg, closed, written)
+            traits = self._shared.setdefault(astuple(traits), traits)
             if key is not None and len(self._by_traits) < bounds.CACHE:
                 self._by_traits[key, written] = traits
         if gap := client_leg.from_client.gap + client_leg.from_server.gap:
@@ -200,6 +192,7 @@ class Observer:
         )
         shown = shown_by(client_leg)
         return Observed(
+            columns=self.columns,
             traits=traits,
             particulars=particulars,
             index=index,

@@ -8,7 +8,7 @@ from inspector.findings.case import Case
 from inspector.reports.lines import Kind, Line
 from inspector.text.cells import cell_count
 from inspector.text.times import span
-from inspector.tracking.sessions import LedgerSession
+from inspector.tracking.ledger_session import LedgerSession
 
 DASH = "─"
 SPOKEN = 4

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from inspector.reports import overview
 from inspector.reports.lines import Line
 from inspector.text.times import clock, span
-from inspector.tracking.sessions import LedgerSession
+from inspector.tracking.ledger_session import LedgerSession
 from inspector.tui.app_state import AppState
 from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option

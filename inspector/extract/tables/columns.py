@@ -13,6 +13,7 @@ from inspector.text.times import DAY_NS, day
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.certificates import parse
+from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
 from inspector.tracking.traits import Observer
@@ -47,10 +48,10 @@ def numbers_by_day(facts: Facts) -> dict[str, list[int]]:
 
 def connection_rows(facts: Facts, numbers: Sequence[int], of_day: tuple[str, str]) -> Iterator[Row]:
     """Connections by their numbers. ``of_day``: their vantage point and day."""
-    observer = Observer(facts)
     vantage, day_text = utf8(of_day[0]), None if of_day[1] == NO_DAY else of_day[1]
     paths = [utf8(capture.path) for capture in facts.captures]
     packed_connections = [facts.connections[number] for number in numbers]
+    observer = Observer(facts, ConnectionColumns(facts, packed_connections))
     connections = zip(numbers, packed_connections, facts.unpack_all(packed_connections), strict=True)
     for at, (number, packed, connection) in enumerate(connections):
         row = _connection(number, packed, connection, observer.observed(at, number, connection), paths)

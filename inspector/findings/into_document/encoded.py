@@ -54,9 +54,9 @@ from inspector.findings.into_document.stencils import (
 )
 from inspector.findings.judgement import Judgement
 from inspector.text.times import LATEST_NS, SECOND_NS, rfc3339
+from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import LedgerSession
 
 K = TypeVar("K")
 """Of a frame reference, its number."""

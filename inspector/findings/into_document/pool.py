@@ -15,8 +15,8 @@ from inspector.findings.vantages import clocks
 from inspector.text.times import rfc3339, rfc3339_signed
 from inspector.tls.types import TLS13
 from inspector.tracking.backends import BackendGroup
+from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import LedgerSession
 
 
 def captures(case: Case) -> list[doc.Capture]:

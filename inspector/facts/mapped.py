@@ -1,0 +1,35 @@
+"""Columns of integers whose length is known before they are filled: in memory, or out of core, in a file that has no
+name and is mapped. What is mapped the system writes out and reads again as memory gets short, and forgets with the
+process.
+
+All the room is taken at once: a map over a disk that is full would end the process at whatever row it is.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from array import array
+from typing import Literal
+
+from inspector.facts.spool import no_room, spool_file
+
+Typecode = Literal["B", "I", "i", "q"]
+"""Of ``array``: uint8, uint32, int32, int64."""
+
+IntegerColumn = memoryview
+"""Read and written by index, sliced, iterated over; of one length for ever."""
+
+
+def column(typecode: Typecode, count: int, *, is_mapped: bool) -> IntegerColumn:
+    """So many zeros. Raises UnwritableError where there is no room for them."""
+    size = array(typecode).itemsize * count
+    if not is_mapped or not size:
+        return memoryview(array(typecode, bytes(size)))
+    try:
+        with spool_file() as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            mapped = mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        raise no_room(error) from None
+    return memoryview(mapped).cast(typecode)
