@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from inspector.findings.jsse import Generation, equivalence
 from inspector.findings.likeness import Likeness
+from inspector.findings.recorded import RecordedConnections
 from inspector.findings.replay import Change, Member, Replayer, are_one_server
 from inspector.tracking.certificates import Identity
 
@@ -87,7 +88,7 @@ def test_a_large_pool_is_asked_about_in_few_words(shape: str) -> None:
         asked = Asked({identity.sha256: identity for identity in map(SHAPES[shape], range(size))})
         members = [Member(index, ems=False, leaves=(leaf,)) for index, leaf in enumerate(asked)]
         likeness = Likeness(asked, asked)
-        run = Replayer([], members)
+        run = Replayer(RecordedConnections(), members)
         replay = run.play_through(Change(likeness))
         assert not replay.exposed
         exposed = [len(likeness.alike(leaf)) < size for leaf in asked]

@@ -140,7 +140,7 @@ def test_the_analysis_does_not_depend_on_where_connections_are_kept(
     monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
     monkeypatch.setattr(spool, "WRITTEN_BYTES", 10_000)
     assert analysed("analyze", facts, "-T", "json") == in_memory
-    assert len(kept) == 1
+    assert len(kept) == 2, "of connections and of sessions"
     assert len(json.loads(in_memory)["captures"]) == 13
 
 

@@ -24,6 +24,7 @@ from inspector.text.times import span
 from inspector.tracking.closing import first_close
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection, grouped
 
 
 def tell_aftermath(case: Case, aborts: Sequence[Raised[Weighed]]) -> None:
@@ -77,26 +78,24 @@ class Afterwards:
 
     def _recovered(self, aborted: Observed) -> Aftermath:
         """The next connection of the same program to the same service."""
-        peers = self._of_program.get(_program(aborted), ())
+        peers = self._of_program.get(_program(aborted))
         over_ns = _end_ns(aborted)
-        later = next((o for o in _behind(peers, aborted.index) if o.hello_ns > over_ns + bounds.RACE_NS), None)
+        behind = _behind(peers, aborted.index) if peers is not None else iter(())
+        later = next((o for o in behind if o.hello_ns > over_ns + bounds.RACE_NS), None)
         if later is None or later.outcome != "established":
             return Aftermath("not_visible", "not_visible", 0, 0, None, None)
         return Aftermath("recovered", "inferred", 0, 0, later.id, _between(aborted, later))
 
     @cached_property
-    def _of_program(self) -> dict[Hashable, list[Observed]]:
+    def _of_program(self) -> dict[Hashable, ObservedSelection]:
         """Connections of each program to each service, in the order of their hellos."""
-        groups: dict[Hashable, list[Observed]] = {}
-        for observed in self._case.observed:
-            if observed.offer is not None and not observed.health_check:
-                groups.setdefault(_program(observed), []).append(observed)
-        return groups
+        everybody = self._case.observed
+        return grouped(everybody, ((_program(o), o) for o in everybody if o.offer is not None and not o.health_check))
 
 
-def _behind(connections: Sequence[Observed], index: int) -> Iterator[Observed]:
+def _behind(connections: ObservedSelection, index: int) -> Iterator[Observed]:
     """Those that come later than one."""
-    start = bisect_right(connections, index, key=lambda observed: observed.index)
+    start = bisect_right(connections.indices, index)
     return (connections[number] for number in range(start, len(connections)))
 
 

@@ -30,6 +30,7 @@ from inspector.findings.what_if import what_if
 from inspector.text.version import VERSION
 from inspector.tracking.certificate_reader import READER, CertificateReader
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
 
 Wanted = Callable[[Observed], bool] | None
@@ -203,7 +204,7 @@ def _checkers(case: Case, service: ServiceGroup) -> list[doc.Checker]:
 
 def _client(case: Case, index: int) -> doc.Client:
     client = case.clients[index]
-    members = [case.observed[i] for i in client.connections]
+    members = ObservedSelection(case.observed, client.connections)
     return doc.Client(
         id=client.id,
         ip=client.ip,

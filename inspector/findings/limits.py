@@ -19,6 +19,7 @@ from inspector.findings.shared_remedies import again, outside
 from inspector.findings.unopened import clipped, not_opened
 from inspector.findings.wording import worded
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection, grouped
 from inspector.tracking.services import short_id
 
 CAPTURES = (
@@ -105,7 +106,7 @@ IN_HANDSHAKES: tuple[Lacking, ...] = (
 def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     """All limits, those of whole captures first."""
     facts = case.facts
-    doubtful = [observed for observed in case.observed if may_lack(observed)]
+    doubtful = ObservedSelection.of(case.observed, filter(may_lack, case.observed))
     return [
         *(Limit(_of_problem(problem), worded(problem), None, []) for problem in facts.problems),
         *_of_captures(case),
@@ -166,16 +167,13 @@ def may_lack(observed: Observed) -> bool:
 def _of_connections(case: Case, doubtful: Sequence[Observed], rows: Sequence[Lacking]) -> Iterator[Limit]:
     """``doubtful``: the connections for which any row may hold."""
     for row in rows:
-        members = [observed for observed in doubtful if row.holds(observed)]
+        members = ObservedSelection.of(case.observed, filter(row.holds, doubtful))
         if members:
             yield _limit(row.kind, members, row.words if isinstance(row.words, str) else row.words(case, members))
 
 
 def _not_decrypted(case: Case) -> Iterator[Limit]:
-    by_reason: dict[str, list[Observed]] = {}
-    for observed in case.observed:
-        if observed.secrets:
-            by_reason.setdefault(worded(observed.secrets), []).append(observed)
+    by_reason = grouped(case.observed, ((worded(o.secrets), o) for o in case.observed if o.secrets))
     for reason, members in sorted(by_reason.items()):
         yield _limit("not_decrypted", members, f"not decrypted, or not all of it: {reason}")
 

@@ -24,7 +24,6 @@ from inspector.text.times import DAY_NS, day, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
 MOST_NAMED = 100
@@ -278,10 +277,12 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
         for observed in raised.on
     }
     last: dict[bytes, int] = {}
-    showing: dict[tuple[int, bytes], list[Observed]] = {}
+    showing: dict[tuple[int, bytes], tuple[int, int]] = {}
+    """The first connection to each service that shows each, and how many do."""
     for member in case.observed:
         if member.leaf is not None:
-            showing.setdefault((member.service, member.leaf), []).append(member)
+            first, count = showing.get((member.service, member.leaf), (member.index, 0))
+            showing[member.service, member.leaf] = first, count + 1
             if not member.health_check:
                 last[member.leaf] = member.index
     for leaf, index in last.items():
@@ -305,18 +306,18 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
             if left < 0
             else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
         )
-        members = showing[member.service, leaf]
+        first, count = showing[member.service, leaf]
         yield finding(
             case,
             rule,
             service.id,
             leaf.hex(),
-            on=[members[0], member] if members[0].index != member.index else [member],
+            on=[case.observed[first], member] if first != index else [member],
             about=about_member(compared[service.index], PoolAttribute.VALIDITY, member.backend) if left < 0 else None,
             backends=[backend] if backend is not None else [],
             clients=[],
-            times=(members[0].first_ns, shown),
-            count=len(members),
+            times=(case.observed[first].first_ns, shown),
+            count=count,
             title=f"The certificate {name} {'has expired' if left < 0 else 'expires soon'}",
             matter=name,
             explanation=text,

@@ -6,8 +6,9 @@ nothing to offer.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal, NamedTuple
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal, NamedTuple, overload
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.judgement import goes_on
 from inspector.tls.types import TLS13
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
 
 Ending = Literal["resumed", "full", "tls13", "aborted", "failed"]
@@ -45,7 +47,8 @@ class RecordedTraits(NamedTuple):
 
 class Recorded(Struct, frozen=True, gc=False):
     """One connection as Java's rule met it. ``connection``: by index. ``cache``: the first connection of its session
-    cache. ``issuer``: of the offered session, -1 where it offered none, -2 where that was not captured.
+    cache. ``issuer``: of the offered session, NO_ISSUER where it offered none, UNKNOWN_ISSUER where that was not
+    captured.
     """
 
     connection: int
@@ -55,23 +58,86 @@ class Recorded(Struct, frozen=True, gc=False):
     traits: RecordedTraits
 
 
-def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> list[Recorded]:
+NO_ISSUER, UNKNOWN_ISSUER = -1, -2
+
+
+class RecordedConnections(Sequence[Recorded]):
+    """Connections in their order. There may be millions, so their numbers stand in columns."""
+
+    def __init__(self) -> None:
+        self._connections, self._clients, self._caches = array("I"), array("I"), array("I")
+        self._issuers, self._traits_numbers = array("i"), array("I")
+        self._numbers: dict[RecordedTraits, int] = {}
+        self._traits: list[RecordedTraits] = []
+
+    def add(self, connection: int, client: int, cache: int, issuer: int, traits: RecordedTraits) -> None:
+        """One more, as ``Recorded`` has it."""
+        number = self._numbers.setdefault(traits, len(self._traits))
+        if number == len(self._traits):
+            self._traits.append(traits)
+        self._connections.append(connection)
+        self._clients.append(client)
+        self._caches.append(cache)
+        self._issuers.append(issuer)
+        self._traits_numbers.append(number)
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    @overload
+    def __getitem__(self, index: int) -> Recorded: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Recorded]: ...
+
+    def __getitem__(self, index: int | slice) -> Recorded | list[Recorded]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        return Recorded(
+            self._connections[index],
+            self._clients[index],
+            self._caches[index],
+            self._issuers[index],
+            self._traits[self._traits_numbers[index]],
+        )
+
+    def __iter__(self) -> Iterator[Recorded]:
+        traits = map(self._traits.__getitem__, self._traits_numbers)
+        return map(Recorded, self._connections, self._clients, self._caches, self._issuers, traits)
+
+    def backends(self) -> array[int]:
+        """For each connection up to the last one the back end that answered it; ELSEWHERE for others than these."""
+        known = array("i", (ELSEWHERE,)) * (self._connections[-1] + 1 if self._connections else 0)
+        for connection, number in zip(self._connections, self._traits_numbers, strict=True):
+            known[connection] = self._traits[number].backend
+        return known
+
+
+ELSEWHERE = -2
+"""In place of a back end, of a connection that is not among those that were recorded."""
+
+
+def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> RecordedConnections:
     """The connections of clients that may be Java, in the order of their ClientHellos. ``aborted``: those that the
     client aborted because of the change.
     """
     programs = {case.program_of(case.observed[index]) for index in aborted}
-    members = [
-        s
-        for s in case.members(service)
-        if s.kind is not None and s.answer is not None and (s.stack.name in AS_JAVA or case.program_of(s) in programs)
-    ]
+    members = ObservedSelection.of(
+        case.observed,
+        (
+            s
+            for s in case.members(service)
+            if s.kind is not None
+            and s.answer is not None
+            and (s.stack.name in AS_JAVA or case.program_of(s) in programs)
+        ),
+    )
     patient_members = [s for s in members if goes_on(s, case.judgements[s.index])] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs
     patient_caches = {case.caches[s.index] for s in patient_members}
     issuing = case.issuing
     caches = _Caches()
-    shared: dict[RecordedTraits, RecordedTraits] = {}
-    listed: list[Recorded] = []
+    recording = RecordedConnections()
     for observed in members:
         answer, offer, entry = observed.answer, observed.offer, observed.entry
         session = entry.session
@@ -106,10 +172,9 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
             has_session=has_session,
             is_patient=bool(patient_caches) and (program in patient or case.caches[observed.index] in patient_caches),
         )
-        issuer = -1 if session is None else -2 if issued_in is None else issued_in
-        traits = shared.setdefault(traits, traits)
-        listed.append(Recorded(observed.index, observed.client, cache, issuer, traits))
-    return listed
+        issuer = NO_ISSUER if session is None else UNKNOWN_ISSUER if issued_in is None else issued_in
+        recording.add(observed.index, observed.client, cache, issuer, traits)
+    return recording
 
 
 def _ending(observed: Observed, aborted: Collection[int], *, has_session: bool) -> Ending:

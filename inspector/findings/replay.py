@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from inspector.findings.jsse import Offer, decide
 from inspector.findings.likeness import Likeness
-from inspector.findings.recorded import Ending, Recorded
+from inspector.findings.recorded import ELSEWHERE, Ending, Recorded, RecordedConnections
 
 
 class Change(NamedTuple):
@@ -82,21 +82,20 @@ class _Cache(Struct, gc=False):
 class Replayer:
     """Plays the connections of one service. ``members``: its back ends."""
 
-    def __init__(self, steps: Sequence[Recorded], members: Sequence[Member]) -> None:
+    def __init__(self, steps: RecordedConnections, members: Sequence[Member]) -> None:
         self._steps = steps
         self._members = members
         self._offers = {(step.client, step.traits.offers_ems, step.traits.offers_tls13) for step in steps}
-        backend_of = {step.connection: step.traits.backend for step in steps}
-        self._resuming = {
-            (backend_of[step.issuer], step.traits.backend)
+        backend_of = steps.backends()
+        met = {
+            (backend_of[step.issuer], step.traits.backend, step.traits.ending == "resumed")
             for step in steps
-            if step.traits.ending == "resumed" and step.issuer in backend_of
+            if 0 <= step.issuer < len(backend_of) and backend_of[step.issuer] != ELSEWHERE
         }
+        self._resuming = {(issuing, answering) for issuing, answering, is_resumed in met if is_resumed}
         self._forgetful = {
-            step.traits.backend
-            for step in steps
-            if backend_of.get(step.issuer) == step.traits.backend and step.traits.ending != "resumed"
-        } - {resuming for issuing, resuming in self._resuming if issuing == resuming}
+            answering for issuing, answering, is_resumed in met if issuing == answering and not is_resumed
+        } - {answering for issuing, answering in self._resuming if issuing == answering}
 
     def play(self, change: Change, most: int | None = None) -> Replay:
         """What would have become of the connections, or of the first ones. Where the change leaves no answer that could

@@ -20,7 +20,7 @@ from inspector.pool.attributes import PoolAttribute
 from inspector.pool.rates import is_more_often, middle
 from inspector.pool.waits import evenly, until_ready
 from inspector.text.times import SECOND_NS, rfc3339, span
-from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 
 FEWEST = 5
 """Offers that were declined before anything is said of it."""
@@ -43,8 +43,8 @@ class Offers(Struct):
     had issued them, by its index, how many were declined, and how many in all. ``elsewhere``: declined by another one.
     """
 
-    declined: list[Observed] = field(default_factory=list)
-    resumed: list[Observed] = field(default_factory=list)
+    declined: ObservedSelection
+    resumed: ObservedSelection
     at_home: dict[int, tuple[int, int]] = field(default_factory=dict)
     elsewhere: int = 0
 
@@ -95,8 +95,8 @@ def resumption_lost(pools: Sequence[ComparedPool]) -> Iterator[Finding]:
 
 def _offers(pool: ComparedPool) -> Offers:
     """Offers of sessions that were issued shortly before, or when is not known, by this service."""
-    offers = Offers()
     everybody = pool.case.observed
+    offers = Offers(ObservedSelection(everybody, ()), ObservedSelection(everybody, ()))
     for observed in pool.members:
         issued_in = observed.issuer
         issuer = everybody[issued_in] if issued_in is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from inspector.findings.stale import Stale
 from inspector.findings.unseen import Sight
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection, grouped
 from inspector.tracking.services import ServiceGroup
 
 MOST_PAIRS = 10_000
@@ -149,19 +150,19 @@ class Scene:
         return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
 
     @lazy
-    def old(self) -> list[Observed]:
+    def old(self) -> Sequence[Observed]:
         """Connections up to TLS 1.2 whose handshake is known."""
-        return [s for s in self.members if s.answer is not None and s.kind is not None and not s.is_tls13]
+        return self._those(s for s in self.members if s.answer is not None and s.kind is not None and not s.is_tls13)
 
     @lazy
-    def java(self) -> list[Observed]:
+    def java(self) -> Sequence[Observed]:
         """Of these the ones of Java clients, or of a probe that stands for one."""
-        return [s for s in self.old if s.stack.name in AS_JAVA]
+        return self._those(s for s in self.old if s.stack.name in AS_JAVA)
 
     @lazy
-    def full(self) -> list[Observed]:
+    def full(self) -> Sequence[Observed]:
         """Of these, whoever the client is, the full handshakes."""
-        return [s for s in self.old if s.kind == "full"]
+        return self._those(s for s in self.old if s.kind == "full")
 
     @lazy
     def tls13(self) -> int:
@@ -188,9 +189,12 @@ class Scene:
         return common(known, self.case.options.generation) if len(known) == len(certificates) else []
 
     @lazy
-    def went_on(self) -> list[Observed]:
+    def went_on(self) -> Sequence[Observed]:
         """Java's connections that were completed where its rule says abort."""
-        return [s for s in self.java if goes_on(s, self.case.judgements[s.index])]
+        return self._those(s for s in self.java if goes_on(s, self.case.judgements[s.index]))
+
+    def _those(self, some: Iterable[Observed]) -> ObservedSelection:
+        return ObservedSelection.of(self.case.observed, some)
 
     @lazy
     def exposure(self) -> Exposure | None:
@@ -199,10 +203,10 @@ class Scene:
         """
         if self.went_on:
             return None
-        alike: dict[Stack, list[Observed]] = {}
-        for observed in self.java:
-            stack = observed.stack
-            alike.setdefault(stack if stack.is_probe else stack._replace(basis=()), []).append(observed)
+        stacks = ((s.stack, s) for s in self.java)
+        alike = grouped(
+            self.case.observed, ((stack if stack.is_probe else stack._replace(basis=()), s) for stack, s in stacks)
+        )
         exposures = (self._exposure(client, java) for client, java in alike.items())
         return next((exposure for exposure in exposures if exposure is not None), None)
 

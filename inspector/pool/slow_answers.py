@@ -9,6 +9,7 @@ and then keeps a single server looks the same.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
@@ -51,10 +52,9 @@ Timed = list[tuple[Observed, int]]
 
 def slow_answers(members: Iterable[Observed]) -> SlowAnswers | None:
     """Of full handshakes of one service, answered by nobody who is known; None where times do not tell two heaps."""
-    candidates = [observed for observed in members if observed.kind == "full" and observed.answer is not None]
-    if len(candidates) > MOST_LOOKED_AT:
-        some = sorted(candidates, key=lambda observed: observed.id)[:MOST_LOOKED_AT]
-        candidates = sorted(some, key=lambda observed: observed.index)
+    full = (observed for observed in members if observed.kind == "full" and observed.answer is not None)
+    some = heapq.nsmallest(MOST_LOOKED_AT, full, key=lambda observed: observed.id)
+    candidates = sorted(some, key=lambda observed: observed.index)
     timed = [(observed, wait) for observed in candidates if (wait := _wait(observed)) >= 0]
     if len(timed) < 2 * FEWEST:
         return None

@@ -8,6 +8,7 @@ as slow where the rank test says that it is no chance, and the difference is one
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeVar, get_args
@@ -62,15 +63,16 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
     """Those of one service, the slowest first, each with what it is slowest in. ``looks``: how many members are held
     against the others.
     """
-    of_member: dict[int, list[Observed]] = {}
-    for observed in members:
+    of_member: dict[int, array[int]] = {}
+    """By back end, which of the members they are."""
+    for number, observed in enumerate(members):
         if observed.backend >= 0 and observed.answer is not None:
-            of_member.setdefault(observed.backend, []).append(observed)
+            of_member.setdefault(observed.backend, array("I")).append(number)
     if len(of_member) < 2:
         return []
     timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}
-    for backend, connections in of_member.items():
-        for observed in evenly(connections):
+    for backend, numbers in of_member.items():
+        for observed in map(members.__getitem__, evenly(numbers)):
             for wait, ns in waits_of(observed):
                 timed[wait].append(_Timed(backend, observed.client, observed.index, ns, observed.hello_ns))
     slow = [one for wait in WAITS for one in _slow(wait, timed[wait], looks)]

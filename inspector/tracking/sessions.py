@@ -34,7 +34,8 @@ from inspector.tls.extensions import AnswerShape
 from inspector.tls.types import TLS13
 from inspector.tracking.kinds import Kind
 from inspector.tracking.ledger_session import LedgerSession
-from inspector.tracking.spooled_sessions import SpooledNumbers, SpooledSessions
+from inspector.tracking.spooled_numbers import SpooledNumbers
+from inspector.tracking.spooled_sessions import SpooledSessions
 
 Peers = tuple[bytes, PackedEndpoint]
 """A client's address, and the server."""

@@ -1,10 +1,9 @@
 """The sessions of a ledger out of core. A session is asked for again within hours, if ever: those that were issued or
-offered last are in memory, the others in a file without a name, and what they are known by in a database without one.
+offered last are in memory, the others in a file without a name.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -13,11 +12,8 @@ from typing import overload
 import msgspec
 
 from inspector import bounds
-from inspector.facts.spool import ConnectionSpool, no_room
+from inspector.facts.spool import ConnectionSpool
 from inspector.tracking.ledger_session import LedgerSession
-
-CACHE_KIB = 32 << 10
-"""Of the database that are in memory."""
 
 
 class SpooledSessions(Sequence[LedgerSession]):
@@ -70,6 +66,7 @@ class SpooledSessions(Sequence[LedgerSession]):
     def close(self) -> None:
         """All of them, for good."""
         self._write(len(self._live))
+        self._live = {}  # one from which all was taken is as large as before
         self._is_closed = True
 
     def _write(self, count: int) -> None:
@@ -81,37 +78,3 @@ class SpooledSessions(Sequence[LedgerSession]):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-
-
-class SpooledNumbers:
-    """The numbers of sessions by key, as a dictionary has them. Raises UnwritableError where there is no room."""
-
-    def __init__(self) -> None:
-        # nobody else opens what has no name: there is nothing to lock, and nothing to restore
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
-            self._database.execute(f"PRAGMA {pragma}")
-        self._database.execute("CREATE TABLE numbers (key BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
-
-    def get(self, key: bytes) -> int | None:
-        """None where it is not known."""
-        row = self._run("SELECT number FROM numbers WHERE key = ?", key).fetchone()
-        return row[0] if row is not None else None
-
-    def __contains__(self, key: bytes | None) -> bool:
-        return key is not None and self.get(key) is not None
-
-    def __setitem__(self, key: bytes, number: int) -> None:
-        self._run("INSERT OR REPLACE INTO numbers VALUES (?, ?)", key, number)
-
-    def setdefault(self, key: bytes, number: int) -> int:
-        """The number that is known; this one, from now on, where none is."""
-        if self._run("INSERT OR IGNORE INTO numbers VALUES (?, ?)", key, number).rowcount:
-            return number
-        return self.get(key) or 0
-
-    def _run(self, statement: str, *values: bytes | int) -> sqlite3.Cursor:
-        try:
-            return self._database.execute(statement, values)
-        except sqlite3.OperationalError as error:
-            raise no_room(OSError(str(error))) from None

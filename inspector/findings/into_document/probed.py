@@ -23,11 +23,10 @@ def probed(case: Case, service: ServiceGroup, hidden_everywhere: Hidden) -> doc.
     """None where no probe asked it."""
     by_address: dict[tuple[str, int], list[Observed]] = {}
     by_model: dict[str, list[Observed]] = {}
-    in_turn = sorted(case.members(service), key=lambda observed: observed.first_ns)
-    for observed in in_turn:
-        if observed.stack.is_probe:
-            by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
-            by_model.setdefault(observed.stack.stands_for, []).append(observed)
+    probes = [observed for observed in case.members(service) if observed.stack.is_probe]
+    for observed in sorted(probes, key=lambda observed: observed.first_ns):
+        by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
+        by_model.setdefault(observed.stack.stands_for, []).append(observed)
     if not by_address:
         return None
     return doc.Probed(
