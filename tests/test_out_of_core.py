@@ -195,6 +195,18 @@ def test_a_full_disk_is_said_before_anything_is_written(monkeypatch: pytest.Monk
         judge(facts)
 
 
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_room_is_taken_where_the_system_cannot_take_it_at_once(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(descriptor: int, start: int, size: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("inspector.facts.mapped.os.posix_fallocate", cannot)
+    monkeypatch.setattr("inspector.facts.mapped.ZEROS", bytes(1_000))
+    integers = column("q", 1_001, is_mapped=True)
+    integers[1_000] = -1
+    assert (len(integers), sum(integers)) == (1_001, -1)
+
+
 @pytest.mark.parametrize("is_mapped", [False, True])
 def test_a_column_has_one_length(*, is_mapped: bool) -> None:
     integers = column("i", 5, is_mapped=is_mapped)

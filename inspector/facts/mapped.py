@@ -7,6 +7,7 @@ All the room is taken at once: a map over a disk that is full would end the proc
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from array import array
@@ -16,6 +17,11 @@ from inspector.facts.spool import no_room, spool_file
 
 Typecode = Literal["B", "I", "i", "q"]
 """Of ``array``: uint8, uint32, int32, int64."""
+
+NOT_RESERVED = frozenset((errno.EINVAL, errno.EOPNOTSUPP))
+"""What systems say that cannot take room at once: not that there is none."""
+
+ZEROS = bytes(1 << 20)
 
 IntegerColumn = memoryview
 """Read and written by index, sliced, iterated over; of one length for ever."""
@@ -28,8 +34,25 @@ def column(typecode: Typecode, count: int, *, is_mapped: bool) -> IntegerColumn:
         return memoryview(array(typecode, bytes(size)))
     try:
         with spool_file() as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            _reserve(file.fileno(), size)
             mapped = mmap.mmap(file.fileno(), size)
     except OSError as error:
         raise no_room(error) from None
     return memoryview(mapped).cast(typecode)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the room for an empty file of so many bytes. Raises OSError where there is none."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except AttributeError:
+        pass  # on macOS
+    except OSError as error:
+        if error.errno not in NOT_RESERVED:
+            raise
+    else:
+        return
+    for start in range(0, size, len(ZEROS)):
+        left = ZEROS[: size - start]
+        while left:
+            left = left[os.write(descriptor, left) :]

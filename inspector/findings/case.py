@@ -4,6 +4,7 @@ is worded.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -84,7 +85,7 @@ class Case:
     signs: dict[tuple[Program, bytes], Signs]
     balancer: Balanced
     manners: dict[Program, Manner] = field(default_factory=dict)
-    known_caches: list[int] | None = None
+    known_caches: array[int] | None = None
     """What ``caches`` says, once it was asked for."""
     known_issuing: bytearray | None = None
     """What ``issuing`` says, once it was asked for."""
@@ -116,7 +117,7 @@ class Case:
     """Where mistakes of a rule end: they cost what that rule would have found."""
 
     @property
-    def caches(self) -> list[int]:
+    def caches(self) -> array[int]:
         """For each connection the first one of its session cache."""
         if self.known_caches is None:
             self.known_caches = find_caches(self.observed)
