@@ -211,7 +211,7 @@ class Soak:
         capture = LiveCapture([StorySource(self)], Options(), keeping, "story0", clock=self.clock)
         self.capture = capture
         lines = LinePrinter(
-            capture, self.found, Metrics(str(folder / "m.prom")), None, not self.samples, clock=self.clock
+            capture, self.found, (Metrics(str(folder / "m.prom")),), None, not self.samples, clock=self.clock
         )
         self.restarts += 1
         try:

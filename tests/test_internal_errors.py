@@ -287,7 +287,7 @@ def test_a_line_that_cannot_be_described(monkeypatch: pytest.MonkeyPatch) -> Non
     pool = story()
     out = BytesIO()
     watching, heard = listened(capture(pool.flows))
-    printer = lines.LinePrinter(watching, out, None, None)
+    printer = lines.LinePrinter(watching, out, (), None)
     for update in heard.updates:
         printer.update(update)
     printer.finish()

@@ -30,7 +30,7 @@ def test_a_busy_log_has_no_assessment_told_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "KNOWN", 3)
     capture, _ = listened(b"")
     out = io.BytesIO()
-    printer = LinePrinter(capture, out, None, None)
+    printer = LinePrinter(capture, out, (), None)
     surveyed = [Surveyed("assessment", name, "protected", b"{}") for name in ("a", "b")]
     for n in range(3):
         printer._announce(surveyed)

@@ -164,7 +164,7 @@ def test_services_by_the_hundred_are_all_assessed_in_the_end() -> None:
         pool.full(A, numbered(number + 1))
     watching, _ = listened(capture(pool.flows))
     out, answers = io.BytesIO(), [False, True, True, True]
-    LinePrinter(watching, out, None, None, make_room=answers.pop).finish()
+    LinePrinter(watching, out, (), None, make_room=answers.pop).finish()
     said = out.getvalue().splitlines()
     assert sum(line.startswith(b'{"record":"assessment"') for line in said) == 150
     assert not answers, "and from then on nothing was waited for"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from inspector.live.outputs.metric_families import label_value
 from inspector.live.outputs.metrics import escaped
 from tests.build import Pool, capture, certificate, numbered
 from tests.live import watched
@@ -92,7 +93,7 @@ def test_names_that_look_the_same_are_series_of_their_own(tmp_path: Path) -> Non
 
 
 def test_names_in_metrics_are_escaped() -> None:
-    assert escaped('a"b\\c\nd\x1b[0m') == r"a\"b\\\\c\\x0ad\\x1b[0m"
+    assert escaped(label_value('a"b\\c\nd\x1b[0m')) == r"a\"b\\\\c\\x0ad\\x1b[0m"
 
 
 def test_different_names_are_different_labels() -> None:
@@ -114,7 +115,7 @@ def test_different_names_are_different_labels() -> None:
         "0",
     ]
     values = {"".join(several) for count in (1, 2, 3) for several in itertools.product(pieces, repeat=count)}
-    labels = {escaped(value) for value in values}
+    labels = {escaped(label_value(value)) for value in values}
     assert len(labels) == len(values)
     for label in labels:
         assert label.isprintable()

@@ -104,7 +104,7 @@ from inspector.live.live_capture import LiveCapture
 from inspector.findings.case import Options
 from inspector.live.sources.source import PipeSource
 watching = LiveCapture([PipeSource("-", 0)], Options(), keeping, "-")
-lines = LinePrinter(watching, open(os.devnull, "wb"), Metrics(folder + "/m"), None)
+lines = LinePrinter(watching, open(os.devnull, "wb"), (Metrics(folder + "/m"),), None)
 watching.run(lines)
 lines.finish()
 watching.close()

@@ -39,11 +39,12 @@ from inspector.live.host.sandbox import confine_capture, confine_loop, confine_s
 
 reads, writes, elsewhere, as_what = sys.argv[1:]
 server = socket.create_server(("127.0.0.1", 0))
+server.setblocking(False)
 receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 receiver.bind(f"{elsewhere}/socket")
 before, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-if as_what == "loop":
-    confine_loop([reads], [writes])
+if as_what in ("loop", "endpoint"):
+    confine_loop([reads], [writes], accepts=as_what == "endpoint")
 elif as_what == "starter":
     confine_starter()
 elif as_what == "capture":
@@ -106,6 +107,8 @@ print(json.dumps({
     "load what is loaded late": answer(load),
     "start a program": answer(lambda: subprocess.run(["/bin/true"], check=True)),
     "start our own Python": answer(lambda: subprocess.run([sys.executable, "-c", ""], check=True)),
+    "answer whoever connects": answer(server.accept),
+    "listen elsewhere": answer(lambda: socket.create_server(("127.0.0.1", 0))),
     "connect": answer(connect),
     "speak UDP": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
     "make a UDP socket": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
@@ -127,7 +130,7 @@ def tried(as_what: str, folder: Path) -> dict[str, str]:
     """What each act comes to: ``done``, or the error's name."""
     places = [folder / name for name in ("reads", "writes", "elsewhere")]
     for place in places:
-        place.mkdir()
+        place.mkdir(parents=True)
     (places[0] / "log").write_text("x")
     (places[2] / "file").write_text("x")
     done = subprocess.run(
@@ -162,6 +165,8 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
         "load what is loaded late": "done",
         "start a program": "EPERM",
         "start our own Python": "EPERM",
+        "answer whoever connects": "EPERM",
+        "listen elsewhere": "EPERM",
         "connect": "EPERM",
         "speak UDP": "EPERM",
         "make a UDP socket": "EPERM",
@@ -175,6 +180,16 @@ def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: P
         "look into others": "EPERM",
         "leave its namespaces": "EPERM",
         "load into the kernel": "EPERM",
+    }
+
+
+@needs_landlock
+@needs_filter
+def test_who_serves_metrics_may_accept_and_nothing_else_more(tmp_path: Path) -> None:
+    loop, endpoint = (tried(name, tmp_path / name) for name in ("loop", "endpoint"))
+    nobody_connects = "EAGAIN"
+    assert {act: endpoint[act] for act in loop if loop[act] != endpoint[act]} == {
+        "answer whoever connects": nobody_connects
     }
 
 

@@ -206,6 +206,7 @@ def test_what_cannot_be_extracted(
         (["extract", str(SESSIONS), "-o", "facts"], "pyarrow", "fleet"),
         (["analyze", "{made}"], "pyarrow", "fleet"),
         (["query", "{made}", "select 1"], "duckdb", "query"),
+        (["watch", "-", "--no-journal", "--metrics-listen", "0"], "prometheus_client", "metrics"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
@@ -230,7 +231,7 @@ def test_the_extras_are_not_loaded_without_need() -> None:
     program = (
         "import sys; from inspector.cli.commands import cli;"
         "cli(['analyze', '--fail-on', 'never', sys.argv[1]], standalone_mode=False);"
-        "print([name for name in ('pyarrow', 'duckdb', 'distributed', 'dask') if name in sys.modules])"
+        "print([name for name in ('pyarrow', 'duckdb', 'distributed', 'dask', 'prometheus_client') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, str(LEGS)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

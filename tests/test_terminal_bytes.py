@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from inspector.live.outputs.metric_families import label_value
 from inspector.live.outputs.metrics import escaped
 from inspector.reports.formats import FORMATS
 from inspector.text.safe import csv_cell
@@ -169,6 +170,6 @@ def test_signs_of_every_width_are_guarded(sign: str) -> None:
 
 @given(st.lists(st.text(max_size=12), unique=True, max_size=20))
 def test_labels_stay_different(names: list[str]) -> None:
-    assert len({escaped(name) for name in names}) == len(names)
+    assert len({escaped(label_value(name)) for name in names}) == len(names)
     for name in names:
-        shown(escaped(name).encode())
+        shown(escaped(label_value(name)).encode())

@@ -320,7 +320,7 @@ def test_what_all_means_is_worked_out_beside_the_capture() -> None:
     """In a copy of the process: the same lines as here, and those once."""
     live, _ = listened(bytes_of(find("puppet-session-ids")))
     out = io.BytesIO()
-    lines = LinePrinter(live, out, None, None)
+    lines = LinePrinter(live, out, (), None)
     never = float("inf")
     lines._survey_now_and_then(never)
     assert until(lambda: not (lines._survey is not None and lines._survey.is_running()))
@@ -337,7 +337,7 @@ def test_services_that_are_not_judged_are_told_with_the_statistics(monkeypatch: 
     monkeypatch.setattr(bounds, "LIVE_SERVICES", 3)
     live, _ = listened(capture(greeting(8).flows))
     out = io.BytesIO()
-    LinePrinter(live, out, None, None).finish()
+    LinePrinter(live, out, (), None).finish()
     told = [json.loads(line) for line in out.getvalue().splitlines()]
     assert len(of_kind(told, "assessment")) == 3
     assert any("too many: 5, with 5 connections" in limit for limit in of_kind(told, "statistics")[-1]["limits"])

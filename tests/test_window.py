@@ -161,7 +161,7 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
     out = io.BytesIO()
     try:
         watching, heard = listened(capture(pool.flows), most=40)
-        lines = LinePrinter(watching, out, None, None)
+        lines = LinePrinter(watching, out, (), None)
         for update in heard.updates:
             lines.update(update)
     finally:

@@ -20,10 +20,12 @@ def confine_watch(
     reads: Sequence[str],
     writes: Sequence[str],
     folders: Sequence[str],
+    accepts: bool,
     is_wanted: bool,
 ) -> None:
     """Confine this process, or say why not. ``reads``: files that are followed; ``writes``: that are written, beside
-    the journal; ``folders``: in which files are made. ``is_wanted``: False where an option speaks against it.
+    the journal; ``folders``: in which files are made. ``accepts``: connections to a socket that listens.
+    ``is_wanted``: False where an option speaks against it.
     """
     from inspector.live.host.privileges import CAP_DAC_OVERRIDE, keep_only
     from inspector.live.host.sandbox import confine_loop
@@ -44,7 +46,7 @@ def confine_watch(
     written = sorted({*map(_folder, files), *map(os.path.abspath, folders)})
     try:
         keep_only((CAP_DAC_OVERRIDE,) if os.geteuid() == 0 else ())  # root writes where it was told to
-        confinement = confine_loop(map(_folder, reads), written)
+        confinement = confine_loop(map(_folder, reads), written, accepts=accepts)
     except OSError as error:
         click.echo(f"inspector: not confined: {error.strerror or error}", err=True)
         return

@@ -15,6 +15,7 @@ from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.exit_status import SIGNALLED
 from inspector.cli.live_options import LiveOptions, capture_options
 from inspector.cli.live_start import begin, loaded_before, name_scarcity
+from inspector.cli.metrics_options import ChosenOutputs, MetricsOptions, metrics_options
 from inspector.cli.open import keys_from_terminal, require_screen
 from inspector.cli.options import ascii_option, settings_option
 from inspector.cli.streams import unbuffered_output
@@ -107,7 +108,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
 
 @click.command("watch", short_help="Live traffic without a screen: JSON lines.")
 @capture_options
-@click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, in Prometheus' text format.")
+@metrics_options
 @click.option(
     "--exec",
     "execute",
@@ -129,7 +130,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
 )
 def watch_command(
     options: LiveOptions,
-    metrics_path: str | None,
+    metric_options: MetricsOptions,
     execute: str | None,
     form: str,
     findings_only: bool,
@@ -152,23 +153,29 @@ def watch_command(
 
     execution = Execution(execute) if execute else None
     supervisor = Supervisor(os.environ)
+    metrics = ChosenOutputs(metric_options)
     opened, capture = begin(
-        options, 0 if options.piped else None, metrics=metrics_path, keeps_journal=True, execution=execution
+        options,
+        0 if options.piped else None,
+        metrics=metrics.path,
+        keeps_journal=True,
+        execution=execution,
+        before_rights_end=metrics.listen,
     )
     from inspector.cli.confinement import confine_watch
     from inspector.live.garbage import collect_rarely
     from inspector.live.outputs.line_forms import LINE_FORMS, LineForm
     from inspector.live.outputs.line_queue import LineQueue
     from inspector.live.outputs.lines import LinePrinter
-    from inspector.live.outputs.metrics import Metrics
     from inspector.live.outputs.severities import LeveledLines, goes_to_journal
 
     confine_watch(  # before any thread is started: each is confined by itself
         capture,
         opened,
         reads=(*(capture.keeping.logs.paths if capture.keeping.logs is not None else ()), *options.key_logs),
-        writes=tuple(path for path in (options.path, metrics_path) if path),
+        writes=tuple(path for path in (options.path, metrics.path) if path),
         folders=(options.incidents,) if options.incidents else (),
+        accepts=metrics.accepts_connections,
         is_wanted=not no_sandbox,
     )
     faulthandler.enable()  # a watchdog ends what hangs by SIGABRT: where it hung is worth knowing
@@ -179,7 +186,7 @@ def watch_command(
     lines = LinePrinter(
         capture,
         queue,
-        Metrics(metrics_path) if metrics_path else None,
+        metrics.start(),
         execution,
         not findings_only,
         form=line_form,
@@ -212,6 +219,7 @@ def watch_command(
     finally:
         capture.close()
         opened.close()
+        metrics.close()
     try:
         queue.drain()
     except OutputError as error:

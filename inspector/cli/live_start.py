@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -44,10 +44,12 @@ def begin(
     keeps_journal: bool = False,
     packages: tuple[str, ...] = (),
     execution: Execution | None = None,
+    before_rights_end: Callable[[], None] = lambda: None,
 ) -> tuple[OpenedSource, LiveCapture]:
     """Open what the options ask for, and say what is done. From then on this process has no rights. ``piped``: the
     descriptor of a capture; ``keeps_journal``: also where none is named; ``packages``: what is needed then beside the
-    capture itself; ``execution``: what else is started. Raises InspectorError.
+    capture itself; ``execution``: what else is started; ``before_rights_end``: what else is opened. Raises
+    InspectorError.
     """
     from inspector.live.host.preloading import SECRETS
     from inspector.live.sources.open_sources import prepared
@@ -57,6 +59,7 @@ def begin(
         plan = by_this_machine(plan)
     let_signals_end()
     ready = prepared(plan.request, os.environ, execution)  # before what follows: its copy of this process stays small
+    before_rights_end()
 
     import inspector.live.outputs.lines  # noqa: F401 - loaded while this process may still read it
     from inspector.live.update import Keeping

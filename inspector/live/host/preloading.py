@@ -40,6 +40,7 @@ NEVER = (
     "__main__",
     "sniff",
     "growing_keys",
+    "metrics_endpoint",
     "fleet",
     "tables",
     "sql",

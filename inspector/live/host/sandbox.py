@@ -32,6 +32,9 @@ CAPTURING = (socket.AF_PACKET, socket.AF_NETLINK)
 STARTING = ("execve", "sendmsg", "bind")
 """To run what captures, hand on its descriptors, and have it bind itself to an interface."""
 
+ACCEPTING = ("accept", "accept4")
+"""To answer whoever connects; the socket was bound, and listens, before."""
+
 
 class Confinement(NamedTuple):
     """``landlock``: the version of its ABI, 0 where the kernel has none. ``is_filtered``: system calls are."""
@@ -40,8 +43,10 @@ class Confinement(NamedTuple):
     is_filtered: bool
 
 
-def confine_loop(reads: Iterable[str], writes: Iterable[str]) -> Confinement:
-    """Of the loop. ``reads``, ``writes``: directories. Raises OSError."""
+def confine_loop(reads: Iterable[str], writes: Iterable[str], *, accepts: bool = False) -> Confinement:
+    """Of the loop. ``reads``, ``writes``: directories. ``accepts``: connections, on a socket that listens already.
+    Raises OSError.
+    """
     abi = landlock.restrict(
         [
             *_program(READ),
@@ -50,7 +55,7 @@ def confine_loop(reads: Iterable[str], writes: Iterable[str]) -> Confinement:
             *((path, WRITE) for path in writes),
         ]
     )
-    return Confinement(abi, seccomp.refuse((), ()))
+    return Confinement(abi, seccomp.refuse(ACCEPTING if accepts else (), ()))
 
 
 def confine_starter() -> Confinement:

@@ -5,7 +5,7 @@ statistics every minute, in the form that was chosen.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 import msgspec
@@ -23,7 +23,7 @@ from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.handshake_counts import HandshakeCounts
 from inspector.live.outputs.line_forms import LineForm, OwnLines
-from inspector.live.outputs.metrics import Metrics
+from inspector.live.outputs.metric_families import MetricsOutput
 from inspector.live.outputs.survey import LIMIT, Surveyed, survey
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
@@ -70,7 +70,7 @@ class LinePrinter:
         self,
         capture: LiveCapture,
         out: LineOutput,
-        metrics: Metrics | None,
+        metrics: Sequence[MetricsOutput],
         execution: Execution | None,
         with_connections: bool = True,
         *,
@@ -95,7 +95,7 @@ class LinePrinter:
         self._supervisor = supervisor
         self._status_at = clock.monotonic() + STATUS_SECONDS
         self._with_connections = with_connections
-        self._counts = HandshakeCounts(has_members=metrics is not None)
+        self._counts = HandshakeCounts(has_members=bool(metrics))
         self._form = OwnLines() if form is None else form
         self._encode = msgspec.json.Encoder().encode
         self._clock = clock
@@ -180,8 +180,11 @@ class LinePrinter:
         if now >= self._statistics_at:
             self._statistics_at = now + STATISTICS_SECONDS
             self.statistics()
-        if self._metrics is not None:
-            problem = self._metrics.write(self._capture, self._counts, now)
+        self._write_metrics(now)
+
+    def _write_metrics(self, now: float) -> None:
+        for output in self._metrics:
+            problem = output.write(self._capture, self._counts, now)
             if problem:
                 self.news(self._capture.now_ns, "disk", problem)
 
@@ -219,8 +222,7 @@ class LinePrinter:
         self._announce_lost()
         self._announce_execution(is_last=True)
         self.statistics()
-        if self._metrics is not None:
-            self._metrics.write(self._capture, self._counts, float("inf"))
+        self._write_metrics(float("inf"))
 
     def _survey_last(self, *, is_patient: bool) -> None:
         """Judge all that is remembered: tell the findings that are new or have become others, and how each service
