@@ -231,7 +231,8 @@ def test_the_extras_are_not_loaded_without_need() -> None:
     program = (
         "import sys; from inspector.cli.commands import cli;"
         "cli(['analyze', '--fail-on', 'never', sys.argv[1]], standalone_mode=False);"
-        "print([name for name in ('pyarrow', 'duckdb', 'distributed', 'dask', 'prometheus_client') if name in sys.modules])"
+        "extras = ('pyarrow', 'duckdb', 'distributed', 'dask', 'polars', 'prometheus_client');"
+        "print([name for name in extras if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, str(LEGS)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
