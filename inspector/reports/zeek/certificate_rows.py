@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from inspector.findings.case import Case
 from inspector.reports.certificate_fields import CertificateFields
 from inspector.reports.zeek.columns import Values
+from inspector.reports.zeek.openssl_names import rfc2253
 from inspector.tls.x509.certificate import Reading
-from inspector.tls.x509.distinguished_names import KEYWORDS, Name
 from inspector.tls.x509.public_keys import DSA, EC, FIXED, RSA, RSA_PSS
 from inspector.tracking.observed import Observed
 
@@ -20,9 +19,6 @@ ALGORITHMS = {RSA: "rsaEncryption", RSA_PSS: "rsassaPss", EC: "id-ecPublicKey", 
 TYPES = {RSA: "rsa", EC: "ecdsa", DSA: "dsa"}
 CURVES = {"secp192r1": "prime192v1", "secp256r1": "prime256v1"}
 """Those that OpenSSL calls otherwise."""
-
-SPECIAL = re.compile(r'[,+"\\<>;]|^[# ]| $')
-"""What RFC 2253, section 2.4, has escaped."""
 
 
 class Appearance(NamedTuple):
@@ -52,10 +48,12 @@ class CertificateRows:
         reading = self._fields.get(appearance.digest)
         if reading is None:
             return None
+        constraints = reading.constraints
         return {
             "ts": ns,
             "fingerprint": appearance.digest.hex(),
-            "certificate.serial": f"{reading.serial:X}" if reading.serial is not None else None,
+            "certificate.version": reading.version,
+            "certificate.serial": _octets(reading.serial) if reading.serial is not None else None,
             "certificate.subject": rfc2253(reading.subject) if reading.subject is not None else None,
             "certificate.issuer": rfc2253(reading.issuer) if reading.issuer is not None else None,
             "certificate.not_valid_before": reading.not_before,
@@ -63,8 +61,11 @@ class CertificateRows:
             "certificate.sig_alg": reading.signature or None,
             **_key(reading),
             "san.dns": [*reading.names.dns] or None,
+            "san.uri": [*reading.names.uris] or None,
+            "san.email": [*reading.names.emails] or None,
             "san.ip": [*reading.names.ips] or None,
-            "basic_constraints.ca": reading.is_authority or None,
+            "basic_constraints.ca": constraints.is_authority if constraints is not None else None,
+            "basic_constraints.path_len": constraints.path_length if constraints is not None else None,
             "host_cert": appearance.host_cert,
             "client_cert": appearance.client_cert,
         }
@@ -79,17 +80,12 @@ def _key(reading: Reading) -> Values:
         "certificate.key_alg": ALGORITHMS.get(key.algorithm) or (named[0].upper() if named else None),
         "certificate.key_type": TYPES.get(key.algorithm),
         "certificate.key_length": key.bits,
+        "certificate.exponent": f"{key.exponent}" if key.exponent is not None else None,
         "certificate.curve": CURVES.get(key.curve, key.curve) or None,
     }
 
 
-def rfc2253(name: Name) -> str:
-    """A name as text, the last part first."""
-    return ",".join(
-        "+".join(f"{KEYWORDS.get(a.oid, a.oid)}={SPECIAL.sub(_escaped, a.text)}" for a in relative)
-        for relative in reversed(name)
-    )
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"\\{match.group()}"
+def _octets(number: int) -> str:
+    """In hexadecimal digits, of whole octets."""
+    digits = f"{abs(number):X}"
+    return f"{'-' if number < 0 else ''}{digits.zfill(len(digits) + len(digits) % 2)}"

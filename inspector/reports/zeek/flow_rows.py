@@ -1,5 +1,5 @@
 """Rows of ``conn.log`` and ``ssl.log``, of what is known of connections. What Zeek counts and Inspector does not is
-unset: packets, their IP bytes, the flags' history, whether an address is local.
+unset: packets, their IP bytes, the flags' history, whether an address is local, tunnels.
 """
 
 from __future__ import annotations
@@ -11,43 +11,32 @@ from inspector.facts import FRAME_BITS, FRAME_NUMBER, ConnectionFacts
 from inspector.findings.case import Case
 from inspector.findings.into_document.connection import connection, endpoint
 from inspector.findings.odd_member import host_of
+from inspector.reports.certificate_fields import CertificateFields
 from inspector.reports.established import is_established, is_resumed
 from inspector.reports.zeek.columns import Values
+from inspector.reports.zeek.conn_states import conn_state, last_ns
+from inspector.reports.zeek.host_names import is_for_host
+from inspector.tls.extensions import AnswerShape
 from inspector.tls.registry import ALERTS
 from inspector.tracking.observed import Observed, connection_id
 
 VERSIONS = {
-    "SSLv2": "SSLv2",
-    "SSLv3": "SSLv3",
-    "TLSv1": "TLSv10",
-    "TLSv1.1": "TLSv11",
-    "TLSv1.2": "TLSv12",
-    "TLSv1.3": "TLSv13",
+    0x0002: "SSLv2",
+    0x0300: "SSLv3",
+    0x0301: "TLSv10",
+    0x0302: "TLSv11",
+    0x0303: "TLSv12",
+    0x0304: "TLSv13",
 }
+DRAFTS = range(0x7F00, 0x7F80)
+"""Of TLS 1.3, as Zeek takes them."""
+
 TCP = 6
 
 
 def uid_of(connection_id: str) -> str:
     """Zeek's name for a flow: ``C``, and ours for it, the same each time that a capture is read."""
     return f"C{connection_id}"
-
-
-def conn_state(leg: ConnectionFacts) -> str:
-    """As ``conn.log`` says how a flow ended. ``OTH`` where its beginning, or all of one side, was not captured, unless
-    both sides ended it.
-    """
-    client, server = leg.from_client, leg.from_server
-    if client.fin and server.fin:
-        return "SF"
-    if not (leg.syn and client.has_packets and server.has_packets):
-        return "OTH"
-    if server.rst:
-        return "RSTR"
-    if client.rst:
-        return "RSTO"
-    if client.fin:
-        return "S2"
-    return "S3" if server.fin else "S1"
 
 
 def _flow(leg: ConnectionFacts, ns: int, uid: str) -> Values:
@@ -67,6 +56,7 @@ class FlowRows:
 
     def __init__(self, case: Case) -> None:
         self._case = case
+        self._certificates = CertificateFields(case.facts.certificates)
 
     def conn(self, observed: Observed) -> Iterator[Values]:
         """A row for each leg, the client's first."""
@@ -75,13 +65,14 @@ class FlowRows:
 
     def _leg(self, observed: Observed, leg: ConnectionFacts, number: int) -> Values:
         client, server = leg.from_client, leg.from_server
+        duration = max(last_ns(leg) - leg.first_ns, 0)
         return {
             **_flow(leg, leg.first_ns, uid_of(connection_id(leg) if number else observed.id)),
             "proto": "tcp",
             "service": "ssl",
-            "duration": max(leg.last_ns - leg.first_ns, 0),
-            "orig_bytes": client.bytes + client.gap,
-            "resp_bytes": server.bytes + server.gap,
+            "duration": duration or None,
+            "orig_bytes": client.bytes + client.gap if duration else None,
+            "resp_bytes": server.bytes + server.gap if duration else None,
             "conn_state": conn_state(leg),
             "missed_bytes": client.gap + server.gap,
             "ip_proto": TCP,
@@ -103,7 +94,7 @@ class FlowRows:
         backend = case.backends[observed.backend] if observed.backend >= 0 else None
         return {
             **_flow(observed.client_leg, observed.hello_ns, uid_of(described.id)),
-            "version": VERSIONS.get(h.version or ""),
+            "version": _version(observed.client_leg.handshake.answer),
             "cipher": _cipher(h.cipher),
             "server_name": h.server_name,
             "resumed": is_resumed(observed),
@@ -113,6 +104,7 @@ class FlowRows:
             "ssl_history": described.history or None,
             "cert_chain_fps": h.server_chain or None,
             "client_cert_chain_fps": h.client_chain or None,
+            "sni_matches_cert": self._is_for_name(h.server_name, observed.client_leg.handshake.chain),
             "ja3": h.ja3,
             "ja3s": h.ja3s,
             "inspector.service": f"{service.name}:{service.port}",
@@ -130,6 +122,19 @@ class FlowRows:
             "inspector.renegotiations": [i.inside.state for i in described.handshakes if i.inside is not None] or None,
             "inspector.leg_uids": [uid_of(connection_id(leg)) for leg in observed.legs] or None,
         }
+
+    def _is_for_name(self, name: str | None, chain: tuple[bytes, ...]) -> bool | None:
+        reading = self._certificates.get(chain[0]) if name is not None and chain else None
+        return is_for_host(reading, name) if reading is not None and name is not None else None
+
+
+def _version(answer: AnswerShape | None) -> str | None:
+    """What the server chose."""
+    if answer is None:
+        return None
+    if answer.version in DRAFTS:
+        return f"TLSv13-draft{answer.version - DRAFTS.start}"
+    return VERSIONS.get(answer.version) or f"unknown-{answer.version}"
 
 
 def _cipher(cipher: doc.Cipher | None) -> str | None:

@@ -65,9 +65,16 @@ class CertificateProblem(NamedTuple):
         return READ_BY_JAVA.get(self.kind, False)
 
 
+class BasicConstraints(NamedTuple):
+    """RFC 5280, section 4.2.1.9. ``path_length``: how many authorities may follow below it; None for any number."""
+
+    is_authority: bool
+    path_length: int | None = None
+
+
 class Reading:
     """Names of distinguished names as read; times in nanoseconds since the epoch, None where they cannot be read.
-    ``problems``: the gravest first.
+    ``version``: 1 to 3. ``constraints``: None where there are none. ``problems``: the gravest first.
     """
 
     subject: Name | None = None
@@ -78,10 +85,16 @@ class Reading:
     key: PublicKey | None = None
     signature: str = ""
     names: AlternativeNames = NO_NAMES
-    is_authority: bool = False
+    version: int | None = None
+    constraints: BasicConstraints | None = None
 
     def __init__(self) -> None:
         self.problems: list[CertificateProblem] = []
+
+    @property
+    def is_authority(self) -> bool:
+        """Whether it may issue others."""
+        return self.constraints is not None and self.constraints.is_authority
 
     def note(self, kind: ProblemKind, detail: str = "") -> None:
         """Add a problem."""
@@ -104,14 +117,14 @@ Kept = TypeVar("Kept")
 
 class Extension(NamedTuple):
     """As in RFC 5280, section 4.2. ``flaw``: what Java cannot read of one that it knows; None where it reads it.
-    ``names``, ``is_authority``: what it says, where it is of those that say so and can be read.
+    ``names``, ``constraints``: what it says, where it is of those that say so and can be read.
     """
 
     oid: str
     is_critical: bool
     flaw: str | None = None
     names: AlternativeNames | None = None
-    is_authority: bool | None = None
+    constraints: BasicConstraints | None = None
 
 
 def read_certificate(data: bytes) -> Reading:
@@ -125,6 +138,7 @@ def read_certificate(data: bytes) -> Reading:
         reading.note("structure")
         return reading
     version = _version(reading, signed)
+    reading.version = None if reading.problems else version + 1
     if len(signed) < 6:
         reading.note("structure")
         return reading
@@ -245,7 +259,7 @@ def _extensions(reading: Reading, content: bytes) -> bool:
         flaw = extension.flaw
         if extension.oid not in oids:
             reading.names = extension.names or reading.names
-            reading.is_authority = reading.is_authority if extension.is_authority is None else extension.is_authority
+            reading.constraints = extension.constraints or reading.constraints
         if flaw is not None and extension.is_critical:
             reading.note("critical_extension", extension.oid)
         elif flaw is None and extension.oid in oids:
@@ -286,32 +300,30 @@ def _meaning(oid: str, is_critical: bool, content: bytes) -> Extension:
         return Extension(oid, is_critical, names.flaw, names=names)
     if oid not in KNOWN_TO_JAVA:
         return Extension(oid, is_critical)
-    is_authority: bool | None = None
+    constraints: BasicConstraints | None = None
     try:
         if oid == KEY_USAGE:
             der.bits(der.one(content))
             return Extension(oid, is_critical)
         value = der.one(content)
         if oid == BASIC_CONSTRAINTS:
-            is_authority = _authority(value)
+            constraints = _constraints(value)
         elif oid == EXTENDED_KEY_USAGE:
             for usage in _sequence(value):
                 der.oid(usage)
     except der.DerError:
         return Extension(oid, is_critical, oid)
-    return Extension(oid, is_critical, is_authority=is_authority)
+    return Extension(oid, is_critical, constraints=constraints)
 
 
-def _authority(value: der.Value) -> bool:
+def _constraints(value: der.Value) -> BasicConstraints:
     content = der.of_tag(value, der.SEQUENCE)
     if not content:
-        return False
+        return BasicConstraints(False)
     flag, rest = der.first(content)
     if flag.tag != der.BOOLEAN:
-        return False
-    if rest:
-        der.small_integer(der.first(rest)[0])
-    return der.boolean(flag)
+        return BasicConstraints(False)
+    return BasicConstraints(der.boolean(flag), der.small_integer(der.first(rest)[0]) if rest else None)
 
 
 def certificate_memory(data: bytes) -> int:

@@ -32,10 +32,14 @@ LABELS = (
 
 DNS_TAG, ADDRESS_TAG = der.CONTEXT | DNS, der.CONTEXT | IP_ADDRESS
 IPV4_BYTES = 4
+MOST_WRITTEN = 100
+"""E-mail addresses and URIs that are kept, of each."""
 
 
 class GeneralName(NamedTuple):
-    """``kind``: the number of the choice. ``text``: of DNS names and addresses as Java has them, else empty."""
+    """``kind``: the number of the choice. ``text``: of addresses as Java has them, of e-mail addresses and URIs as they
+    are written; of others empty.
+    """
 
     kind: int
     text: str
@@ -44,12 +48,16 @@ class GeneralName(NamedTuple):
 
 
 class AlternativeNames(NamedTuple):
-    """``flaw``: the first kind that Java cannot read, or ``names`` where it is the whole; None where it reads all."""
+    """``others``: the labels of further kinds. ``flaw``: the first kind that Java cannot read, or ``names`` where it is
+    the whole; None where it reads all. ``emails``, ``uris``: of these those that it reads.
+    """
 
     dns: tuple[str, ...]
     ips: tuple[str, ...]
     others: tuple[str, ...]
     flaw: str | None
+    emails: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
 
 
 NO_NAMES = AlternativeNames((), (), (), None)
@@ -65,6 +73,7 @@ def read_alternative_names(content: bytes) -> AlternativeNames:
     dns: list[str] = []
     ips: list[str] = []
     others: dict[str, None] = {}
+    written: dict[int, list[str]] = {EMAIL: [], URI: []}
     flaw = None if encoded and not rest else "names"
     is_flawed = False
     for value in encoded:
@@ -84,7 +93,9 @@ def read_alternative_names(content: bytes) -> AlternativeNames:
             ips += [name.text] if name.text else []
         elif label is not None and name.kind != DNS:
             others[label] = None
-    return AlternativeNames(tuple(dns), tuple(ips), tuple(others), flaw)
+            if name.text and len(written[name.kind]) < MOST_WRITTEN:
+                written[name.kind].append(name.text)
+    return AlternativeNames(tuple(dns), tuple(ips), tuple(others), flaw, tuple(written[EMAIL]), tuple(written[URI]))
 
 
 def _general_name(value: der.Value) -> GeneralName:
@@ -102,16 +113,20 @@ def _general_name(value: der.Value) -> GeneralName:
 
 
 def _text(kind: int, content: bytes) -> str:
-    """The text of what Java compares. Raises DerError or AddressValueError where Java cannot read the name."""
+    """As ``GeneralName`` has it. Raises DerError or AddressValueError where Java cannot read the name."""
     if kind == IP_ADDRESS:
         return _address(content)
     if kind == EMAIL:
-        _check_email(content.decode("ascii", "replace"))
-    elif kind == URI:
+        text = content.decode("ascii", "replace")
+        _check_email(text)
+        return text
+    if kind == URI:
         from inspector.tls.x509.uris import check_uri  # few certificates name one
 
-        check_uri(content.decode("ascii", "replace"))
-    elif kind == REGISTERED:
+        text = content.decode("ascii", "replace")
+        check_uri(text)
+        return text
+    if kind == REGISTERED:
         der.dotted(content)
     elif kind == DIRECTORY:
         _check_directory(content)

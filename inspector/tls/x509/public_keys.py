@@ -61,7 +61,7 @@ class Algorithm(NamedTuple):
 class PublicKey(NamedTuple):
     """``text``: kind and size, ``RSA 2048``. ``is_taken``: whether Java takes it; None where that depends on which
     Java. ``algorithm``: its object identifier. ``bits``: of the modulus, the prime or the field; None where they are
-    not known. ``curve``: empty where it has none that is known.
+    not known. ``curve``: empty where it has none that is known. ``exponent``: of RSA.
     """
 
     text: str
@@ -69,6 +69,7 @@ class PublicKey(NamedTuple):
     algorithm: str = ""
     bits: int | None = None
     curve: str = ""
+    exponent: int | None = None
 
 
 def read_algorithm(value: der.Value) -> Algorithm:
@@ -119,7 +120,7 @@ def _rsa(key: bytes) -> PublicKey:
         and 3 <= exponent < modulus
         and (bits <= RSA_LARGE_BITS or exponent.bit_length() <= RSA_EXPONENT_BITS)
     )
-    return PublicKey(f"RSA {bits}", is_taken, bits=bits)
+    return PublicKey(f"RSA {bits}", is_taken, bits=bits, exponent=exponent)
 
 
 def _ec(parameters: der.Value | None, key: bytes) -> PublicKey:
