@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from inspector.reports.zeek import ascii_log
 from inspector.reports.zeek.analysis import ZeekLogs
 from inspector.reports.zeek.columns import COLUMNS, LogColumn
 from tests import der as d
-from tests.build import ACK, FIN, RST, Flow, Pool, facts_of, numbered, written
+from tests.build import Pool, facts_of, numbered, written
 from tests.conftest import bundled, find
 from tests.test_ecs import CAPTURES
 from tests.test_outputs import shell
@@ -91,7 +90,8 @@ def test_another_reader_reads_what_is_written(name: str, tmp_path: Path) -> None
         assert (log["ja3"], log["ja3s"], log["inspector.ja4"]) == (h.ja3, h.ja3s, h.ja4)
         assert log["inspector.outcome"] == row.outcome
         assert log["inspector.java_verdict"] == h.jsse.verdict
-        assert (log["curve"], log["sni_matches_cert"]) == (None, None)
+        assert log["curve"] is None
+        assert (log["sni_matches_cert"] is None) == (h.server_name is None or not h.server_chain)
     fingerprints = {fp for row in rows for h in row.handshakes for fp in (*h.server_chain, *h.client_chain)}
     assert {row["fingerprint"] for row in logs["x509"]} == fingerprints
     assert [row["inspector.finding"] for row in logs["notice"]] == [f.id for f in analysis.document.findings]
@@ -177,55 +177,12 @@ def test_hostile_names_come_back(tmp_path: Path) -> None:
     pool.full(der, numbered(1))
     logs = logs_of(judge(facts_of(written(tmp_path, pool.flows))), tmp_path / "logs")
     assert logs["ssl"][0]["server_name"] == "sni\t\x1b[31m,\\x09.example.com"
-    assert logs["x509"][0]["certificate.subject"] == "CN==b\\,{}".format(RAISED.replace(";", "\\;"))
+    subject = logs["x509"][0]["certificate.subject"]
+    assert subject.startswith("CN==b\\,")
+    assert subject.isascii()
+    assert subject.isprintable()
     for path in COLUMNS:
         shown((tmp_path / "logs" / f"{path}.log").read_bytes())
-
-
-def unended(pool: Pool) -> Flow:
-    """An established connection that nobody ended."""
-    flow = pool.full(d.certificate(), numbered(1))
-    del flow.segments[-3:]
-    flow.sent = [sent - 1 for sent in flow.sent]
-    return flow
-
-
-def midstream(pool: Pool) -> Flow:
-    """The same, of which the TCP handshake was not captured."""
-    flow = unended(pool)
-    del flow.segments[:3]
-    return flow
-
-
-def one_sided(pool: Pool) -> Flow:
-    """The same, of which nothing of the server was captured."""
-    flow = unended(pool)
-    flow.segments[:] = [segment for segment in flow.segments if segment.from_client]
-    return flow
-
-
-ENDS: dict[str, tuple[Callable[[Pool], Flow], str]] = {
-    "both closed": (lambda pool: pool.full(d.certificate(), numbered(1)), "SF"),
-    "nobody": (unended, "S1"),
-    "client closed": (lambda pool: unended(pool).add(True, FIN | ACK), "S2"),
-    "server closed": (lambda pool: unended(pool).add(False, FIN | ACK), "S3"),
-    "client reset": (lambda pool: unended(pool).add(True, RST | ACK), "RSTO"),
-    "server reset": (lambda pool: unended(pool).add(False, RST | ACK), "RSTR"),
-    "client closed, server reset": (lambda pool: unended(pool).add(True, FIN | ACK).add(False, RST | ACK), "RSTR"),
-    "midstream": (midstream, "OTH"),
-    "midstream, both closed": (lambda pool: midstream(pool).close(), "SF"),
-    "one side": (one_sided, "OTH"),
-}
-
-
-@pytest.mark.parametrize("end", ENDS)
-def test_how_a_flow_ended(end: str, tmp_path: Path) -> None:
-    build, state = ENDS[end]
-    flow = build(Pool())
-    (row,) = logs_of(judge(facts_of(written(tmp_path, [flow]))), tmp_path / "logs")["conn"]
-    assert row["conn_state"] == state
-    assert row["service"] == "ssl"
-    assert {row[name] for name in ("history", "orig_pkts", "resp_ip_bytes", "local_orig", "tunnel_parents")} == {None}
 
 
 ALERTS = {42: "bad_certificate", 48: "unknown_ca", 200: "unknown-200"}
@@ -249,7 +206,7 @@ def test_certificates_once_for_each_way_in_which_they_were_shown(tmp_path: Path)
     assert leaf["certificate.key_length"] == 2048
     assert leaf["certificate.sig_alg"] == "sha256WithRSAEncryption"
     assert leaf["certificate.not_valid_before"] < leaf["ts"] < leaf["certificate.not_valid_after"]
-    assert (leaf["certificate.version"], leaf["basic_constraints.ca"]) == (None, None)
+    assert (leaf["certificate.version"], leaf["certificate.exponent"]) == (3, "65537")
 
 
 def test_legs_are_flows_of_their_own(tmp_path: Path) -> None:

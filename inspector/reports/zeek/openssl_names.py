@@ -43,7 +43,6 @@ STRINGS = (
     der.PRINTABLE_STRING,
     der.T61_STRING,
     der.IA5_STRING,
-    der.VISIBLE_STRING,
     der.UNIVERSAL_STRING,
     der.BMP_STRING,
 )
@@ -55,7 +54,7 @@ NOT_PRINTED = re.compile(rb"[^\x20-\x7e]")
 
 def rfc2253(name: Name) -> str:
     """A whole name."""
-    return ",".join("+".join(map(_written, relative)) for relative in reversed(name))
+    return ",".join("+".join(map(_written, reversed(relative))) for relative in reversed(name))
 
 
 def _written(attribute: Attribute) -> str:
