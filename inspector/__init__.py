@@ -15,7 +15,11 @@ from inspector.errors import InspectorError, UnreadableError, UsageError
 from inspector.text.version import VERSION
 
 if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
     from inspector.document import Document
+    from inspector.reports.arrow.tables import TableName
 
 __version__ = VERSION
 
@@ -48,4 +52,41 @@ def analyze(
     return judge(facts, Options(jdk_generation, vips)).complete()
 
 
-__all__ = ["InspectorError", "UnreadableError", "UsageError", "__version__", "analyze"]
+def to_arrow(document: Document, table: TableName = "connections") -> pa.Table:
+    """A table of a document for notebooks, as Arrow's: ``connections``, ``handshakes``, ``sessions``,
+    ``session_uses``, ``findings``, ``incidents``, ``services``, ``backends``, ``clients`` or ``certificates``.
+
+    Times are nanoseconds UTC, texts of which few differ are dictionaries, what is not known is null. Raises UsageError
+    without PyArrow, and where there is no such table.
+    """
+    from inspector.reports.arrow.tables import to_arrow
+
+    return to_arrow(document, table)
+
+
+def to_batches(document: Document, table: TableName = "connections") -> pa.RecordBatchReader:
+    """The same as a stream of record batches, each made when it is asked for."""
+    from inspector.reports.arrow.tables import to_batches
+
+    return to_batches(document, table)
+
+
+def to_polars(document: Document, table: TableName = "connections") -> pl.DataFrame:
+    """The same as a data frame of Polars. Raises UsageError without Polars and PyArrow, and where there is no such
+    table.
+    """
+    from inspector.reports.arrow.tables import to_polars
+
+    return to_polars(document, table)
+
+
+__all__ = [
+    "InspectorError",
+    "UnreadableError",
+    "UsageError",
+    "__version__",
+    "analyze",
+    "to_arrow",
+    "to_batches",
+    "to_polars",
+]

@@ -376,15 +376,17 @@ async def test_the_tutorial_shows_what_is_seen(tmp_path: Path) -> None:
             assert " ".join(line.split()) in everything, line
 
 
-def test_library_example() -> None:
-    """The snippet of the page runs as it stands."""
-    (code,) = re.findall(
+@pytest.mark.parametrize(("number", "expected"), [(0, "certificate-change-abort"), (1, "aborted")])
+def test_library_examples(number: int, expected: str) -> None:
+    """The snippets of the page run as they stand."""
+    snippets = re.findall(
         r"```python\n(.*?)```", (DOCS / "how-to" / "library.md").read_text(encoding="utf-8"), re.DOTALL
     )
+    assert len(snippets) == 2
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", snippets[number]], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
-    assert "certificate-change-abort" in done.stdout
+    assert expected in done.stdout
 
 
 def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ LAYERS: dict[str, set[str]] = {
 """What each room may know, the lowest first."""
 
 DOORS: dict[str, set[str]] = {
-    "__init__": {"document", "errors", "extract", "findings", "secrets", "text"},
+    "__init__": {"document", "errors", "extract", "findings", "reports", "secrets", "text"},
     "__main__": {"cli"},
 }
 """The ways in from outside."""
@@ -92,6 +92,8 @@ OUTSIDE: dict[str, set[str]] = {
     "markupsafe": {"bundle"},
     "zstandard": {"capture"},
     "fsspec": {"capture"},
+    "prometheus_client": {"live"},
+    "polars": {"reports", "__init__"},
     "dask": {"fleet"},
     "distributed": {"fleet"},
     "platformdirs": {"settings", "redaction", "live", "tui"},

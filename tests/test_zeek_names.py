@@ -55,7 +55,7 @@ def test_names_are_openssls(name: str, tmp_path: Path) -> None:
         "-inform",
         "DER",
         "-in",
-        tmp_path / "c.der",
+        str(tmp_path / "c.der"),
         "-noout",
         "-subject",
         "-nameopt",
