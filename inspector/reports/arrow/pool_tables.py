@@ -13,18 +13,18 @@ EMS = {True: "yes", False: "no", "mixed": "mixed", None: None}
 """Extended master secret, as a member negotiates it."""
 
 
-class SessionUse(NamedTuple):
+class OfferedSession(NamedTuple):
     """A session offered once."""
 
     session: doc.Session
     use: doc.Use
 
 
-def uses(document: doc.Document) -> Iterator[SessionUse]:
+def uses(document: doc.Document) -> Iterator[OfferedSession]:
     """All of them, those of a session one after the other."""
     for session in document.sessions:
         for use in session.uses:
-            yield SessionUse(session, use)
+            yield OfferedSession(session, use)
 
 
 def service_table(document: doc.Document) -> RowTable[doc.Service]:
@@ -126,10 +126,10 @@ def session_table(document: doc.Document) -> RowTable[doc.Session]:
     return RowTable(columns, lambda: document.sessions)
 
 
-def session_use_table(document: doc.Document) -> RowTable[SessionUse]:
+def session_use_table(document: doc.Document) -> RowTable[OfferedSession]:
     """A row for each time that one was offered."""
     names = DocumentNames(document)
-    columns: list[Column[SessionUse]] = [
+    columns: list[Column[OfferedSession]] = [
         Column("session", "string", lambda u: u.session.id),
         Column("method", "category", lambda u: u.session.method),
         Column("issued_by", "string", lambda u: u.session.issued_by),

@@ -44,13 +44,13 @@ def conn_state(leg: ConnectionFacts) -> str:
     before = dict(ends)
     for closing in sorted((*_closings(leg.from_client, True), *_closings(leg.from_server, False))):
         side, other = closing.from_client, not closing.from_client
-        own = ends[side]
-        if own is EndState.RESET or (
-            own is EndState.CLOSED and (not closing.is_reset or ends[other] is EndState.CLOSED)
+        current = ends[side]
+        if current is EndState.RESET or (
+            current is EndState.CLOSED and (not closing.is_reset or ends[other] is EndState.CLOSED)
         ):
             continue
-        before[side], ends[side] = own, EndState.RESET if closing.is_reset else EndState.CLOSED
-        was_open = own in (EndState.ESTABLISHED, EndState.PARTIAL)
+        before[side], ends[side] = current, EndState.RESET if closing.is_reset else EndState.CLOSED
+        was_open = current in (EndState.ESTABLISHED, EndState.PARTIAL)
         if not closing.is_reset and was_open and ends[other] is EndState.RESET and before[other] is EndState.CLOSED:
             ends[other] = EndState.CLOSED
     return _named(ends[True], ends[False])

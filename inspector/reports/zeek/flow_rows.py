@@ -18,19 +18,17 @@ from inspector.reports.zeek.conn_states import conn_state, last_ns
 from inspector.reports.zeek.host_names import is_for_host
 from inspector.tls.extensions import AnswerShape
 from inspector.tls.registry import ALERTS
+from inspector.tls.types import ProtocolVersion, is_draft
 from inspector.tracking.observed import Observed, connection_id
 
-VERSIONS = {
-    0x0002: "SSLv2",
-    0x0300: "SSLv3",
-    0x0301: "TLSv10",
-    0x0302: "TLSv11",
-    0x0303: "TLSv12",
-    0x0304: "TLSv13",
+VERSIONS: dict[int, str] = {
+    ProtocolVersion.SSL_2_0: "SSLv2",
+    ProtocolVersion.SSL_3_0: "SSLv3",
+    ProtocolVersion.TLS_1_0: "TLSv10",
+    ProtocolVersion.TLS_1_1: "TLSv11",
+    ProtocolVersion.TLS_1_2: "TLSv12",
+    ProtocolVersion.TLS_1_3: "TLSv13",
 }
-DRAFTS = range(0x7F00, 0x7F80)
-"""Of TLS 1.3, as Zeek takes them."""
-
 TCP = 6
 
 
@@ -132,8 +130,8 @@ def _version(answer: AnswerShape | None) -> str | None:
     """What the server chose."""
     if answer is None:
         return None
-    if answer.version in DRAFTS:
-        return f"TLSv13-draft{answer.version - DRAFTS.start}"
+    if is_draft(answer.version):
+        return f"TLSv13-draft{answer.version & 0xFF}"
     return VERSIONS.get(answer.version) or f"unknown-{answer.version}"
 
 
