@@ -34,7 +34,7 @@ from inspector.live.outputs.handshake_counts import (
 )
 from inspector.live.outputs.metric_families import MetricFamily, families
 from inspector.live.outputs.metrics import text
-from inspector.live.outputs.metrics_endpoint import FORMS, HEAD_BYTES, THREADS, MetricsEndpoint, Snapshot
+from inspector.live.outputs.metrics_endpoint import FORMS, HEAD_BYTES, THREADS, MetricsEndpoint, MetricsSnapshot
 from inspector.text.hostport import listening
 from tests.build import capture
 from tests.conftest import CAPTURES
@@ -74,7 +74,7 @@ def series(parsed: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str
 def test_the_file_and_both_forms_say_the_same(live: LiveCapture) -> None:
     counts = counted()
     file = text(live, counts)
-    snapshot = Snapshot([*families(live, counts)])
+    snapshot = MetricsSnapshot([*families(live, counts)])
     served, asked = snapshot.written(""), snapshot.written(OPENMETRICS)
     assert served is not None
     assert asked is not None
@@ -239,7 +239,7 @@ def test_whoever_does_not_read_is_left(live: LiveCapture, monkeypatch: pytest.Mo
 
 
 def test_few_forms_are_written_out_of_one_moment(live: LiveCapture) -> None:
-    snapshot = Snapshot([*families(live, counted())])
+    snapshot = MetricsSnapshot([*families(live, counted())])
     forms = [snapshot.written(f"text/plain;version={number}.0.0;escaping=dots") for number in range(1, 9)]
     more = [snapshot.written(f"application/openmetrics-text;version={number}.0.0") for number in range(1, 9)]
     bodies = {id(form.body) for form in (*forms, *more) if form is not None}
@@ -281,14 +281,14 @@ def test_samples_are_made_where_somebody_asks_and_once_for_all_who_do(
 def test_a_mistake_of_ours_costs_one_answer(live: LiveCapture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Border, "is_loud", False)
 
-    def mistaken(snapshot: Snapshot, accept: str) -> None:
+    def mistaken(snapshot: MetricsSnapshot, accept: str) -> None:
         raise RuntimeError
 
     served = Served(live, counted())
     before = live.border.count
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(Snapshot, "written", mistaken)
+            patched.setattr(MetricsSnapshot, "written", mistaken)
             assert {served.told(b"GET /metrics HTTP/1.1\r\n\r\n") for _ in range(2 * THREADS)} == {b""}
         assert served.get()[0] == 200
         assert until(lambda: live.border.count == before + 2 * THREADS)

@@ -16,6 +16,7 @@ from inspector.reports.zeek.openssl_names import SHORT_NAMES, rfc2253
 from inspector.tls.x509.certificate import read_certificate
 from tests import der as d
 from tests.build import Pool, facts_of, numbered, written
+from tests.test_ecs import connections
 from tests.test_zeek_logs import logs_of
 
 NUMERIC, BITS = 0x12, 0x03
@@ -120,6 +121,26 @@ CERTIFICATES = {
 def test_whose_certificate_it_is(name: str) -> None:
     data, expected = CERTIFICATES[name]
     assert is_for_host(read_certificate(data), "b.example.com") is expected
+
+
+def test_numbers_that_nobody_can_count_are_left_out(tmp_path: Path) -> None:
+    rsa = d.seq(
+        d.seq(d.oid("1.2.840.113549.1.1.1"), d.tlv(5)), d.tlv(3, b"\0" + d.seq(d.num(1 << 2047), d.num(1 << 20_000)))
+    )
+    constraints = d.extension(d.BASIC_CONSTRAINTS, d.seq(d.tlv(1, b"\xff"), d.num(-1)))
+    pool = Pool()
+    pool.full(d.certificate(constraints, public_key=rsa, version=d.tlv(0xA0, d.num(7))), numbered(1))
+    analysis = judge(facts_of(written(tmp_path, pool.flows)))
+    (row,) = logs_of(analysis, tmp_path / "logs")["x509"]
+    assert (row["certificate.version"], row["certificate.exponent"]) == (None, None)
+    assert (row["basic_constraints.ca"], row["basic_constraints.path_len"]) == (True, None)
+    (event,) = connections(analysis)
+    x509 = event["tls"]["server"]["x509"]
+    assert (x509["public_key_algorithm"], "public_key_exponent" in x509, "version_number" in x509) == (
+        "RSA",
+        False,
+        False,
+    )
 
 
 def test_fields_of_a_certificate(tmp_path: Path) -> None:

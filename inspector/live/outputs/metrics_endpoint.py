@@ -79,7 +79,7 @@ class WrittenForm(NamedTuple):
     body: bytes
 
 
-class Snapshot:
+class MetricsSnapshot:
     """All samples of one moment, and the forms that they were written out in."""
 
     def __init__(self, known: Sequence[MetricFamily]) -> None:
@@ -129,7 +129,7 @@ class MetricsEndpoint:
         self.url = f"http://{joined(host, self._socket.getsockname()[1])}{PATH}"
         self._changed = threading.Condition(threading.Lock())
         self._is_wanted = False
-        self._snapshot: Snapshot | None = None
+        self._snapshot: MetricsSnapshot | None = None
         self._made = float("-inf")
         self._border = _ThreadsBorder()
         self._is_closed = threading.Event()
@@ -151,13 +151,13 @@ class MetricsEndpoint:
         while self._border.mistakes:
             capture.border.note(self._border.mistakes.popleft())
         if self._is_wanted:
-            snapshot = Snapshot([*families(capture, counts)])
+            snapshot = MetricsSnapshot([*families(capture, counts)])
             with self._changed:
                 self._snapshot, self._made, self._is_wanted = snapshot, time.monotonic(), False
                 self._changed.notify_all()
         return ""
 
-    def latest(self) -> Snapshot | None:
+    def latest(self) -> MetricsSnapshot | None:
         """Samples of this second; None where the loop makes none."""
         with self._changed:
             if time.monotonic() - self._made > FRESH_SECONDS:
@@ -183,7 +183,9 @@ class _Exchange(BaseHTTPRequestHandler):
 
     request: socket.socket
 
-    def __init__(self, connection: socket.socket, peer: tuple[str, int], latest: Callable[[], Snapshot | None]) -> None:
+    def __init__(
+        self, connection: socket.socket, peer: tuple[str, int], latest: Callable[[], MetricsSnapshot | None]
+    ) -> None:
         """All of it. Raises OSError."""
         self._latest = latest
         super().__init__(connection, peer, None)  # type: ignore[arg-type]  # nothing here asks a server

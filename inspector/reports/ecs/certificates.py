@@ -48,10 +48,17 @@ def _x509(reading: Reading) -> Fields:
             "serial_number": f"{reading.serial:X}" if reading.serial is not None else None,
             "subject": _parts(reading.subject),
             "issuer": _parts(reading.issuer),
-            "alternative_names": [*reading.names.dns, *reading.names.ips],
+            "version_number": f"{reading.version}" if reading.version is not None else None,
+            "alternative_names": [
+                *reading.names.dns,
+                *reading.names.ips,
+                *reading.names.emails,
+                *reading.names.uris,
+            ],
             "signature_algorithm": reading.signature or None,
             "public_key_algorithm": ALGORITHMS.get(key.algorithm, key.text) if key is not None else None,
             "public_key_size": key.bits if key is not None else None,
+            "public_key_exponent": key.exponent if key is not None else None,
             "public_key_curve": (key.curve or None) if key is not None else None,
             **_validity(reading),
         }

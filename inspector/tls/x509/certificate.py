@@ -66,7 +66,9 @@ class CertificateProblem(NamedTuple):
 
 
 class BasicConstraints(NamedTuple):
-    """RFC 5280, section 4.2.1.9. ``path_length``: how many authorities may follow below it; None for any number."""
+    """RFC 5280, section 4.2.1.9. ``path_length``: how many authorities may follow below it; None for any number, and
+    where it is none.
+    """
 
     is_authority: bool
     path_length: int | None = None
@@ -138,7 +140,7 @@ def read_certificate(data: bytes) -> Reading:
         reading.note("structure")
         return reading
     version = _version(reading, signed)
-    reading.version = None if reading.problems else version + 1
+    reading.version = version + 1 if not reading.problems and V1 <= version <= V3 else None
     if len(signed) < 6:
         reading.note("structure")
         return reading
@@ -323,7 +325,8 @@ def _constraints(value: der.Value) -> BasicConstraints:
     flag, rest = der.first(content)
     if flag.tag != der.BOOLEAN:
         return BasicConstraints(False)
-    return BasicConstraints(der.boolean(flag), der.small_integer(der.first(rest)[0]) if rest else None)
+    length = der.small_integer(der.first(rest)[0]) if rest else None
+    return BasicConstraints(der.boolean(flag), length if length is None or length >= 0 else None)
 
 
 def certificate_memory(data: bytes) -> int:

@@ -47,6 +47,7 @@ CURVES = {
 POOLED_BYTES = 64
 UNCOMPRESSED = 4
 RSA_BITS = range(512, 16385)
+MOST = (1 << 63) - 1
 RSA_LARGE_BITS, RSA_EXPONENT_BITS = 3072, 64
 """``sun.security.rsa.RSAKeyFactory``: the moduli that it takes, and how long the exponent of a large one may be."""
 
@@ -61,7 +62,8 @@ class Algorithm(NamedTuple):
 class PublicKey(NamedTuple):
     """``text``: kind and size, ``RSA 2048``. ``is_taken``: whether Java takes it; None where that depends on which
     Java. ``algorithm``: its object identifier. ``bits``: of the modulus, the prime or the field; None where they are
-    not known. ``curve``: empty where it has none that is known. ``exponent``: of RSA.
+    not known. ``curve``: empty where it has none that is known. ``exponent``: of RSA, where it is no longer than others
+    can count.
     """
 
     text: str
@@ -120,7 +122,7 @@ def _rsa(key: bytes) -> PublicKey:
         and 3 <= exponent < modulus
         and (bits <= RSA_LARGE_BITS or exponent.bit_length() <= RSA_EXPONENT_BITS)
     )
-    return PublicKey(f"RSA {bits}", is_taken, bits=bits, exponent=exponent)
+    return PublicKey(f"RSA {bits}", is_taken, bits=bits, exponent=exponent if exponent <= MOST else None)
 
 
 def _ec(parameters: der.Value | None, key: bytes) -> PublicKey:
