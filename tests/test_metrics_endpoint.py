@@ -74,7 +74,7 @@ def series(parsed: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str
 def test_the_file_and_both_forms_say_the_same(live: LiveCapture) -> None:
     counts = counted()
     file = text(live, counts)
-    snapshot = MetricsSnapshot([*families(live, counts)])
+    snapshot = MetricsSnapshot(lambda: families(live, counts))
     served, asked = snapshot.written(""), snapshot.written(OPENMETRICS)
     assert served is not None
     assert asked is not None
@@ -239,7 +239,7 @@ def test_whoever_does_not_read_is_left(live: LiveCapture, monkeypatch: pytest.Mo
 
 
 def test_few_forms_are_written_out_of_one_moment(live: LiveCapture) -> None:
-    snapshot = MetricsSnapshot([*families(live, counted())])
+    snapshot = MetricsSnapshot(lambda: families(live, counted()))
     forms = [snapshot.written(f"text/plain;version={number}.0.0;escaping=dots") for number in range(1, 9)]
     more = [snapshot.written(f"application/openmetrics-text;version={number}.0.0") for number in range(1, 9)]
     bodies = {id(form.body) for form in (*forms, *more) if form is not None}
@@ -276,6 +276,37 @@ def test_samples_are_made_where_somebody_asks_and_once_for_all_who_do(
         assert len(made) == 1
     finally:
         served.close()
+
+
+def test_what_takes_long_is_done_less_often(live: LiveCapture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_endpoint, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(metrics_endpoint, "SHARE", 0.1 / PATIENCE_SECONDS)
+    made: list[LiveCapture] = []
+
+    def slow(capture: LiveCapture, counts: HandshakeCounts) -> Iterator[MetricFamily]:
+        made.append(capture)
+        time.sleep(0.1)
+        return families(capture, counts)
+
+    monkeypatch.setattr(metrics_endpoint, "families", slow)
+    served = Served(live, counted())
+    try:
+        assert {served.get()[0] for _ in range(20)} == {200}
+        assert len(made) == 1
+    finally:
+        served.close()
+
+
+def test_everywhere_is_both_protocols() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("there is no IPv6 here")
+    endpoint = MetricsEndpoint("::", 0)
+    port = int(endpoint.url.rpartition(":")[2].partition("/")[0])
+    try:
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=PATIENCE_SECONDS).close()
+    finally:
+        endpoint.close()
 
 
 def test_a_mistake_of_ours_costs_one_answer(live: LiveCapture, monkeypatch: pytest.MonkeyPatch) -> None:

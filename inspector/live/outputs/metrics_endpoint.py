@@ -3,7 +3,8 @@ OpenMetrics as the scraper asks.
 
 Whoever can reach the socket may be anybody. A fixed number of threads answers; each has a moment for a request and its
 answer, and reads so many bytes of it at most. What the loop counts is of the loop's own thread: it makes samples when
-somebody has asked, once a second at most, and each form is written out once for all who ask in that second.
+somebody has asked, once a second at most, and each form is written out once for all who ask until then. Where that
+takes long, for names of services come from the wire and may be many, it is done less often.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,13 +42,16 @@ EXCHANGE_SECONDS = 5.0
 
 HEAD_BYTES = 8_192
 FRESH_SECONDS = 1.0
-"""How old samples may be that are served."""
+"""How old samples may be that are served, at least."""
+
+SHARE = 0.05
+"""Of the time, what may go into making samples and writing them out, however often somebody asks."""
 
 LOOP_SECONDS = 4.0
 """How long the loop may take to make them: it goes round several times a second."""
 
 RETRY_SECONDS = 1.0
-FORMS = 4
+FORMS = 3
 """In which the same samples are written out."""
 
 MISTAKES = 32
@@ -80,10 +84,12 @@ class WrittenForm(NamedTuple):
 
 
 class MetricsSnapshot:
-    """All samples of one moment, and the forms that they were written out in."""
+    """All samples of one moment, and the forms that they were written out in. ``seconds``: what all that took."""
 
-    def __init__(self, known: Sequence[MetricFamily]) -> None:
-        self._collector = SamplesCollector(known)
+    def __init__(self, make: Callable[[], Iterable[MetricFamily]]) -> None:
+        began = time.monotonic()
+        self._collector = SamplesCollector([*make()])
+        self.seconds = time.monotonic() - began
         self._forms: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
@@ -100,7 +106,9 @@ class MetricsSnapshot:
             if body is None:
                 if len(self._forms) >= FORMS or not media_type.isprintable() or not media_type.isascii():
                     return None
+                began = time.monotonic()
                 body = self._forms[media_type] = encoder(self._collector)
+                self.seconds += time.monotonic() - began
         return WrittenForm(media_type, body)
 
 
@@ -122,7 +130,13 @@ class MetricsEndpoint:
         """``port``: 0 for any that is free. Raises UsageError where it cannot be had."""
         try:
             family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            self._socket = socket.create_server(address, family=family, backlog=BACKLOG)
+            everywhere = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+            self._socket = socket.create_server(
+                address,
+                family=family,
+                backlog=BACKLOG,
+                dualstack_ipv6=everywhere,  # [::] is IPv4's too
+            )
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise UsageError(f"--metrics-listen {joined(host, port)}: {reason}") from None
@@ -151,16 +165,17 @@ class MetricsEndpoint:
         while self._border.mistakes:
             capture.border.note(self._border.mistakes.popleft())
         if self._is_wanted:
-            snapshot = MetricsSnapshot([*families(capture, counts)])
+            snapshot = MetricsSnapshot(lambda: families(capture, counts))
             with self._changed:
                 self._snapshot, self._made, self._is_wanted = snapshot, time.monotonic(), False
                 self._changed.notify_all()
         return ""
 
     def latest(self) -> MetricsSnapshot | None:
-        """Samples of this second; None where the loop makes none."""
+        """Samples of now, or nearly; None where the loop makes none."""
         with self._changed:
-            if time.monotonic() - self._made > FRESH_SECONDS:
+            fresh = max(FRESH_SECONDS, self._snapshot.seconds / SHARE) if self._snapshot is not None else 0.0
+            if time.monotonic() - self._made > fresh:
                 self._is_wanted = True
                 if not self._changed.wait_for(lambda: not self._is_wanted, LOOP_SECONDS):
                     return None
