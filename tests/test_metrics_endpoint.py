@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
@@ -170,6 +172,38 @@ def test_prometheus_own_tool_takes_it(served: Served) -> None:
         [promtool, "check", "metrics"], input=served.get()[2], capture_output=True, timeout=60, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_prometheus_scrapes_it(served: Served, tmp_path: Path) -> None:
+    prometheus = shutil.which("prometheus")
+    if prometheus is None:
+        pytest.skip("there is no prometheus")
+    target = {"job_name": "inspector", "static_configs": [{"targets": [f"127.0.0.1:{served.port}"]}]}
+    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [target]}
+    (tmp_path / "prometheus.yml").write_text(json.dumps(config))  # YAML is JSON's superset
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    command = [prometheus, f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
+
+    def answered(query: str) -> list[tuple[dict[str, str], str]]:
+        try:
+            status, _, body = get(port, f"/api/v1/query?query={query}")
+        except OSError:  # it has not begun to listen
+            return []
+        if status != 200:  # it is not ready
+            return []
+        return [(result["metric"], result["value"][1]) for result in json.loads(body)["data"]["result"]]
+
+    with subprocess.Popen(
+        [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as scraper:
+        try:
+            assert until(lambda: [value for _, value in answered("up")] == ["1"])
+            assert [value for _, value in answered("inspector_incidents_total")] == ["3"]
+            ((labels, value),) = answered("inspector_answer_seconds_count")
+            assert (labels["service"], value) == ('a"b\\\\c\\x0a\\x1b[0m:8081', "2")
+        finally:
+            scraper.terminate()
 
 
 GARBAGE = {
