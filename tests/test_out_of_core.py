@@ -6,25 +6,30 @@ import errno
 import os
 import random
 import tracemalloc
+from collections.abc import Callable
+from mmap import mmap
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from inspector import bounds
 from inspector.errors import UnwritableError
-from inspector.facts import Facts
+from inspector.facts import Facts, spool
 from inspector.facts.mapped import column
 from inspector.facts.spool import SpooledConnections
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.reports.json_stream import write_json
-from inspector.tracking import spooled_numbers
+from inspector.tls.types import TLS13
+from inspector.tracking import mapped_numbers
 from inspector.tracking.ledger_session import LedgerSession
+from inspector.tracking.mapped_numbers import MappedNumbers
+from inspector.tracking.mapped_observed import MappedObserved
 from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection, grouped
-from inspector.tracking.spooled_numbers import SpooledNumbers
-from inspector.tracking.spooled_observed import SpooledObserved
+from inspector.tracking.sessions import Ledger, LedgerEntry
 from inspector.tracking.spooled_sessions import SpooledSessions
 from tests.bench_facts import Wanted, story
 from tests.build import facts_of
@@ -34,6 +39,7 @@ from tests.replay import given_for
 NAMES = sorted({path.name.split(".")[0] for path in CAPTURES.glob("*.pcap*")})
 KEYED = sorted(path.stem for path in CAPTURES.glob("*.keylog"))
 KEYS = 20_000
+FEW_AND_MANY = (2_000, 6_000)
 STEPS = 4_000
 
 
@@ -45,7 +51,7 @@ def same_out_of_core(facts: Facts, options: Options | None = None) -> None:
     """The whole document, connections and sessions too."""
     in_core, out_of_core = judge(facts, options), judge(spooled(facts), options)
     assert isinstance(in_core.case.observed, list)
-    assert isinstance(out_of_core.case.observed, SpooledObserved)
+    assert isinstance(out_of_core.case.observed, MappedObserved)
     assert isinstance(out_of_core.case.sessions, SpooledSessions)
     encode = msgspec.json.encode
     assert encode(out_of_core.complete()) == encode(in_core.complete())
@@ -54,7 +60,7 @@ def same_out_of_core(facts: Facts, options: Options | None = None) -> None:
 @pytest.fixture(autouse=True)
 def few_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "LIVE_SESSIONS", 3)
-    monkeypatch.setattr(spooled_numbers, "FIRST_SLOTS", 8)
+    monkeypatch.setattr(mapped_numbers, "FIRST_SLOTS", 8)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,26 +96,76 @@ def test_a_document_is_written_by_several_processes_from_what_is_out_of_core(tmp
     assert (tmp_path / "in").read_bytes() == (tmp_path / "out").read_bytes()
 
 
-def test_little_stays_in_memory_of_a_connection() -> None:
-    """Of what was judged, and while it is judged: not of what is mapped."""
-    few, many = (spooled(story(Wanted(count, is_calm=True))) for count in (4_000, 12_000))
+def seen_in_tls13(facts: Facts) -> Facts:
+    """The same connections, as if each offered an identity of TLS 1.3 of its own, all sealed with one key."""
+    answer = next(answer for answer in facts.answers.values())
+    changed = msgspec.structs.replace(facts, connections=[])
+    for number, leg in enumerate(facts.unpack_all(facts.connections)):
+        handshake = leg.handshake
+        if handshake.answer is not None:
+            handshake.answer = answer._replace(version=TLS13)
+            handshake.offered_psks, handshake.identity_name = (b"identity %d" % number,), b"one key"
+        changed.add(leg)
+    return changed
+
+
+def bytes_a_connection(make: Callable[[int], Facts], options: Options | None = None) -> tuple[float, float]:
+    """Of memory: what stays of one more that was judged and described, and at the peak; not what is mapped."""
+    few, many = FEW_AND_MANY
     kept, peaks = [], []
-    for facts in (few, many):
+    for count in FEW_AND_MANY:
+        facts = spooled(make(count))
         tracemalloc.start()
-        analysis = judge(facts)
+        analysis = judge(facts, options)
+        assert analysis.document.services
         size, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         kept.append(size)
         peaks.append(peak)
-        assert analysis.count == len(facts.connections)
-    assert (kept[1] - kept[0]) / 8_000 < 150
-    assert (peaks[1] - peaks[0]) / 8_000 < 300
+    return (kept[1] - kept[0]) / (many - few), (peaks[1] - peaks[0]) / (many - few)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "kept", "peak"),
+    [
+        (lambda count: story(Wanted(count, is_calm=True)), None, 60, 260),
+        (lambda count: seen_in_tls13(story(Wanted(count, is_calm=True))), None, 60, 260),
+        (lambda count: story(Wanted(count, services=40, is_calm=True)), Options(most_services=1), 60, 120),
+        (lambda count: story(Wanted(count, has_legs=True, is_calm=True)), None, 250, 900),
+    ],
+    ids=["TLS 1.2", "TLS 1.3", "other services", "two legs"],
+)
+def test_little_of_a_connection_is_in_memory(
+    make: Callable[[int], Facts], options: Options | None, kept: int, peak: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two legs are compared in memory, all that show one random."""
+    monkeypatch.setattr(spool, "WRITTEN_BYTES", 4096)
+    stays, at_most = bytes_a_connection(make, options)
+    assert stays < kept
+    assert at_most < peak
+
+
+def test_all_that_is_large_is_out_of_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: set[type] = set()
+    enter = Ledger.enter
+
+    def noted(self: Ledger, *words: Any) -> LedgerEntry:
+        entered.add(type(self._by_key))
+        return enter(self, *words)
+
+    monkeypatch.setattr(Ledger, "enter", noted)
+    for facts, is_mapped in ((facts_of(find("mixed-pool")), False), (spooled(facts_of(find("mixed-pool"))), True)):
+        entered.clear()
+        case = judge(facts).case
+        assert entered == {MappedNumbers if is_mapped else dict}
+        assert {isinstance(column.obj, mmap) for column in (case.columns.first_ns, case.columns.backend)} == {is_mapped}
+        assert isinstance(case.members(case.services[0]), ObservedSelection)
 
 
 def test_numbers_are_kept_as_a_dictionary_keeps_them() -> None:
     rng = random.Random(7)
     keys = [rng.randbytes(rng.choice((1, 16, 32))) for _ in range(900)]
-    numbers, known = SpooledNumbers(), dict[bytes, int]()
+    numbers, known = MappedNumbers(), dict[bytes, int]()
     for number in range(STEPS):
         key = rng.choice(keys)
         if number % 3:
@@ -123,7 +179,7 @@ def test_numbers_are_kept_as_a_dictionary_keeps_them() -> None:
 
 
 def test_many_keys_are_as_few_steps_away_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers, looked_at = SpooledNumbers(), 0
+    numbers, looked_at = MappedNumbers(), 0
     for number in range(KEYS):
         numbers[b"%d" % number] = number
     for number in range(0, KEYS, 7):
@@ -148,6 +204,8 @@ def test_sessions_are_kept_as_they_were_changed_last() -> None:
     sessions.close()
     assert list(sessions) == [*known]
     assert sessions[-1] == known[-1]
+    with pytest.raises(IndexError):
+        sessions[len(known)]
     assert sessions[2:5] == known[2:5]
     assert len(sessions) == len(known)
 

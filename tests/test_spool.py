@@ -25,7 +25,7 @@ from inspector.cli.commands import cli
 from inspector.errors import UnwritableError
 from inspector.extract.cache import FactsCache
 from inspector.facts import spool
-from inspector.facts.spool import ConnectionSpool, SpooledConnections, selected
+from inspector.facts.spool import PackedSpool, SpooledConnections, selected
 from inspector.findings.judge import judge
 from inspector.fleet.extraction import extract_fleet
 from inspector.fleet.sequences import CaptureSequence
@@ -129,14 +129,14 @@ def test_the_analysis_does_not_depend_on_where_connections_are_kept(
     facts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = analysed("analyze", facts, "-T", "json")
-    kept: list[ConnectionSpool] = []
-    made = ConnectionSpool.__init__
+    kept: list[PackedSpool] = []
+    made = PackedSpool.__init__
 
-    def noted(self: ConnectionSpool) -> None:
+    def noted(self: PackedSpool) -> None:
         made(self)
         kept.append(self)
 
-    monkeypatch.setattr(ConnectionSpool, "__init__", noted)
+    monkeypatch.setattr(PackedSpool, "__init__", noted)
     monkeypatch.setattr(bounds, "CORE_CONNECTIONS", 10)
     monkeypatch.setattr(spool, "WRITTEN_BYTES", 10_000)
     assert analysed("analyze", facts, "-T", "json") == in_memory
@@ -197,7 +197,7 @@ def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FileIO("/dev/full", "r+"))
     monkeypatch.setattr(spool, "WRITTEN_BYTES", 150)
     full = SpooledConnections([bytes(100)])
-    with pytest.raises(UnwritableError, match="no room for connections that do not fit into memory: No space left"):
+    with pytest.raises(UnwritableError, match="no room for what does not fit into memory: No space left"):
         full.append(bytes(100))
 
 
@@ -218,7 +218,7 @@ def out_of_core(facts: Path, *lines: str) -> subprocess.CompletedProcess[str]:
 def test_a_full_disk_ends_the_command(facts: Path) -> None:
     run = out_of_core(facts, "tempfile.TemporaryFile = lambda **_: open('/dev/full', 'r+b', buffering=0)")
     assert run.returncode == 2
-    assert "no room for connections" in run.stderr
+    assert "no room for what" in run.stderr
     assert "TMPDIR" in run.stderr
     assert "Traceback" not in run.stderr
 
@@ -238,7 +238,7 @@ def test_a_disk_that_fails_ends_the_command(facts: Path, after: int, failure: st
         "os.pread = failing",
     )
     assert run.returncode == 2, run.stdout[:200] + run.stderr
-    assert "connections that did not fit into memory cannot be read again" in run.stderr
+    assert "what did not fit into memory cannot be read again" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -2,7 +2,8 @@
 name and is mapped. What is mapped the system writes out and reads again as memory gets short, and forgets with the
 process.
 
-All the room is taken at once: a map over a disk that is full would end the process at whatever row it is.
+All the room is taken at once: a map over a disk that is full would end the process at whatever row it is. Where a file
+system writes elsewhere what is written again, as those that copy on write may, that much is not promised.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from inspector.facts.spool import no_room, spool_file
 Typecode = Literal["B", "I", "i", "q"]
 """Of ``array``: uint8, uint32, int32, int64."""
 
-NOT_RESERVED = frozenset((errno.EINVAL, errno.EOPNOTSUPP))
+NOT_RESERVED = frozenset((errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS))
 """What systems say that cannot take room at once: not that there is none."""
 
 ZEROS = bytes(1 << 20)
@@ -43,15 +44,14 @@ def column(typecode: Typecode, count: int, *, is_mapped: bool) -> IntegerColumn:
 
 def _reserve(descriptor: int, size: int) -> None:
     """Take the room for an empty file of so many bytes. Raises OSError where there is none."""
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except AttributeError:
-        pass  # on macOS
-    except OSError as error:
-        if error.errno not in NOT_RESERVED:
-            raise
-    else:
-        return
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in NOT_RESERVED:
+                raise
+        else:
+            return
     for start in range(0, size, len(ZEROS)):
         left = ZEROS[: size - start]
         while left:

@@ -10,6 +10,7 @@ file goes with the process, however it ends.
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
@@ -23,6 +24,9 @@ WRITTEN_BYTES = 1 << 20
 READ_BYTES, READ_CONNECTIONS = 1 << 20, 1024
 """So much is read at once, at most, where connections lie one behind the other."""
 
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES))
+"""What is said of a directory that has no room for more."""
+
 MOST_WASTE = 4
 """Connections that lie further apart than so many times their size are read one by one."""
 
@@ -30,7 +34,7 @@ TIME_BYTES, PREFIX_BYTES = 8, 16
 """Of a prefix: the time first, the end of the client's random behind it."""
 
 
-class ConnectionSpool:
+class PackedSpool:
     """The file. One thread adds, of one process: a copy of it may read, and add what nobody else asks for, up to
     WRITTEN_BYTES. Any thread may read what was added. Raises UnwritableError where there is no room for it.
     """
@@ -85,7 +89,7 @@ class ConnectionSpool:
 
 
 def _gone(why: str) -> UnwritableError:
-    return UnwritableError(f"connections that did not fit into memory cannot be read again: {why}")
+    return UnwritableError(f"what did not fit into memory cannot be read again: {why}")
 
 
 def spool_file() -> BinaryIO:
@@ -98,10 +102,8 @@ def spool_file() -> BinaryIO:
 
 def no_room(error: OSError) -> UnwritableError:
     """What the person is told of an error in writing there."""
-    return UnwritableError(
-        f"no room for connections that do not fit into memory: {error.strerror or error}",
-        "name a directory with more of it by TMPDIR",
-    )
+    hint = "name a directory with more of it by TMPDIR" if error.errno in FULL else ""
+    return UnwritableError(f"no room for what does not fit into memory: {error.strerror or error}", hint)
 
 
 class SpooledConnections(MutableSequence[bytes]):
@@ -109,9 +111,9 @@ class SpooledConnections(MutableSequence[bytes]):
     prefixes have them; ``random_ends``: the last eight bytes of each client random (uint64 in any byte order).
     """
 
-    def __init__(self, connections: Iterable[bytes] = (), spool: ConnectionSpool | None = None) -> None:
+    def __init__(self, connections: Iterable[bytes] = (), spool: PackedSpool | None = None) -> None:
         """``spool``: where they go; one of its own by default."""
-        self.spool = spool if spool is not None else ConnectionSpool()
+        self.spool = spool if spool is not None else PackedSpool()
         self._starts = array("Q")
         self._lengths = array("I")
         self.moments = array("Q")

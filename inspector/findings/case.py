@@ -27,6 +27,7 @@ from inspector.tracking.busiest import busiest
 from inspector.tracking.caches import find_caches
 from inspector.tracking.certificate_reader import READER, CertificateReader, Certificates
 from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.connections import observe
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
@@ -76,6 +77,7 @@ class Case:
     facts: Facts
     options: Options
     observed: Sequence[Observed]
+    columns: ConnectionColumns
     services: list[ServiceGroup]
     clients: list[ClientGroup]
     backends: list[BackendGroup]
@@ -92,8 +94,8 @@ class Case:
     went_on: dict[int, int] = field(default_factory=dict)
     """For each session cache the first connection that went on where Java's rule says abort."""
     logged: logged.Joined = field(default_factory=logged.Joined)
-    ticket_keys: dict[bytes, list[LedgerSession]] = field(default_factory=dict)
-    """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
+    ticket_keys: dict[bytes, bool] = field(default_factory=dict)
+    """Names of ticket keys that several TLS 1.3 identities begin with, and whether any of these was resumed."""
     identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
     has_refused: bool = False
     """Whether any certificate is one that Java cannot parse."""
@@ -211,7 +213,8 @@ class Case:
         """A service's connections without health checks."""
         known = self.known_members.get(service.index)
         if known is None:
-            indices = [i for i in service.connections if not self.observed[i].health_check]
+            checks = self.columns.health_check
+            indices = (i for i in service.connections if not checks[i])
             known = self.known_members[service.index] = ObservedSelection(self.observed, indices)
         return known
 
@@ -223,11 +226,11 @@ class Case:
 def build(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
     """Join, group and judge the facts. ``reader``: of their certificates."""
     facts = merge_sightings(facts)
-    sessions, observed, services = _grouped(facts, options)
+    columns, observed, services = _grouped(facts, options)
     most = options.most_services or bounds.SERVICES
     if len(services) > most:
         facts = busiest(facts, observed, services, most)
-        sessions, observed, services = _grouped(facts, options)
+        columns, observed, services = _grouped(facts, options)
     certificates = Certificates(facts.certificates, reader)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
@@ -241,7 +244,8 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
         services=services,
         clients=clients,
         backends=backends,
-        sessions=sessions,
+        columns=columns,
+        sessions=columns.sessions,
         certificates=certificates,
         judgements=[],
         signs={},
@@ -249,13 +253,13 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     )
     case.carriers = [carrier(capture) for capture in facts.captures]
     case.has_refused = certificates.first_refused(certificates) is not None
-    case.ticket_keys = _ticket_keys(sessions)
+    case.ticket_keys = _ticket_keys(case.sessions)
     case.pools = [[] for _ in services]
     for backend in backends:
         case.pools[backend.service].append(backend)
     case.unnamed = unnamed(observed, services, case.pools, certificates)
     case.service_clients = [
-        [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
+        [clients[c] for c in sorted({columns.client[i] for i in service.connections})] for service in services
     ]
     _judge_each(case)
     has_losses = bool(facts.logs) and (
@@ -265,23 +269,29 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     return case
 
 
-def _grouped(facts: Facts, options: Options) -> tuple[Sequence[LedgerSession], Sequence[Observed], list[ServiceGroup]]:
-    """The connections in their order with the sessions that they offered, by service."""
+def _grouped(facts: Facts, options: Options) -> tuple[ConnectionColumns, Sequence[Observed], list[ServiceGroup]]:
+    """The connections in their order, their numbers, and the services by which they are grouped."""
     tick_ns = max((capture.tick_ns for capture in facts.captures), default=0)
     ledger = Ledger(tick_ns, is_spooled=isinstance(facts.connections, SpooledConnections))
-    observed = observe(facts, ledger, _wanted(facts, options))
-    return ledger.sessions, observed, find_services(observed, facts.other_flows)
+    columns, observed = observe(facts, ledger, _wanted(facts, options))
+    return columns, observed, find_services(observed, facts.other_flows)
 
 
-def _ticket_keys(sessions: Sequence[LedgerSession]) -> dict[bytes, list[LedgerSession]]:
+def _ticket_keys(sessions: Sequence[LedgerSession]) -> dict[bytes, bool]:
     """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed
     with.
     """
-    named: dict[bytes, list[LedgerSession]] = {}
+    first: dict[bytes, bool] = {}
+    shared: dict[bytes, bool] = {}
     for session in sessions:
-        if session.name:
-            named.setdefault(session.name, []).append(session)
-    return {name: sessions_of for name, sessions_of in named.items() if len(sessions_of) > 1}
+        name, is_resumed = session.name, session.resumed_by is not None
+        if not name:
+            continue
+        if name in first:
+            shared[name] = shared.get(name, False) or is_resumed or first[name]
+        else:
+            first[name] = is_resumed
+    return shared
 
 
 def _wanted(facts: Facts, options: Options) -> Callable[[ConnectionFacts], bool] | None:

@@ -61,6 +61,11 @@ class Analysis:
         """How many connections there are."""
         return len(self.case.observed)
 
+    def observed(self, wanted: Wanted = None) -> Sequence[Observed]:
+        """What the connections are described from, in the order of their ClientHellos. ``wanted``: which ones."""
+        everybody = self.case.observed
+        return everybody if wanted is None else ObservedSelection.of(everybody, filter(wanted, everybody))
+
     def connections(self, start: int = 0, stop: int | None = None, wanted: Wanted = None) -> Iterator[doc.Connection]:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for observed in islice(self.case.observed, start, stop):
@@ -158,7 +163,7 @@ def _service(
 ) -> doc.Service:
     members = case.members(service)
     checks = len(service.connections) - len(members)
-    results = list(map(result, members))
+    results = Counter(map(result, members))
     cells, nothing, offer_unseen = pool_of_document.matrix(case, members)
     return doc.Service(
         id=service.id,
@@ -171,10 +176,10 @@ def _service(
         backends=[b.id for b in case.pools[service.index]],
         assessment=assessment,
         health_checks=checks,
-        full=results.count("full"),
-        resumed=results.count("resumed"),
-        aborted=results.count("aborted"),
-        other=results.count("other"),
+        full=results["full"],
+        resumed=results["resumed"],
+        aborted=results["aborted"],
+        other=results["other"],
         offered_nothing=nothing,
         matrix=cells,
         impact=from_logs.impact(case, service),

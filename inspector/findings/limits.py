@@ -61,7 +61,7 @@ def _gaps(case: Case, members: Sequence[Observed]) -> str:
 
 
 def _encrypted(case: Case, members: Sequence[Observed]) -> str:
-    keys = sum(any(session.resumed_by is not None for session in sessions) for sessions in case.ticket_keys.values())
+    keys = sum(case.ticket_keys.values())
     return "TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log" + (
         f"; the identities that were accepted were sealed with {keys} ticket key{'s' if keys > 1 else ''}"
         if keys
@@ -70,7 +70,7 @@ def _encrypted(case: Case, members: Sequence[Observed]) -> str:
 
 
 def _began_before(observed: Observed) -> bool:
-    return not observed.is_tls13 and observed.session is not None and observed.issuer is None
+    return not observed.is_tls13 and observed.offers_session and observed.issuer is None
 
 
 IN_FLOWS: tuple[Lacking, ...] = (
@@ -160,7 +160,7 @@ def may_lack(observed: Observed) -> bool:
         or traits.long_preamble
         or traits.sequence_jump
         or observed.is_tls13
-        or (observed.issuer is None and observed.session is not None)
+        or (observed.issuer is None and observed.offers_session)
     )
 
 

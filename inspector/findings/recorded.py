@@ -7,6 +7,7 @@ nothing to offer.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal, NamedTuple, overload
 
@@ -17,7 +18,6 @@ from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.judgement import goes_on
 from inspector.tls.types import TLS13
 from inspector.tracking.observed import Observed
-from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
 
 Ending = Literal["resumed", "full", "tls13", "aborted", "failed"]
@@ -105,16 +105,12 @@ class RecordedConnections(Sequence[Recorded]):
         traits = map(self._traits.__getitem__, self._traits_numbers)
         return map(Recorded, self._connections, self._clients, self._caches, self._issuers, traits)
 
-    def backends(self) -> array[int]:
-        """For each connection up to the last one the back end that answered it; ELSEWHERE for others than these."""
-        known = array("i", (ELSEWHERE,)) * (self._connections[-1] + 1 if self._connections else 0)
-        for connection, number in zip(self._connections, self._traits_numbers, strict=True):
-            known[connection] = self._traits[number].backend
-        return known
-
-
-ELSEWHERE = -2
-"""In place of a back end, of a connection that is not among those that were recorded."""
+    def backend(self, connection: int) -> int | None:
+        """The back end that answered a connection, -1 where it is not known; None where it is none of these."""
+        at = bisect_left(self._connections, connection)
+        if at == len(self) or self._connections[at] != connection:
+            return None
+        return self._traits[self._traits_numbers[at]].backend
 
 
 def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> RecordedConnections:
@@ -122,23 +118,20 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> Rec
     client aborted because of the change.
     """
     programs = {case.program_of(case.observed[index]) for index in aborted}
-    members = ObservedSelection.of(
-        case.observed,
-        (
-            s
-            for s in case.members(service)
-            if s.kind is not None
-            and s.answer is not None
-            and (s.stack.name in AS_JAVA or case.program_of(s) in programs)
-        ),
-    )
-    patient_members = [s for s in members if goes_on(s, case.judgements[s.index])] if case.went_on else []
+
+    def members() -> Iterator[Observed]:
+        for one in case.members(service):
+            is_read = one.kind is not None and one.answer is not None
+            if is_read and (one.stack.name in AS_JAVA or case.program_of(one) in programs):
+                yield one
+
+    patient_members = [s for s in members() if goes_on(s, case.judgements[s.index])] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs
     patient_caches = {case.caches[s.index] for s in patient_members}
     issuing = case.issuing
     caches = _Caches()
     recording = RecordedConnections()
-    for observed in members:
+    for observed in members():
         answer, offer, entry = observed.answer, observed.offer, observed.entry
         session = entry.session
         assert answer is not None
@@ -148,7 +141,7 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> Rec
         has_session = bool(issuing[observed.index])
         ending = _ending(observed, aborted, has_session=has_session)
         offers_ems = offer is not None and offer.extended_master_secret
-        issued_in = session.issuer if session is not None else None
+        issued_in = observed.issuer if session is not None else None
         key = None if session is None else issued_in if issued_in is not None else session.key
         is_parallel = key in caches.declined
         cache = caches.cache(program, observed.index, key)

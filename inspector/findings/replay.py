@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from inspector.findings.jsse import Offer, decide
 from inspector.findings.likeness import Likeness
-from inspector.findings.recorded import ELSEWHERE, Ending, Recorded, RecordedConnections
+from inspector.findings.recorded import NO_ISSUER, UNKNOWN_ISSUER, Ending, Recorded, RecordedConnections
 
 
 class Change(NamedTuple):
@@ -86,11 +86,9 @@ class Replayer:
         self._steps = steps
         self._members = members
         self._offers = {(step.client, step.traits.offers_ems, step.traits.offers_tls13) for step in steps}
-        backend_of = steps.backends()
+        issued = ((steps.backend(step.issuer), step.traits) for step in steps if step.issuer >= 0)
         met = {
-            (backend_of[step.issuer], step.traits.backend, step.traits.ending == "resumed")
-            for step in steps
-            if 0 <= step.issuer < len(backend_of) and backend_of[step.issuer] != ELSEWHERE
+            (issuing, traits.backend, traits.ending == "resumed") for issuing, traits in issued if issuing is not None
         }
         self._resuming = {(issuing, answering) for issuing, answering, is_resumed in met if is_resumed}
         self._forgetful = {
@@ -220,16 +218,16 @@ class _Run:
 
     def _offered(self, step: Recorded, cache: _Cache) -> tuple[_Cached | None, bool]:
         """What the cache holds when the ClientHello is written, and whether that is what was recorded."""
-        if step.issuer == -1 or (cache.is_diverged and not step.traits.is_parallel):
+        if step.issuer == NO_ISSUER or (cache.is_diverged and not step.traits.is_parallel):
             return cache.session, False
         session = self._sessions.get(step.issuer)
         if session is None and cache.is_diverged:
             return cache.session, False
         if session is None:
             is_known = step.issuer >= 0
-            if is_known or cache.session is None or cache.session.issuer != -2:
+            if is_known or cache.session is None or cache.session.issuer != UNKNOWN_ISSUER:
                 session = _Cached(
-                    -2,
+                    UNKNOWN_ISSUER,
                     -1,
                     step.traits.cached_leaf,
                     ems=step.traits.ending == "resumed" and step.traits.ems,
@@ -274,7 +272,7 @@ class _Run:
         leaf, ems = answer
         if session is None:
             is_possible = (
-                step.traits.ending == "aborted" and step.issuer == -1 and not ems
+                step.traits.ending == "aborted" and step.issuer == NO_ISSUER and not ems
             )  # what it offered was not captured
             is_abort = is_possible
         else:

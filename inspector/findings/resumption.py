@@ -95,12 +95,11 @@ def resumption_lost(pools: Sequence[ComparedPool]) -> Iterator[Finding]:
 
 def _offers(pool: ComparedPool) -> Offers:
     """Offers of sessions that were issued shortly before, or when is not known, by this service."""
-    everybody = pool.case.observed
+    everybody, columns = pool.case.observed, pool.case.columns
     offers = Offers(ObservedSelection(everybody, ()), ObservedSelection(everybody, ()))
     for observed in pool.members:
-        issued_in = observed.issuer
-        issuer = everybody[issued_in] if issued_in is not None else None
-        if issuer is not None and issuer.service != pool.service.index:
+        issuer = observed.issuer
+        if issuer is not None and columns.service[issuer] != pool.service.index:
             continue
         is_declined = observed.declined
         if is_declined:
@@ -113,11 +112,13 @@ def _offers(pool: ComparedPool) -> Offers:
             offers.resumed.append(observed)
         else:
             continue
-        if issuer is None or issuer.backend < 0 or observed.backend < 0:
+        issuing = columns.backend[issuer] if issuer is not None else -1
+        answering = observed.backend
+        if issuing < 0 or answering < 0:
             continue
-        if issuer.backend == observed.backend:
-            declined, total = offers.at_home.get(observed.backend, (0, 0))
-            offers.at_home[observed.backend] = (declined + is_declined, total + 1)
+        if issuing == answering:
+            declined, total = offers.at_home.get(answering, (0, 0))
+            offers.at_home[answering] = (declined + is_declined, total + 1)
         else:
             offers.elsewhere += is_declined
     return offers

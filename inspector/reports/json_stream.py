@@ -40,7 +40,7 @@ def document_rows(
     """
     case = analysis.case
     encoded = EncodedRows(case)
-    rows = case.observed if wanted is None else list(filter(wanted, case.observed))
+    rows = analysis.observed(wanted)
     tasks = [
         *_tasks(layout("sessions"), encoded.session, case.sessions),
         *_tasks(layout("connections"), encoded.connection, rows),

@@ -124,7 +124,7 @@ def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
             continue
         connections.append(index)
         servers[member.server] = None
-        if member.packed_legs:
+        if member.particulars.further:
             has_legs = True
     return Members(ObservedSelection(observed, connections), leaves, servers, has_legs)
 
@@ -191,7 +191,7 @@ def _find_keys(
         elif member.leaf is not None:
             keys[member.index] = of_leaf[member.leaf]
         elif (member.is_resumed or member.kind == "psk") and (session := member.session) is not None:
-            issuer = session.issuer
+            issuer = member.issuer
             if issuer is not None and keys[issuer] is not None and observed[issuer].service == member.service:
                 keys[member.index] = keys[issuer]
             elif session.leaf is not None:
@@ -234,7 +234,8 @@ def _tell_servers_apart(keys: list[Key | None], members: Sequence[Observed], ser
 
 def _behind(observed: Observed) -> PackedEndpoint | None:
     """The server's endpoint of its furthest leg."""
-    return observed.legs[-1].server if observed.packed_legs else None
+    further = observed.particulars.further
+    return observed.columns.leg(further[-1]).server if further else None
 
 
 def _in_front(observed: Observed) -> PackedEndpoint | None:

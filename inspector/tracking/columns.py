@@ -22,7 +22,8 @@ CLOUD = 4
 class ConnectionColumns:
     """By a connection's index. Times in nanoseconds, as ``Observed`` tells them. A *number* counts all legs in
     the order of their ClientHellos, an index those nearest to the client. ``service``, ``client`` and ``backend`` are
-    indices too, NOBODY where there is none.
+    indices too, ``offered`` is the number of the session that it offered, ``issuer`` the connection that was issued
+    that one: each is NOBODY where there is none. ``health_check``, ``declined``: 1 where it is.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ConnectionColumns:
         """
         self._facts = facts
         self._in_turn = in_turn
-        self._sessions = sessions
+        self.sessions = sessions
         self._is_mapped = is_mapped
         self._count = 0
         self._numbers = self.column("I")
@@ -46,13 +47,16 @@ class ConnectionColumns:
         self.hello_ns = self.column("q")
         self.quiet_ns = self.column("q")
         self._digests = self.column("B", DIGEST_BYTES)
-        self._offered = self.column("i")
+        self.offered = self.column("i")
+        self.issuer = self.column("i")
         self._resumers = self.column("i")
         self._pasts = self.column("B")
         self.service = self.column("i")
         self.client = self.column("i")
         self.backend = self.column("i")
         self.health_check = self.column("B")
+        self.declined = self.column("B")
+        self._unknown = self.offered, self.issuer, self.service, self.client, self.backend
 
     def column(self, typecode: Typecode, width: int = 1) -> IntegerColumn:
         """One more, with ``width`` zeros for each connection."""
@@ -69,7 +73,8 @@ class ConnectionColumns:
         self.hello_ns[index] = hello_ns
         self.quiet_ns[index] = quiet_ns
         self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
-        self._offered[index] = self.service[index] = self.client[index] = self.backend[index] = NOBODY
+        self.offered[index] = self.issuer[index] = NOBODY
+        self.service[index] = self.client[index] = self.backend[index] = NOBODY
 
     def number(self, index: int) -> int:
         """Of its leg nearest to the client."""
@@ -89,23 +94,20 @@ class ConnectionColumns:
 
     def enter(self, entry: LedgerEntry) -> None:
         """What the ledger knew of what the connection that was added last offered."""
-        index = self._count - 1
-        self._offered[index] = entry.number
+        index, session = self._count - 1, entry.session
+        self.offered[index] = entry.number
+        if session is not None and session.issuer is not None:
+            self.issuer[index] = session.issuer
         self._resumers[index] = NOBODY if entry.resumed_by is None else entry.resumed_by
         self._pasts[index] = RESUMED_BEFORE.index(entry.resumed_before) + CLOUD * entry.clouded
 
-    def session(self, index: int) -> LedgerSession | None:
-        """The one that a connection offered."""
-        number = self._offered[index]
-        return self._sessions[number] if number >= 0 else None
-
     def entry(self, index: int) -> LedgerEntry:
         """What the ledger knew of it then."""
-        past, resumer = self._pasts[index], self._resumers[index]
+        past, resumer, number = self._pasts[index], self._resumers[index], self.offered[index]
         return LedgerEntry(
-            self.session(index),
+            self.sessions[number] if number >= 0 else None,
             RESUMED_BEFORE[past % CLOUD],
             resumer if resumer >= 0 else None,
             past >= CLOUD,
-            self._offered[index],
+            number,
         )

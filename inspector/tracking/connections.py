@@ -13,17 +13,17 @@ from inspector.facts.spool import selected
 from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import kind_of
 from inspector.tracking.legs import find_legs
+from inspector.tracking.mapped_observed import MappedObserved
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import Ledger
 from inspector.tracking.sightings import ordered
-from inspector.tracking.spooled_observed import SpooledObserved
 from inspector.tracking.traits import Observer
 
 
 def observe(
     facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None
-) -> Sequence[Observed]:
+) -> tuple[ConnectionColumns, Sequence[Observed]]:
     """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by
     default.
 
@@ -34,9 +34,10 @@ def observe(
     if wanted is not None:
         in_turn = selected(in_turn, [number for number, leg in enumerate(facts.unpack_all(in_turn)) if wanted(leg)])
     columns = ConnectionColumns(facts, in_turn, ledger.sessions, is_mapped=ledger.is_spooled)
-    members: list[Observed] | SpooledObserved = SpooledObserved(columns) if ledger.is_spooled else []
+    members: list[Observed] | MappedObserved = MappedObserved(columns) if ledger.is_spooled else []
     observer = Observer(facts, columns)
     pending = PendingRenegotiations(ledger)
+    unproven = array("I")
     legs = find_legs(facts, in_turn)
     numbers: Sequence[int] = range(len(in_turn))
     if legs.others:
@@ -47,7 +48,8 @@ def observe(
         if number in legs.behind:
             behind = legs.behind[number]
             gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(columns.leg, behind))
-            observed.particulars = replace(observed.particulars, further=behind, gap_bytes=observed.gap_bytes + gaps)
+            particulars = replace(observed.particulars, further=behind, gap_bytes=observed.gap_bytes + gaps)
+            observed = replace(observed, particulars=particulars)
         members.append(observed)
         if pending.waiting:
             pending.enter_before(observed.hello_ns)
@@ -56,12 +58,20 @@ def observe(
         closed_ns = closed.ns if closed is not None else None
         entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns)
         columns.enter(entry)
+        if observed.kind == "full":
+            if observed.traits.offers or (entry.known and not observed.is_tls13):
+                columns.declined[index] = True
+            elif entry.number >= 0 and not observed.is_tls13:
+                unproven.append(index)
         if observed.kind in (None, "resumed") and observed.may_have_resumed:
             ledger.cloud(peers, observed.hello_ns)
         if observed.renegotiations:
             pending.add(observed, client_leg)
-    pending.close()
-    return members
+    pending.enter_before(None)
+    ledger.close()
+    for index in unproven:  # that it is a session, whoever resumes it later proves
+        columns.declined[index] = ledger.sessions[columns.offered[index]].resumed_ns is not None
+    return columns, members
 
 
 class PendingRenegotiations:
@@ -72,7 +82,6 @@ class PendingRenegotiations:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.waiting: list[tuple[int, int, int, Renegotiation, HandshakeFacts]] = []
-        self._entered: list[Renegotiation] = []
 
     def add(self, observed: Observed, client_leg: ConnectionFacts) -> None:
         """Those of a connection."""
@@ -89,13 +98,3 @@ class PendingRenegotiations:
             _, index, _, attempt, handshake = heapq.heappop(self.waiting)
             attempt.kind, attempt.reason = kind_of(handshake)
             attempt.entry = self._ledger.enter(index, handshake, attempt.kind)
-            self._entered.append(attempt)
-
-    def close(self) -> None:
-        """All have come, and the ledger is closed: what their sessions became is known."""
-        self.enter_before(None)
-        self._ledger.close()
-        for attempt in self._entered:
-            number = attempt.entry.number
-            if number >= 0:
-                attempt.entry = replace(attempt.entry, session=self._ledger.sessions[number])

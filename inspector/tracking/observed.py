@@ -69,7 +69,7 @@ class Particulars(Struct, gc=False, kw_only=True):
 NO_PARTICULARS = Particulars()
 
 
-class Observed(Struct, gc=False, kw_only=True):
+class Observed(Struct, frozen=True, gc=False, kw_only=True):
     """What was observed of one connection. There are millions, so it holds little: what others have too stands in
     ``traits``, numbers stand in columns, and ``client_leg`` and ``legs`` are unpacked from the facts each time. Of the
     traits those stand here once more that are asked for most. Only columns are filled in step by step by ``judge``.
@@ -112,7 +112,14 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def session(self) -> LedgerSession | None:
         """The one that it offered."""
-        return self.columns.session(self.index)
+        columns = self.columns
+        number = columns.offered[self.index]
+        return columns.sessions[number] if number >= 0 else None
+
+    @property
+    def offers_session(self) -> bool:
+        """Whether the ledger knows a session that it offered."""
+        return self.columns.offered[self.index] >= 0
 
     @property
     def entry(self) -> LedgerEntry:
@@ -122,8 +129,8 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def issuer(self) -> int | None:
         """Which connection was issued the session that it offered, where that was captured."""
-        session = self.session
-        return session.issuer if session is not None else None
+        issuer: int = self.columns.issuer[self.index]
+        return issuer if issuer >= 0 else None
 
     @property
     def id(self) -> str:
@@ -301,12 +308,7 @@ class Observed(Struct, gc=False, kw_only=True):
     @property
     def declined(self) -> bool:
         """Whether a session that a server had issued, or a ticket, was offered and a full handshake was the answer."""
-        if self.kind != "full":
-            return False
-        session = self.session
-        return self.traits.offers or (
-            session is not None and not self.is_tls13 and (session.issuer is not None or session.resumed_ns is not None)
-        )
+        return self.columns.declined[self.index] != 0
 
 
 def connection_digest(client_leg: ConnectionFacts) -> bytes:

@@ -16,11 +16,11 @@ class ObservedSelection(Sequence[Observed]):
 
     def __init__(self, observed: Sequence[Observed], indices: Iterable[int]) -> None:
         self._observed = observed
-        self.indices = indices if isinstance(indices, array) else array("I", indices)
+        self.indices = array("I", indices)
 
     @classmethod
     def of(cls, observed: Sequence[Observed], some: Iterable[Observed]) -> ObservedSelection:
-        """``some`` of ``observed``, in their order."""
+        """``some`` of ``observed``, in the order of ``some``."""
         return cls(observed, array("I", (one.index for one in some)))
 
     def append(self, one: Observed) -> None:

@@ -34,19 +34,18 @@ from inspector.tls.extensions import AnswerShape
 from inspector.tls.types import TLS13
 from inspector.tracking.kinds import Kind
 from inspector.tracking.ledger_session import LedgerSession
-from inspector.tracking.spooled_numbers import SpooledNumbers
-from inspector.tracking.spooled_sessions import SpooledSessions
+from inspector.tracking.mapped_numbers import MappedNumbers
+from inspector.tracking.spooled_sessions import LiveSessions, SpooledSessions
 
 Peers = tuple[bytes, PackedEndpoint]
 """A client's address, and the server."""
 
 
 class LedgerEntry(Struct, frozen=True, gc=False):
-    """What the ledger knew of the offer in one connection. ``number``: of the session among the ledger's, -1 where
-    there is none. ``resumed_before``: None where it cannot be told;
-    ``resumed_by``: by whom.
-    ``clouded``: an earlier connection of the same client and server was not seen whole, and may have resumed the
-    session, or have been issued what is offered.
+    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told;
+    ``resumed_by``: by whom. ``clouded``: an earlier connection of the same client and server was not seen whole, and
+    may have resumed the session, or have been issued what is offered. ``number``: of the session among the ledger's,
+    -1 where there is none.
     """
 
     session: LedgerSession | None
@@ -74,8 +73,8 @@ class Ledger:
         self.tick_ns = tick_ns
         self.is_spooled = is_spooled
         self._race_ns = bounds.RACE_NS + tick_ns
-        self.sessions: list[LedgerSession] | SpooledSessions = SpooledSessions() if is_spooled else []
-        self._by_key: dict[bytes, int] | SpooledNumbers = SpooledNumbers() if is_spooled else {}
+        self.sessions: LiveSessions | SpooledSessions = SpooledSessions() if is_spooled else LiveSessions()
+        self._by_key: dict[bytes, int] | MappedNumbers = MappedNumbers() if is_spooled else {}
         self._doubtful: set[int] = set()
         """Sessions whose issuer's handshake may itself have resumed one: that cannot be told."""
         self._closed_ns: dict[int, int | None] = {}
@@ -100,8 +99,7 @@ class Ledger:
         answer = handshake.answer
         if answer is None:
             return NOTHING
-        if isinstance(self.sessions, SpooledSessions):
-            self.sessions.put_away()
+        self.sessions.put_away()
         if answer.version >= TLS13:
             return self._enter_tls13(index, handshake, kind) if kind is not None else NOTHING
         if kind is None:
@@ -117,8 +115,7 @@ class Ledger:
 
     def close(self) -> None:
         """All has been entered."""
-        if isinstance(self.sessions, SpooledSessions):
-            self.sessions.close()
+        self.sessions.close()
         self._by_key = {}
 
     def _leaf(self, handshake: HandshakeFacts) -> bytes | None:

@@ -1,5 +1,6 @@
-"""The sessions of a ledger out of core. A session is asked for again within hours, if ever: those that were issued or
-offered last are in memory, the others in a file without a name.
+"""The sessions of a ledger, in memory or out of core. A session is asked for again within hours, if ever: those that
+were issued, or read again, last are in memory, the others in a file without a name. That file only grows: whoever is
+offered again after a while is written once more, with all its offers.
 """
 
 from __future__ import annotations
@@ -12,8 +13,18 @@ from typing import overload
 import msgspec
 
 from inspector import bounds
-from inspector.facts.spool import ConnectionSpool
+from inspector.facts.spool import PackedSpool
 from inspector.tracking.ledger_session import LedgerSession
+
+
+class LiveSessions(list[LedgerSession]):
+    """By number, all in memory."""
+
+    def put_away(self) -> None:
+        """They stay."""
+
+    def close(self) -> None:
+        """They stay."""
 
 
 class SpooledSessions(Sequence[LedgerSession]):
@@ -22,7 +33,7 @@ class SpooledSessions(Sequence[LedgerSession]):
     """
 
     def __init__(self) -> None:
-        self._spool = ConnectionSpool()
+        self._spool = PackedSpool()
         self._starts = array("Q")
         self._lengths = array("I")
         self._live: dict[int, LedgerSession] = {}
@@ -40,6 +51,8 @@ class SpooledSessions(Sequence[LedgerSession]):
     def __getitem__(self, index: int | slice) -> LedgerSession | list[LedgerSession]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
         live = self._live.get(index)
         if live is not None:
             return live
@@ -59,7 +72,7 @@ class SpooledSessions(Sequence[LedgerSession]):
         self._lengths.append(0)
 
     def put_away(self) -> None:
-        """Those that have been in memory longest, where there are many: no one is at hand."""
+        """Those that have been in memory longest, where there are many: nobody has one at hand."""
         if len(self._live) > bounds.LIVE_SESSIONS:
             self._write(len(self._live) // 2)
 

@@ -23,7 +23,7 @@ from inspector.extract.journal.database import DamagedError
 from inspector.extract.tables.parquet import pyarrow
 from inspector.extract.tables.part import PartTables
 from inspector.facts import Facts
-from inspector.facts.spool import ConnectionSpool, SpooledConnections, no_room, selected, spool_file
+from inspector.facts.spool import PackedSpool, SpooledConnections, no_room, selected, spool_file
 
 SHARED_FROM = 20_000
 """So many connections are read by several cores: fewer are not worth a process."""
@@ -87,7 +87,7 @@ def read_connections(
     if processes is None:
         processes = 1 + worthwhile_copies() if rows >= SHARED_FROM else 1
     is_spooled = rows > bounds.CORE_CONNECTIONS
-    spool = ConnectionSpool() if is_spooled else None
+    spool = PackedSpool() if is_spooled else None
 
     def some() -> MutableSequence[bytes]:
         return [] if spool is None else SpooledConnections(spool=spool)

@@ -4,6 +4,7 @@ resumed where.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from inspector import document as doc, facts
@@ -17,6 +18,7 @@ from inspector.tls.types import TLS13
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 
 
 def captures(case: Case) -> list[doc.Capture]:
@@ -105,8 +107,9 @@ def session(case: Case, entry: LedgerSession) -> doc.Session:
 
 def backend(case: Case, group: BackendGroup) -> doc.Backend:
     """One row of the pool; health checks are left out of it."""
-    members = [observed for i in group.connections if not (observed := case.observed[i]).health_check]
-    results = [result(s) for s in members]
+    checks = case.columns.health_check
+    members = ObservedSelection(case.observed, (i for i in group.connections if not checks[i]))
+    results = Counter(map(result, members))
     ems = ems_of(case, group)
     return doc.Backend(
         id=group.id,
@@ -115,11 +118,11 @@ def backend(case: Case, group: BackendGroup) -> doc.Backend:
         basis=group.basis,
         leaf=group.leaf.hex() if group.leaf else None,
         connections=len(members),
-        full=results.count("full"),
-        resumed=results.count("resumed"),
+        full=results["full"],
+        resumed=results["resumed"],
         declined=sum(s.declined for s in members),
-        aborted=results.count("aborted"),
-        other=results.count("other"),
+        aborted=results["aborted"],
+        other=results["other"],
         ems=ems if isinstance(ems, bool) or ems is None else "mixed",
         versions=versions_of(case, group),
         addresses=group.addresses,
@@ -145,6 +148,7 @@ def matrix(case: Case, members: Sequence[Observed]) -> tuple[list[doc.MatrixCell
     be a session; and of how many the ClientHello was not captured.
     """
     cells: dict[tuple[str | None, str | None], list[int]] = {}
+    backend_of = case.columns.backend
     nothing = unseen = 0
     for observed in members:
         declined = observed.declined
@@ -154,10 +158,11 @@ def matrix(case: Case, members: Sequence[Observed]) -> tuple[list[doc.MatrixCell
             unseen += is_unseen
             continue
         issued_in = observed.issuer
-        issuer = case.observed[issued_in].backend if issued_in is not None else -1
+        issuer = backend_of[issued_in] if issued_in is not None else -1
+        answerer = backend_of[observed.index]
         key = (
             case.backends[issuer].id if issuer >= 0 else None,
-            case.backends[observed.backend].id if observed.backend >= 0 else None,
+            case.backends[answerer].id if answerer >= 0 else None,
         )
         cell = cells.setdefault(key, [0, 0, 0])
         if declined:

@@ -17,7 +17,7 @@ def write_ecs(analysis: Analysis, wanted: Wanted, out: BinaryIO, processes: int 
     """``processes``: how many write, as many as are worth it by default."""
     out.flush()
     case = analysis.case
-    rows = case.observed if wanted is None else list(filter(wanted, case.observed))
+    rows = analysis.observed(wanted)
     with pooled_lines(rows, EcsConnections(case).line, processes) as connections:
         at = rfc3339(capture_span(case).last_ns)
         out.writelines(record_line(record, encoded, at) for record, encoded in named_records(analysis))

@@ -30,7 +30,7 @@ class ZeekLogs:
         self._analysis = analysis
         self._processes = processes
         self._flows = FlowRows(case)
-        self._rows: Sequence[Observed] = case.observed if wanted is None else list(filter(wanted, case.observed))
+        self._rows: Sequence[Observed] = analysis.observed(wanted)
         self._span = capture_span(case)
 
     def write_json(self, out: BinaryIO) -> None:

@@ -4,6 +4,7 @@ a number points at; what few have stays in memory.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
@@ -13,8 +14,8 @@ from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, SharedTraits
 from inspector.tracking.shown import ShownByServer
 
-WIDTH = 7
-"""Numbers of a row."""
+ROW = struct.Struct("=7I")
+"""The numbers of traits, offer, answer, client's address, server, leaf, and what the server showed."""
 
 T = TypeVar("T")
 
@@ -34,12 +35,12 @@ class SharedValues(Generic[T]):
         return number
 
 
-class SpooledObserved(Sequence[Observed]):
+class MappedObserved(Sequence[Observed]):
     """By index: each is made anew when it is asked for. Raises UnwritableError where there is no room for them."""
 
     def __init__(self, columns: ConnectionColumns) -> None:
         self._columns = columns
-        self._rows = columns.column("I", WIDTH)
+        self._rows = columns.column("B", ROW.size)
         self._count = 0
         self._particulars: dict[int, Particulars] = {}
         self._traits = SharedValues[SharedTraits]()
@@ -66,9 +67,11 @@ class SpooledObserved(Sequence[Observed]):
             index += self._count
         if not 0 <= index < self._count:
             raise IndexError(index)
-        row = self._rows[index * WIDTH : (index + 1) * WIDTH].tolist()
-        traits_number, offer, answer, address, server, leaf, shown = row
-        traits = self._traits.values[traits_number]
+        return self._made(index)
+
+    def _made(self, index: int) -> Observed:
+        number, offer, answer, address, server, leaf, shown = ROW.unpack_from(self._rows, index * ROW.size)
+        traits = self._traits.values[number]
         return Observed(
             columns=self._columns,
             traits=traits,
@@ -86,18 +89,21 @@ class SpooledObserved(Sequence[Observed]):
         )
 
     def __iter__(self) -> Iterator[Observed]:
-        return map(self.__getitem__, range(self._count))
+        return map(self._made, range(self._count))
 
     def append(self, observed: Observed) -> None:
         """The next one."""
-        at = self._count * WIDTH
-        self._rows[at] = self._traits.number(observed.traits)
-        self._rows[at + 1] = self._offers.number(observed.offer)
-        self._rows[at + 2] = self._answers.number(observed.answer)
-        self._rows[at + 3] = self._addresses.number(observed.client_address)
-        self._rows[at + 4] = self._servers.number(observed.server)
-        self._rows[at + 5] = self._leaves.number(observed.leaf)
-        self._rows[at + 6] = self._shown.number(observed.shown)
+        ROW.pack_into(
+            self._rows,
+            self._count * ROW.size,
+            self._traits.number(observed.traits),
+            self._offers.number(observed.offer),
+            self._answers.number(observed.answer),
+            self._addresses.number(observed.client_address),
+            self._servers.number(observed.server),
+            self._leaves.number(observed.leaf),
+            self._shown.number(observed.shown),
+        )
         if observed.particulars is not NO_PARTICULARS:
             self._particulars[self._count] = observed.particulars
         self._count += 1

@@ -21,7 +21,7 @@ AT_ONCE = 1 << 16
 """Slots that are moved together to a larger table."""
 
 
-class SpooledNumbers:
+class MappedNumbers:
     """As a dictionary has them, of integers from 0 to 2³¹ - 2. Raises UnwritableError where there is no room."""
 
     def __init__(self) -> None:
