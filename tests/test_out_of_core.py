@@ -112,6 +112,7 @@ def seen_in_tls13(facts: Facts) -> Facts:
 def bytes_a_connection(make: Callable[[int], Facts], options: Options | None = None) -> tuple[float, float]:
     """Of memory: what stays of one more that was judged and described, and at the peak; not what is mapped."""
     few, many = FEW_AND_MANY
+    assert judge(make(many), options).document.services  # what is kept once for all stories is kept by now
     kept, peaks = [], []
     for count in FEW_AND_MANY:
         facts = spooled(make(count))
@@ -128,8 +129,8 @@ def bytes_a_connection(make: Callable[[int], Facts], options: Options | None = N
 @pytest.mark.parametrize(
     ("make", "options", "kept", "peak"),
     [
-        (lambda count: story(Wanted(count, is_calm=True)), None, 60, 260),
-        (lambda count: seen_in_tls13(story(Wanted(count, is_calm=True))), None, 60, 260),
+        (lambda count: story(Wanted(count, is_calm=True)), None, 170, 330),
+        (lambda count: seen_in_tls13(story(Wanted(count, is_calm=True))), None, 170, 330),
         (lambda count: story(Wanted(count, services=40, is_calm=True)), Options(most_services=1), 60, 120),
         (lambda count: story(Wanted(count, has_legs=True, is_calm=True)), None, 250, 900),
     ],
@@ -138,7 +139,7 @@ def bytes_a_connection(make: Callable[[int], Facts], options: Options | None = N
 def test_little_of_a_connection_is_in_memory(
     make: Callable[[int], Facts], options: Options | None, kept: int, peak: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two legs are compared in memory, all that show one random."""
+    """One in 75 failed, and its finding is kept. Two legs are compared in memory, all that show one random."""
     monkeypatch.setattr(spool, "WRITTEN_BYTES", 4096)
     stays, at_most = bytes_a_connection(make, options)
     assert stays < kept

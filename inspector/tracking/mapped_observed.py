@@ -93,9 +93,7 @@ class MappedObserved(Sequence[Observed]):
 
     def append(self, observed: Observed) -> None:
         """The next one."""
-        ROW.pack_into(
-            self._rows,
-            self._count * ROW.size,
+        numbers = (
             self._traits.number(observed.traits),
             self._offers.number(observed.offer),
             self._answers.number(observed.answer),
@@ -104,6 +102,7 @@ class MappedObserved(Sequence[Observed]):
             self._leaves.number(observed.leaf),
             self._shown.number(observed.shown),
         )
+        ROW.pack_into(self._rows, self._count * ROW.size, *numbers)
         if observed.particulars is not NO_PARTICULARS:
             self._particulars[self._count] = observed.particulars
         self._count += 1
