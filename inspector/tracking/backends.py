@@ -124,7 +124,7 @@ def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
             continue
         connections.append(index)
         servers[member.server] = None
-        if member.particulars.further:
+        if member.columns.second_leg[index] >= 0:
             has_legs = True
     return Members(ObservedSelection(observed, connections), leaves, servers, has_legs)
 
@@ -234,7 +234,7 @@ def _tell_servers_apart(keys: list[Key | None], members: Sequence[Observed], ser
 
 def _behind(observed: Observed) -> PackedEndpoint | None:
     """The server's endpoint of its furthest leg."""
-    further = observed.particulars.further
+    further = observed.further
     return observed.columns.leg(further[-1]).server if further else None
 
 

@@ -24,6 +24,8 @@ class ConnectionColumns:
     the order of their ClientHellos, an index those nearest to the client. ``service``, ``client`` and ``backend`` are
     indices too, ``offered`` is the number of the session that it offered, ``issuer`` the connection that was issued
     that one: each is NOBODY where there is none. ``health_check``, ``declined``: 1 where it is.
+    ``second_leg``: the number of the leg behind the nearest, NOBODY where there is none. ``gap_bytes``: that are
+    missing in the midst of what was sent, on all legs.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class ConnectionColumns:
         self.hello_ns = self.column("q")
         self.quiet_ns = self.column("q")
         self._digests = self.column("B", DIGEST_BYTES)
+        self.second_leg = self.column("i")
+        self.gap_bytes = self.column("q")
         self.offered = self.column("i")
         self.issuer = self.column("i")
         self._resumers = self.column("i")
@@ -73,7 +77,7 @@ class ConnectionColumns:
         self.hello_ns[index] = hello_ns
         self.quiet_ns[index] = quiet_ns
         self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
-        self.offered[index] = self.issuer[index] = NOBODY
+        self.second_leg[index] = self.offered[index] = self.issuer[index] = NOBODY
         self.service[index] = self.client[index] = self.backend[index] = NOBODY
 
     def number(self, index: int) -> int:

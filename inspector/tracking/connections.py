@@ -47,9 +47,12 @@ def observe(
         observed = observer.observed(index, number, client_leg)
         if number in legs.behind:
             behind = legs.behind[number]
-            gaps = sum(leg.from_client.gap + leg.from_server.gap for leg in map(columns.leg, behind))
-            particulars = replace(observed.particulars, further=behind, gap_bytes=observed.gap_bytes + gaps)
-            observed = replace(observed, particulars=particulars)
+            columns.second_leg[index], *beyond = behind
+            columns.gap_bytes[index] += sum(
+                leg.from_client.gap + leg.from_server.gap for leg in map(columns.leg, behind)
+            )
+            if beyond:
+                observed = replace(observed, particulars=replace(observed.particulars, beyond=tuple(beyond)))
         members.append(observed)
         if pending.waiting:
             pending.enter_before(observed.hello_ns)

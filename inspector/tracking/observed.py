@@ -56,14 +56,11 @@ class SharedTraits(Struct, gc=False, kw_only=True):
 
 
 class Particulars(Struct, gc=False, kw_only=True):
-    """What few connections have. ``further``: the numbers of further legs of the same handshake, nearest to the client
-    first.
-    """
+    """What few connections have. ``beyond``: the numbers of the legs of the same handshake behind the second."""
 
     fatal_alert: AlertFact | None = None
     renegotiations: tuple[Renegotiation, ...] = ()
-    further: tuple[int, ...] = ()
-    gap_bytes: int = 0
+    beyond: tuple[int, ...] = ()
 
 
 NO_PARTICULARS = Particulars()
@@ -262,14 +259,20 @@ class Observed(Struct, frozen=True, gc=False, kw_only=True):
         return self.particulars.renegotiations
 
     @property
+    def further(self) -> tuple[int, ...]:
+        """The numbers of further legs of the same handshake, nearest to the client first."""
+        second = self.columns.second_leg[self.index]
+        return (second, *self.particulars.beyond) if second >= 0 else ()
+
+    @property
     def packed_legs(self) -> tuple[bytes, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return tuple(map(self.columns.packed, self.particulars.further))
+        return tuple(map(self.columns.packed, self.further))
 
     @property
     def gap_bytes(self) -> int:
         """Bytes that are missing in the midst of what was sent, on all its legs."""
-        return self.particulars.gap_bytes
+        return self.columns.gap_bytes[self.index]
 
     @property
     def packed(self) -> bytes:
@@ -286,7 +289,7 @@ class Observed(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def legs(self) -> tuple[ConnectionFacts, ...]:
         """Further legs of the same handshake, nearest to the client first."""
-        return tuple(map(self.columns.leg, self.particulars.further))
+        return tuple(map(self.columns.leg, self.further))
 
     @property
     def frame_ranges(self) -> list[FrameRange]:

@@ -8,7 +8,7 @@ alert or a renegotiation, a connection has no traits and is worked out by itself
 
 from __future__ import annotations
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from inspector import bounds
 from inspector.facts import (
@@ -180,8 +180,6 @@ class Observer:
             traits = self._shared.setdefault(astuple(traits), traits)
             if key is not None and len(self._by_traits) < bounds.CACHE:
                 self._by_traits[key, written] = traits
-        if gap := client_leg.from_client.gap + client_leg.from_server.gap:
-            particulars = replace(particulars, gap_bytes=gap)
         close = first_close(client_leg.from_server) if closed[0] == "server" else None
         self.columns.add(
             number,
@@ -190,6 +188,7 @@ class Observer:
             handshake.hello_ns or first_ns,
             quiet_before(client_leg, close[0].ns) if close is not None else 0,
         )
+        self.columns.gap_bytes[index] = client_leg.from_client.gap + client_leg.from_server.gap
         shown = shown_by(client_leg)
         return Observed(
             columns=self.columns,
