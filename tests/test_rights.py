@@ -8,6 +8,7 @@ import grp
 import os
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from inspector.live.host import places, puppet as host
 from inspector.live.host.doctor import diagnosis
 from inspector.live.host.preloading import program
-from inspector.live.host.privileges import Account, account, denied, existing, unwritable
+from inspector.live.host.privileges import CAP_NET_RAW, Account, account, denied, existing, unwritable
 from inspector.live.sources.interfaces import interfaces
 from inspector.live.sources.processes import Command
 from tests.build import capture
@@ -298,3 +299,51 @@ def test_live_as_root_runs_whoever_may_read_python(tmp_path: Path) -> None:
         assert ("everything is loaded before" in screen()) == bool(denied(NOBODY, program()))
     finally:
         subprocess.run([*tmux, "kill-server"], check=False, capture_output=True)
+
+
+PERMITTED = """
+import socket
+from inspector.live.host.privileges import CAP_NET_RAW, is_kept_from_capturing, may_capture, take_up
+
+def opens():
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close()
+    except PermissionError:
+        return False
+    return True
+
+before = opens()
+take_up(CAP_NET_RAW)
+print(may_capture(), is_kept_from_capturing(), before, opens())
+"""
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to be root without root's rights")
+@pytest.mark.parametrize(
+    ("bounding", "answer"), [("+net_raw", "True False False True"), ("-net_raw", "False True False False")]
+)
+def test_a_right_that_the_program_file_permits_is_taken_up(bounding: str, answer: str, tmp_path: Path) -> None:
+    """A container image's Python may capture where the container may; where that may not, it still runs."""
+    program_file = tmp_path / "python"
+    shutil.copy(os.path.realpath(sys.executable), program_file)
+    os.setxattr(program_file, "security.capability", struct.pack("<5I", 2 << 24, 1 << CAP_NET_RAW, 0, 0, 0))
+    done = subprocess.run(
+        [
+            str(shutil.which("setpriv")),
+            *("--securebits", "+noroot", "--inh-caps", "-all", "--bounding-set", bounding),
+            str(program_file),
+            "-c",
+            PERMITTED,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONHOME": sys.base_prefix,
+            "PYTHONPATH": os.pathsep.join([str(CAPTURES.parent), *sys.path]),
+        },
+    )
+    assert done.stdout.strip() == answer, done.stderr

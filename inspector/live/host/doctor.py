@@ -14,7 +14,7 @@ from inspector.live.host import landlock
 from inspector.live.host.limits import as_text, scarce
 from inspector.live.host.places import journal_path_of
 from inspector.live.host.preloading import program
-from inspector.live.host.privileges import Account, account, denied, may_capture
+from inspector.live.host.privileges import Account, account, denied, is_kept_from_capturing, may_capture
 from inspector.live.host.puppet import Host, generation
 from inspector.live.host.sandbox import tried
 
@@ -56,6 +56,13 @@ def _rights(host: Host) -> Iterator[Check]:
         )
         if os.geteuid() == 0:
             yield from _afterwards(account(None, os.environ), host.log)
+        return
+    if is_kept_from_capturing():
+        yield Check(
+            "bad",
+            "this user may not capture: this container or service was started without CAP_NET_RAW",
+            "podman run --cap-add NET_RAW …  # docker alike; kubectl debug --profile=netadmin",
+        )
         return
     yield Check("bad", "this user may not capture", f"sudo {_program()} live")
     program = os.path.realpath(sys.executable)

@@ -109,6 +109,15 @@ def hand_on(capability: int) -> None:
             prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
 
 
+def take_up(capability: int) -> None:
+    """Use a capability that this process has been permitted: a program file gives it so (``cap_net_raw=p``) where it
+    must run without it as well. Raises OSError.
+    """
+    permitted, inheritable = _capabilities()
+    if permitted >> capability & 1:
+        _set_capabilities(permitted, inheritable)
+
+
 def _bits(capabilities: tuple[int, ...]) -> int:
     return sum(1 << capability for capability in capabilities)
 
@@ -180,14 +189,14 @@ def unwritable(path: str) -> str:
     return "" if os.access(ancestor, os.W_OK | (os.X_OK if os.path.isdir(ancestor) else 0)) else ancestor
 
 
-def effective_capabilities() -> int:
-    """The bits of the capabilities that this process may use now; all of them where that cannot be told
-    and it is root.
+def _status_bits(field: str) -> int:
+    """Capabilities as the kernel tells them, ``CapPrm`` or ``CapBnd``; all of them where that cannot be told and it is
+    root.
     """
     try:
         with open("/proc/self/status", encoding="ascii") as status:
             for line in status:
-                if line.startswith("CapEff:"):
+                if line.startswith(f"{field}:"):
                     return int(line.split()[1], 16)
     except (OSError, ValueError):
         pass
@@ -195,5 +204,10 @@ def effective_capabilities() -> int:
 
 
 def may_capture() -> bool:
-    """Whether this process may open a capture itself."""
-    return bool(effective_capabilities() >> CAP_NET_RAW & 1)
+    """Whether this process may open a capture itself, once it has taken that right up (``take_up``)."""
+    return bool(_status_bits("CapPrm") >> CAP_NET_RAW & 1)
+
+
+def is_kept_from_capturing() -> bool:
+    """Whether no program that this process starts can ever have the right to capture: a container without it."""
+    return not _status_bits("CapBnd") >> CAP_NET_RAW & 1

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, Protocol
 
 from inspector.capture.parent import die_with_parent
 from inspector.errors import InspectorError
-from inspector.live.host.privileges import CAP_NET_RAW, become, keep_only
+from inspector.live.host.privileges import CAP_NET_RAW, become, keep_only, take_up
 from inspector.live.host.sandbox import confine_capture
 from inspector.live.sources.handover import REGION_BYTES, Handover
 from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
@@ -281,6 +281,7 @@ def capture() -> NoReturn:
     handle: Handle | None = None
     try:
         handover = Handover(options.other, report)
+        take_up(CAP_NET_RAW)
         try:
             handle = opened(options, handover)
         except Unavailable as problem:
