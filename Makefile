@@ -6,14 +6,14 @@ UV := $(shell command -v uv 2>/dev/null)
 LOCK := requirements-test.lock
 
 ifdef UV
-CREATE = uv venv --quiet --python $(PYTHON) $(VENV)
+CREATE = uv venv --quiet --seed --python $(PYTHON) $(VENV)
 INSTALL = uv pip install --quiet --python $(BIN)/python
 else
 CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo quick test coverage fuzz site wheel bundle lab golden pictures bench bench-app bench-live bench-fleet clean
+.PHONY: demo quick test coverage fuzz site wheel wheels bundle packages image lab golden pictures bench bench-app bench-live bench-fleet clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -58,8 +58,20 @@ bench-fleet: $(VENV)/.tested  ## measure 5 GB of captures by a cluster, and an e
 	$(BIN)/python -m tests.bench_cluster
 	$(BIN)/python -m tests.bench_fleet --connections 5000000
 
-bundle: $(VENV)/.tested  ## one archive for hosts without a network, into dist/
-	@sh docs/locked-down/make.sh $(BIN)/python dist
+SETS ?=
+wheels: $(VENV)/.tested  ## the program and all that it needs as wheels into build/wheels, for each machine and Python (SETS="x86_64-3.12" for less)
+	@sh docs/packaging/wheels.sh $(BIN) build/wheels $(SETS)
+
+bundle: wheels  ## an archive for hosts without a network for each machine, into dist/
+	@sh docs/locked-down/make.sh dist build/wheels
+
+packages: wheels  ## deb and rpm for each machine and Python, into dist/
+	@sh docs/packaging/packages.sh $(BIN) dist build/wheels
+
+ENGINE ?= $(firstword $(notdir $(shell command -v podman buildah docker)))
+BASE ?= docker.io/library/python:3.13-slim-bookworm
+image: wheels  ## the container image localhost/inspector, by podman, buildah or docker
+	$(ENGINE) build --build-arg BASE=$(BASE) --tag localhost/inspector --file docs/packaging/Containerfile build
 
 lab: $(VENV)/.installed  ## record the fault with HAProxy, three back ends and a Java client into build/lab (root; says what is missing)
 	@$(BIN)/python captures/lab/lab.py build/lab

@@ -8,16 +8,19 @@ target=${1:-/opt/inspector}
 
 fail() { echo "install.sh: $1" >&2; exit 1; }
 
+machine=$(uname -m)
+[ "$(uname -s)" = Linux ] || fail "these wheels are for Linux, not $(uname -s)"
+set -- "$here/$machine"-3.*
+[ -d "$1" ] || fail "these wheels are for another machine than $machine"
 python=
-for candidate in "${PYTHON:-}" python3.12 python3.11 python3; do
+for candidate in "${PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
     [ -n "$candidate" ] || continue
     found=$(command -v "$candidate" || true)
     [ -n "$found" ] || continue
     minor=$("$found" -c 'import sys; print(sys.version_info[1] if sys.version_info[0] == 3 else 0)' 2>/dev/null || echo 0)
-    if [ -d "$here/wheels-3.$minor" ]; then python=$found; break; fi
+    if [ -d "$here/$machine-3.$minor" ]; then python=$found; break; fi
 done
-[ -n "$python" ] || fail "Python 3.11 or 3.12 is needed (RHEL 8: dnf install python3.11); PYTHON=/path/to/python names one"
-case $(uname -sm) in "Linux x86_64") ;; *) fail "these wheels are for Linux on x86-64, not $(uname -sm)" ;; esac
+[ -n "$python" ] || fail "Python 3.11 to 3.14 is needed (RHEL 8: dnf install python3.11); PYTHON=/path/to/python names one"
 (cd "$here" && sha256sum --quiet -c SHA256SUMS) || fail "files are damaged: unpack the archive again"
 
 mkdir -p "$target/bin" "$target/lib.new" 2>/dev/null || fail "$target cannot be written: name another directory, or use sudo"
@@ -26,7 +29,7 @@ chmod 755 "$target/bin/.try"
 "$target/bin/.try" 2>/dev/null || { rm -f "$target/bin/.try"; fail "$target lies on a file system mounted noexec, where no library can be loaded: name another directory"; }
 rm -f "$target/bin/.try"
 
-"$python" -I - "$here/wheels-3.$minor" "$target/lib.new" <<'UNPACK'
+"$python" -I - "$here/$machine-3.$minor" "$target/lib.new" <<'UNPACK'
 import compileall, pathlib, sys, zipfile
 wheels, target = map(pathlib.Path, sys.argv[1:])
 for wheel in sorted(wheels.glob("*.whl")):
