@@ -37,7 +37,7 @@ for wheel in sorted(wheels.glob("*.whl")):
         archive.extractall(target)
 compileall.compile_dir(target, quiet=2, workers=0)
 UNPACK
-rm -rf "$target/lib"
+rm -rf "${target:?}/lib"
 mv "$target/lib.new" "$target/lib"
 real=$("$python" -I -c 'import sys; print(sys.executable)')
 cat >"$target/bin/inspector" <<LAUNCHER

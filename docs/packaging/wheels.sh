@@ -1,7 +1,7 @@
 #!/bin/sh
 # wheels.sh BIN OUT [MACHINE-3.MINOR...]: the program and all that it needs as wheels, a folder OUT/x86_64-3.11 and so on
 # for each machine and Python. Made for Linux with glibc 2.28 or later; versions are those that the tests run with.
-# BIN is where python (with pip and build) and uv are. Needs a package index, once.
+# BIN is where python (with pip, build and hatchling) and uv are. Needs a package index, once.
 #
 # uv says what is needed, for pip judges markers by the machine that it runs on; pip brings it, checked against the
 # index's hashes. requirements.txt in each folder has the hashes of what was brought.
@@ -13,7 +13,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$bin/python" -m build --wheel --outdir "$work" "$root" >/dev/null >/dev/null
+"$bin/python" -m build --wheel --no-isolation --outdir "$work" "$root" >/dev/null
 rm -rf "${out:?}"/x86_64-3.* "${out:?}"/aarch64-3.*
 own=$(echo "$work"/*.whl)
 for set in "$@"; do
