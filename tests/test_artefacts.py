@@ -181,7 +181,7 @@ def test_the_installer_says_which_python_and_machine_it_is_for(archive: Path, tm
         contents.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
     (folder / SET).rename(folder / "x86_64-3.99")
-    words = ["sh", folder / "install.sh", tmp_path / "target"]
+    words: list[str | Path] = ["sh", folder / "install.sh", tmp_path / "target"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": PATH})
     assert (done.returncode, "Python 3.11 to 3.14 is needed" in done.stderr) == (1, True)
     (folder / "x86_64-3.99").rename(folder / f"riscv64-{PYTHON}")

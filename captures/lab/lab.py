@@ -2,6 +2,7 @@
 OpenSSL, JSSE), and a Java client.
 
     sudo python3 captures/lab/lab.py FOLDER [--connections 40] [--pause 50] [--ems] [--shared-name]
+        [--persistence source] [--tickets]
 
 records the client's side into FOLDER: ``capture.pcap``, the client's own account as ``client.jsonl``, HAProxy's log.
 Nothing of it stays on the machine. Needs root, ip, tcpdump, haproxy, nginx, openssl and a JDK of 17 or later.
@@ -18,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +29,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from persistence import PERSISTENCE, RANDOM
 
 HERE = Path(__file__).parent
 NAME, PORT = "puppetdb.example.com", 8081
@@ -49,14 +52,16 @@ NO_EMS = (*TLS12, "-Djdk.tls.useExtendedMasterSecret=false")
 
 
 class Pool(NamedTuple):
-    """How the pool is made. ``shared_name``: one name in all certificates. ``balance``: HAProxy's word. ``has_tls13``:
-    beside TLS 1.2. ``lacks_ems``: the third back end is without. ``is_one_down``: the second is not there, and HAProxy,
-    which does not look, sends clients to it.
+    """How the pool is made. ``shared_name``: one name in all certificates. ``balance``: lines of HAProxy's.
+    ``has_tls13``: beside TLS 1.2. ``has_tickets``: sessions are kept by the client, in tickets. ``lacks_ems``: the
+    third back end is without. ``is_one_down``: the second is not there, and HAProxy, which does not look, sends
+    clients to it.
     """
 
     shared_name: bool = False
-    balance: str = "random(1)"
+    balance: str = RANDOM
     has_tls13: bool = False
+    has_tickets: bool = False
     lacks_ems: bool = False
     is_one_down: bool = False
 
@@ -186,7 +191,7 @@ http {{
     listen {SERVERS[0]}:{PORT} ssl;
     ssl_certificate {self.folder}/puppetdb1.pem; ssl_certificate_key {self.folder}/puppetdb1.key;
     ssl_protocols TLSv1.2{" TLSv1.3" if self.pool.has_tls13 else ""};
-    ssl_session_cache shared:lab:1m; ssl_session_tickets off;
+    ssl_session_cache shared:lab:1m; ssl_session_tickets {"on" if self.pool.has_tickets else "off"};
     keepalive_timeout 0;
     location / {{ return 200 "hello\\n"; }}
   }}
@@ -208,7 +213,7 @@ http {{
             "-key",
             f"{own}.key",
             *(() if self.pool.has_tls13 else ("-tls1_2",)),
-            "-no_ticket",
+            *(() if self.pool.has_tickets else ("-no_ticket",)),
             "-www",
             "-quiet",
         )
@@ -220,7 +225,7 @@ http {{
             f"-Djavax.net.ssl.keyStorePassword={PASSWORD}",
             f"-Djdk.tls.server.protocols=TLSv1.2{',TLSv1.3' if self.pool.has_tls13 else ''}",
             f"-Djdk.tls.useExtendedMasterSecret={'false' if self.pool.lacks_ems else 'true'}",
-            "-Djdk.tls.server.enableSessionTicketExtension=false",
+            f"-Djdk.tls.server.enableSessionTicketExtension={'true' if self.pool.has_tickets else 'false'}",
             "-Xmx128m",
         ]
         self._start(self.servers, "java", *options, str(HERE / "BackEnd.java"), SERVERS[2], str(PORT))
@@ -240,7 +245,7 @@ defaults
   retries {0 if self.pool.is_one_down else 3}
 listen puppetdb
   bind {VIP}:{PORT}
-  balance {self.pool.balance}
+{textwrap.indent(self.pool.balance, "  ")}
 {servers}
 """
         )
@@ -364,11 +369,16 @@ def main() -> int:
     parser.add_argument("--pause", type=int, default=50, metavar="MS", help="between two connections")
     parser.add_argument("--ems", action="store_true", help="leave extended master secret on: no fault")
     parser.add_argument("--shared-name", action="store_true", help="one name in all certificates: no fault")
+    parser.add_argument(
+        "--persistence", choices=PERSISTENCE, default="none", help="how HAProxy keeps a client at a back end"
+    )
+    parser.add_argument("--tickets", action="store_true", help="back ends that give session tickets")
     options = parser.parse_args()
     if why := refusal(options.folder):
         print(why, file=sys.stderr)
         return 2
-    with lab(Pool(shared_name=options.shared_name)) as built:
+    balance = PERSISTENCE[options.persistence]
+    with lab(Pool(options.shared_name, balance, has_tickets=options.tickets)) as built:
         with built.recorded(options.folder / "capture.pcap"):
             account = subprocess.run(
                 built.client_command(options.connections, options.pause, TLS12 if options.ems else NO_EMS),

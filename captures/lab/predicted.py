@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab import HERE, NAME, NO_EMS, PORT, TLS12, VIP, Lab, Pool, lab, refusal
+from persistence import SOURCE
 
 from inspector.capture.files import Story
 from inspector.capture.probe_marks import interface_of
@@ -36,9 +37,9 @@ POOLS = {
     "at random, one without EMS": (Pool(lacks_ems=True), ("java8",)),
     "at random, one name in all certificates": (Pool(shared_name=True), ("java8-no-ems",)),
     "at random, one down": (Pool(is_one_down=True), ("java8-no-ems",)),
-    "round robin": (Pool(balance="roundrobin"), ("java8-no-ems",)),
-    "least connections": (Pool(balance="leastconn"), ("java8-no-ems",)),
-    "source": (Pool(balance="source\n  hash-type consistent"), ("java8-no-ems",)),
+    "round robin": (Pool(balance="balance roundrobin"), ("java8-no-ems",)),
+    "least connections": (Pool(balance="balance leastconn"), ("java8-no-ems",)),
+    "source": (Pool(balance=SOURCE), ("java8-no-ems",)),
 }
 RESTRICTED = "server certificate change is restricted"
 BALANCED = re.compile(r":(\d+) \[[^]]+\] \w+ \w+/(\w+) ")

@@ -1,7 +1,7 @@
 # @summary Watches TLS from this host to the pools behind its load balancers, and keeps the evidence.
 #
-# The program itself is installed beforehand: by pip into a virtual environment, or from a bundle
-# (docs/how-to/locked-down.md of the project).
+# The program itself is installed beforehand: by pip into a virtual environment, from an archive, or by deb or rpm, whose
+# command is /usr/bin/inspector (docs/how-to/install.md of the project).
 #
 # @example On each Puppet Server
 #   class { 'inspector':
