@@ -30,13 +30,13 @@ chmod 755 "$target/bin/.try"
 rm -f "$target/bin/.try"
 
 "$python" -I - "$here/$machine-3.$minor" "$target/lib.new" <<'UNPACK'
-import compileall, pathlib, sys, zipfile
+import pathlib, sys, zipfile
 wheels, target = map(pathlib.Path, sys.argv[1:])
 for wheel in sorted(wheels.glob("*.whl")):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
-compileall.compile_dir(target, quiet=2, workers=0)
 UNPACK
+"$python" -I -m compileall -qq -j 0 "$target/lib.new" || true # what cannot be compiled is read as it is
 rm -rf "${target:?}/lib"
 mv "$target/lib.new" "$target/lib"
 real=$("$python" -I -c 'import sys; print(sys.executable)')
