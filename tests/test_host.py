@@ -15,6 +15,7 @@ from inspector.document import Document
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.machine import Machine
+from inspector.live.host import doctor
 from inspector.live.host.doctor import Check, diagnosis, lines, recipe
 from inspector.live.host.preloading import NEVER, PACKAGE
 from inspector.live.host.puppet import Host, generation, look
@@ -177,6 +178,23 @@ def test_the_doctor_says_it(machine: Path) -> None:
     assert "-Djdk.tls.useExtendedMasterSecret=false" in text
     assert "puppetdb.example.com:8081: 10.0.0.100, through eth1" in text
     assert "secret" not in text.replace("useExtendedMasterSecret", "")
+
+
+def test_the_doctor_names_a_program_as_sudo_finds_it(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its path is not the user's: of a virtual environment it knows nothing."""
+    own = tmp_path / "virtual environment"
+    own.mkdir()
+    for name in ("inspector", "ls"):
+        (own / name).write_text("#!/bin/sh\n")
+        (own / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{own}:{os.environ['PATH']}")
+    monkeypatch.setattr(doctor, "may_capture", lambda: False)
+    monkeypatch.setattr(doctor, "is_kept_from_capturing", lambda: False)
+    for program, remedy in (("inspector", f"sudo '{own}/inspector' live"), ("ls", "sudo ls live")):
+        monkeypatch.setattr(sys, "argv", [program])
+        assert remedy in [check.mend for check in diagnosis(seen(machine)).checks]
 
 
 def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from inspector.live.host.sandbox import tried
 
 CAPABILITY = "security.capability"
 SUDO_SECONDS = 3.0
+SECURE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""sudo's own path, at its shortest (RHEL)."""
 RING_MIB, RING_FILES = 100, 50
 
 
@@ -64,7 +67,7 @@ def _rights(host: Host) -> Iterator[Check]:
             "podman run --cap-add NET_RAW …  # docker alike; kubectl debug --profile=netadmin",
         )
         return
-    yield Check("bad", "this user may not capture", f"sudo {_program()} live")
+    yield Check("bad", "this user may not capture", f"sudo {_under_sudo()} live")
     program = os.path.realpath(sys.executable)
     if _has_capability(program):
         if os.statvfs(program).f_flag & os.ST_NOSUID:
@@ -234,6 +237,15 @@ def _machine(host: Host) -> Iterator[Check]:
 
 def _program() -> str:
     return os.path.basename(sys.argv[0]) if not sys.argv[0].endswith(".py") else "inspector"
+
+
+def _under_sudo() -> str:
+    """As sudo finds it, which looks where the system's own programs are."""
+    name = _program()
+    if shutil.which(name, path=SECURE_PATH):
+        return name
+    elsewhere = shutil.which(name)
+    return shlex.quote(os.path.abspath(elsewhere)) if elsewhere else name
 
 
 def lines(checks: list[Check], escape: Callable[[str], str]) -> str:
