@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,10 @@ from inspector.live.host.preloading import program
 from inspector.live.host.privileges import Account, account, denied, may_capture
 from inspector.live.host.puppet import Host, generation
 from inspector.live.host.sandbox import tried
+from inspector.live.sources.pcap_library import pcap_library
+
+WHEELS_OF_CYPCAP = ("x86_64",)
+"""Machines that it is a dependency on: see pyproject.toml."""
 
 CAPABILITY = "security.capability"
 SUDO_SECONDS = 3.0
@@ -153,18 +158,26 @@ def _has_capability(path: str) -> bool:
 
 def _means() -> Iterator[Check]:
     try:
-        import cypcap
-
-        yield Check("good", f"{str(cypcap.lib_version()).split(' (')[0]} reads interfaces")
+        library = pcap_library()
+        whose = f"found as {library.file}" if library.is_of_system else "which cypcap brings"
+        yield Check("good", f"{library.version}, {whose}, reads interfaces")
     except ImportError:
-        yield Check(
-            "bad",
-            "no binding to libpcap: interfaces are read by Scapy, a fraction as fast",
-            f"{sys.executable} -m pip install cypcap",
-        )
+        yield Check("bad", "there is no libpcap: interfaces are read by Scapy, a fraction as fast", _libpcap_remedy())
     for one in scarce():
         yield Check("note", as_text(one))
     yield from _confinement()
+
+
+def _libpcap_remedy() -> str:
+    """Cypcap where it has a wheel, else a package of the system's."""
+    if platform.machine() in WHEELS_OF_CYPCAP:
+        return f"{sys.executable} -m pip install cypcap"
+    installers = {
+        "apt-get": "apt-get install libpcap0.8",
+        "dnf": "dnf install libpcap",
+        "zypper": "zypper install libpcap1",
+    }
+    return next((line for name, line in installers.items() if shutil.which(name)), "")
 
 
 def _confinement() -> Iterator[Check]:
