@@ -49,7 +49,7 @@ class Diagnosis(NamedTuple):
 def diagnosis(host: Host) -> Diagnosis:
     """Rights first, then the means, then what this machine says of itself."""
     others = [] if may_capture() else list(_by_others())
-    return Diagnosis([*_rights(host), *others, *_means(), *_machine(host)], may_capture() or bool(others))
+    return Diagnosis([*_rights(host), *others, *means(), *_machine(host)], may_capture() or bool(others))
 
 
 def _rights(host: Host) -> Iterator[Check]:
@@ -156,7 +156,8 @@ def _has_capability(path: str) -> bool:
         return False
 
 
-def _means() -> Iterator[Check]:
+def means() -> Iterator[Check]:
+    """What reads interfaces, what is scarce, and by what a capture is confined."""
     try:
         library = pcap_library()
         whose = f"found as {library.file}" if library.is_of_system else "which cypcap brings"

@@ -69,6 +69,7 @@ def _address(at: int | None) -> str:
 
 
 def _by_scapy() -> list[NetworkInterface]:
+    import scapy.arch  # noqa: F401 - knows them: without it there are none
     from scapy.interfaces import get_working_ifaces
 
     known = [NetworkInterface("any", (), "all interfaces")]
