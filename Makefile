@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo quick test coverage fuzz site wheel bundle lab golden pictures bench bench-app bench-live bench-fleet clean
+.PHONY: demo quick test coverage fuzz site wheel bundle lab golden pictures bench bench-app bench-live bench-fleet wheels clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -67,6 +67,9 @@ lab: $(VENV)/.installed  ## record the fault with HAProxy, three back ends and a
 site: $(VENV)/.site  ## the documents as a site to be read without a network, search included, into build/site
 	$(BIN)/sphinx-build -q -W --keep-going -c docs/site . build/site
 	@echo "build/site/docs/index.html"
+
+wheels: $(VENV)/.tested  ## ask the package index whether all dependencies have wheels for aarch64 and x86-64, Python 3.11 to 3.14
+	@$(BIN)/python -m tests.wheels
 
 wheel: $(VENV)/.tested  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --quiet

@@ -117,7 +117,7 @@ capture_options = gathered(
             type=click.Choice(["any", "libpcap", "system-libpcap", "scapy"]),
             default="any",
             show_default=True,
-            help="How interfaces are read.",
+            help="What reads interfaces; libpcap is the one that comes along, else the system's.",
         ),
         click.option("--wait", "waits", is_flag=True, help="Wait for interfaces that are not there yet."),
         click.option(
