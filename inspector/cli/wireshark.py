@@ -31,11 +31,13 @@ def wireshark_command(action: str, forced: bool) -> None:
         click.echo(safe_text(path_text(str(launcher_of(folders))), 4_000))
         return
     for one in (install if action == "install" else remove)(folders, forced=forced):
-        remedy = ": it was changed since it was written; --force takes no notice" if one.became == "kept" else ""
+        if one.became == "missing":
+            continue
+        remedy = f": it was changed since it was written; --force {action}s it" if one.became == "kept" else ""
         click.echo(f"{one.became}: {safe_text(path_text(str(one.path)), 4_000)}{remedy}")
-    if folders.elsewhere is not None:
-        launcher = launcher_of(folders)
-        there = folders.elsewhere / launcher.name
+    launcher = launcher_of(folders)
+    there = None if folders.elsewhere is None else folders.elsewhere / launcher.name
+    if there is not None and (action == "install" or there.exists()):
         command = ["install", "-m", "755", str(launcher), str(there)] if action == "install" else ["rm", str(there)]
         click.echo(
             "This Wireshark looks for capture sources in one directory alone, which is the system's:\n"

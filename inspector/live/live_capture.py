@@ -225,6 +225,8 @@ class LiveCapture:
         self.info.count(batch)
         self.info.bytes_read += int(batch.captured.sum())
         newest = int(batch.time_ns.max())
+        if self.keeping.stream is not None:
+            self.keeping.stream.take(batch)
         with self.border:
             segments, extent, completed = self.engine.take(batch)
             self._put_completed(completed)

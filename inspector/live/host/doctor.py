@@ -110,15 +110,23 @@ def _group_of(folder: str) -> str:
         return ""
 
 
-def _by_others() -> Iterator[Check]:
-    """Programs that may capture for this user."""
-    dumpcap = shutil.which("dumpcap")
+def permitted_dumpcap() -> str:
+    """Wireshark's program that captures, where it may for this user; else empty."""
+    dumpcap = shutil.which("dumpcap") or ""
     if (
         dumpcap
         and os.access(dumpcap, os.X_OK)
         and (_has_capability(dumpcap) or os.stat(dumpcap).st_mode & 0o4000)
         and not os.statvfs(dumpcap).f_flag & os.ST_NOSUID
     ):
+        return dumpcap
+    return ""
+
+
+def _by_others() -> Iterator[Check]:
+    """Programs that may capture for this user."""
+    dumpcap = permitted_dumpcap()
+    if dumpcap:
         yield Check(
             "good", f"{dumpcap} may capture for this user", f"{_program()} live --via 'dumpcap -i any -q -P -w -'"
         )

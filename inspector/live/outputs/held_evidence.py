@@ -84,6 +84,15 @@ class EvidenceRequest(NamedTuple):
     flows: Callable[[], list[evidence.FlowFrames]]
 
 
+def said_on_frames(finding: Finding) -> dict[int, str]:
+    """What the evidence of a finding says on which frame, by reference."""
+    texts: dict[int, list[str]] = {}
+    for item in finding.evidence:
+        for capture, number in item.frames:
+            texts.setdefault(frame_reference(capture, number), []).append(f"{finding.rule}, {item.role}: {item.text}")
+    return {reference: "; ".join(dict.fromkeys(parts)) for reference, parts in texts.items()}
+
+
 def wanted_of(
     analysis: Analysis,
     finding: Finding,
@@ -97,13 +106,7 @@ def wanted_of(
     by_id = {o.id: o for o in analysis.case.observed}
     story = [by_id[name] for name in incident.connections if name in by_id]
     names = [connection_id(leg) for connection in story for leg in (connection.client_leg, *connection.legs)]
-    comments: dict[int, str] = {}
-    for item in finding.evidence:
-        for capture, number in item.frames:
-            reference = frame_reference(capture, number)
-            comments[reference] = "; ".join(
-                filter(None, (comments.get(reference), f"{finding.rule}, {item.role}: {item.text}"))
-            )
+    comments = {reference: f"inspector: {text}" for reference, text in said_on_frames(finding).items()}
     comment = (
         f"inspector: incident {incident.id} at {incident.at}: {finding.title}. Rule {finding.rule}, {finding.verdict},"
         f" {finding.grade}."

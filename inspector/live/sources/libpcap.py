@@ -5,6 +5,7 @@ stream by ``pcap_dump``, and no Python runs for it. Names are those of pcap(3PCA
 from __future__ import annotations
 
 import ctypes
+import os
 
 from inspector.live.sources.pcap_library import FilterProgram, PcapLibrary, Statistics, decoded
 
@@ -16,6 +17,7 @@ ERRBUF_BYTES = 256
 NANO = 1
 """``PCAP_TSTAMP_PRECISION_NANO``."""
 
+ETHERNET, MOST_BYTES = 1, 262_144
 NETMASK_UNKNOWN = 0xFFFFFFFF
 STDOUT = b"-"
 
@@ -26,6 +28,19 @@ class PcapError(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def filter_problem(library: PcapLibrary, expression: str) -> str:
+    """What is wrong with a filter on Ethernet, empty where nothing is."""
+    lib, program = library.functions, FilterProgram()
+    handle = ctypes.c_void_p(lib.pcap_open_dead(ETHERNET, MOST_BYTES))
+    try:
+        if lib.pcap_compile(handle, ctypes.byref(program), os.fsencode(expression), 1, NETMASK_UNKNOWN) < 0:
+            return decoded(lib.pcap_geterr(handle))
+        lib.pcap_freecode(ctypes.byref(program))
+        return ""
+    finally:
+        lib.pcap_close(handle)
 
 
 class LivePcap:
@@ -44,7 +59,7 @@ class LivePcap:
         """``seconds``: how long the kernel may gather packets."""
         self._lib = lib = library.functions
         self._problem = ctypes.create_string_buffer(ERRBUF_BYTES)
-        handle = lib.pcap_create(interface.encode("utf-8", "surrogateescape"), self._problem)
+        handle = lib.pcap_create(os.fsencode(interface), self._problem)
         if not handle:
             raise PcapError(PCAP_ERROR, decoded(self._problem.value))
         self._handle = ctypes.c_void_p(handle)
@@ -66,7 +81,7 @@ class LivePcap:
         """Packets that pcap-filter(7) matches, from now on."""
         program = FilterProgram()
         self._check(
-            self._lib.pcap_compile(self._handle, ctypes.byref(program), expression.encode(), 1, NETMASK_UNKNOWN)
+            self._lib.pcap_compile(self._handle, ctypes.byref(program), os.fsencode(expression), 1, NETMASK_UNKNOWN)
         )
         try:
             self._check(self._lib.pcap_setfilter(self._handle, ctypes.byref(program)))

@@ -63,6 +63,7 @@ PROTOTYPES = (
     ("pcap_set_promisc", Number, (Handle, Number)),
     ("pcap_set_tstamp_precision", Number, (Handle, Number)),
     ("pcap_activate", Number, (Handle,)),
+    ("pcap_open_dead", Handle, (Number, Number)),
     ("pcap_compile", Number, (Handle, ctypes.POINTER(FilterProgram), Text, Number, ctypes.c_uint32)),
     ("pcap_setfilter", Number, (Handle, ctypes.POINTER(FilterProgram))),
     ("pcap_freecode", None, (ctypes.POINTER(FilterProgram),)),

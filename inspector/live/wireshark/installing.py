@@ -45,9 +45,9 @@ def install(folders: WiresharkFolders, *, forced: bool) -> list[InstalledFile]:
 def remove(folders: WiresharkFolders, *, forced: bool) -> list[InstalledFile]:
     """Take all away that nobody has changed. ``forced``: also what somebody has. Raises UsageError."""
     removed = [_remove(path, forced=forced) for path, _ in _contents(folders)]
-    for path in (profile_of(folders),):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+    profile = profile_of(folders)
+    if profile.is_dir() and not any(profile.iterdir()):
+        profile.rmdir()
     return removed
 
 
