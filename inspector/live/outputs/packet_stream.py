@@ -16,6 +16,7 @@ from inspector.capture.writer import PcapngWriter
 from inspector.facts import FRAME_BITS
 from inspector.live.outputs.held_evidence import EvidenceRequest, HeldEvidence, WrittenEvidence
 from inspector.packets import reread as evidence
+from inspector.text.safe import safe_text
 
 MOST_HELD_BYTES = 64 << 20
 """Of packets that wait; beyond it the oldest are written at once, with what is known by then."""
@@ -75,6 +76,7 @@ class PacketStream:
         """Something is said on a packet, by its reference: each thing once."""
         if reference & NUMBER <= self._written:
             return
+        text = safe_text(text, MOST_COMMENT)
         before = self._comments.get(reference)
         if before is None:
             self._comments[reference] = f"inspector: {text}"
