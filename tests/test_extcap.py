@@ -31,6 +31,7 @@ from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.commenting import Commenting
 from inspector.live.outputs.packet_stream import MOST_COMMENT, PacketStream, ReaderPipe, StreamedIncidents
 from inspector.live.sources.interfaces import NetworkInterface
+from inspector.live.sources.processes import Command
 from inspector.live.sources.source import PipeSource
 from inspector.live.update import Keeping
 from inspector.live.wireshark.folders import WiresharkFolders
@@ -218,6 +219,31 @@ def test_all_packets_with_what_was_found(piped: Piped) -> None:
     assert {"origin", "resumed", "declined", "alert"} <= set(
         re.findall(r"certificate-change-abort, (\w+)", "\n".join(comments))
     )
+
+
+def script(folder: Path, text: str) -> str:
+    path = folder / "dumpcap"
+    path.write_text(f"#!/bin/sh\necho Capturing >&2\n{text}\necho Captured >&2\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_what_dumpcap_says_is_no_mistake(piped: Piped, frames: Path, tmp_path: Path) -> None:
+    """But where it ends by itself it is told what it said."""
+    for ending, expected in (("sleep 60", False), ("exit 3", True)):
+        source = Command(script(tmp_path, f"cat {frames}\n{ending}"))
+        source.start()
+        told: list[str] = []
+        watching = LiveCapture([source], Options(), Keeping(), "test")
+        commenting = Commenting(watching, piped.pipe, told.append)
+        loop = threading.Thread(target=watching.run, args=(commenting,))
+        loop.start()
+        assert until(lambda: told if expected else watching.connections)  # noqa: B023
+        watching.stop()
+        loop.join()
+        watching.close()
+        assert any("Capturing" in line for line in told) == expected
+        assert any("ended with status 3" in line for line in told) == expected
 
 
 def test_packets_of_incidents_alone(piped: Piped) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.held_evidence import WrittenEvidence, said_on_frames
 from inspector.live.outputs.packet_stream import ReaderPipe
+from inspector.live.sources.source import KEPT_LINES
 from inspector.live.update import NewsKind, Update
 
 
@@ -19,6 +21,7 @@ class Commenting:
         self._pipe = pipe
         self._stream = capture.keeping.stream
         self._warn = warn
+        self._of_sources: deque[str] = deque(maxlen=KEPT_LINES)
 
     def update(self, update: Update) -> None:
         """Connections on their first packet, findings on those that prove them."""
@@ -34,8 +37,15 @@ class Commenting:
                 stream.comment(reference, text)
 
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
-        """It is told."""
-        self._warn(text)
+        """It is told; of what a source says itself the last lines, and only where it has ended or gone."""
+        if kind != "source":
+            self._warn(text)
+            return
+        self._of_sources.append(text)
+        if any(source.state in ("waiting", "lost") for source in self._capture.sources):
+            for line in self._of_sources:
+                self._warn(line)
+            self._of_sources.clear()
 
     def written(self, written: WrittenEvidence) -> None:
         """What was not written is told."""
