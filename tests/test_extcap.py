@@ -26,7 +26,7 @@ from inspector.cli.extcap_options import ExtcapOptions
 from inspector.errors import NotPermittedError
 from inspector.facts import frame_reference
 from inspector.findings.case import Options
-from inspector.live.host import doctor, privileges
+from inspector.live.host import doctor, privileges, seccomp
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.commenting import Commenting
 from inspector.live.outputs.packet_stream import MOST_COMMENT, PacketStream, ReaderPipe, StreamedIncidents
@@ -41,7 +41,7 @@ from inspector.text.times import SECOND_NS
 from tests.build import START_NS, capture
 from tests.conftest import CAPTURES
 from tests.live import fed
-from tests.test_namespaces import namespace, namespaces, played  # noqa: F401 - fixtures
+from tests.test_namespaces import namespace, namespaces, played, rights  # noqa: F401 - fixtures
 from tests.test_watch import fault
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -356,6 +356,21 @@ def test_the_end(how: str, namespace: str, tmp_path: Path) -> None:  # noqa: F81
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert until(lambda: not capturing(namespace))
+
+
+@pytest.mark.skipif(not seccomp.is_offered(), reason="no filters of system calls here")
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.xdist_group("namespaces")
+def test_who_parses_has_no_rights(namespace: str, tmp_path: Path) -> None:  # noqa: F811
+    """As in ``watch``: root's are given up, and what is not needed is refused."""
+    os.mkfifo(fifo := tmp_path / "fifo")
+    words = ["--capture", "--extcap-interface", "inspector", "--fifo", str(fifo), "--interface", "two"]
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "inspector", "extcap", *words]
+    with subprocess.Popen(command, cwd=CAPTURES.parent) as process:
+        reading = os.open(fifo, os.O_RDONLY)
+        parser = ({"65534"}, [0, 0, 0, 0], "1", "1")
+        assert until(lambda: rights(process.pid) == parser), rights(process.pid)
+        os.close(reading)
 
 
 def capturing(namespace: str) -> str:  # noqa: F811

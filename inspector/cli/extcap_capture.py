@@ -14,7 +14,7 @@ import click
 
 from inspector.cli.ending import TimelyEnd, let_signals_end
 from inspector.cli.live import kill, unfinished
-from inspector.errors import NotPermittedError, UsageError
+from inspector.errors import InspectorError, NotPermittedError, UsageError
 
 if TYPE_CHECKING:
     from inspector.cli.extcap_options import ExtcapOptions
@@ -97,7 +97,7 @@ def _preload(ready: ReadySource, *, has_keys: bool) -> None:
 
 
 def _run(source: OpenedSource, request: Request, keeping: Keeping, pipe: ReaderPipe, options: ExtcapOptions) -> None:
-    """Confined once all is open. Raises SystemExit after a signal."""
+    """Confined once all is open. Raises InspectorError where it ended for want of what captures."""
     from inspector.findings.case import Options
     from inspector.live.garbage import collect_rarely
     from inspector.live.live_capture import LiveCapture
@@ -119,6 +119,8 @@ def _run(source: OpenedSource, request: Request, keeping: Keeping, pipe: ReaderP
             keeping.stream.statistics(capture.now_ns, capture.info.packets, capture.dropped or 0)
     finally:
         capture.close()
+    if source.starter is not None and source.starter.has_ended:
+        raise InspectorError("the process that starts what captures has ended")
 
 
 def _confine(options: ExtcapOptions) -> None:
