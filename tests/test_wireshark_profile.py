@@ -168,7 +168,7 @@ class TestByTshark:
         hello = next(line for line in lines.splitlines() if "Client Hello" in line)
         assert "puppetdb.example.com" in hello
         assert re.search(r"inspector: certificate-change-abort, \w+", lines)
-        assert re.search(r"\b[0-9a-f]{64}\b.*Server Hello", lines)
+        assert re.search(r"Server Hello.*\b[0-9a-f]{64}\b", lines)
 
     def test_each_colouring_rule_is_understood_and_used(self, folders: WiresharkFolders, evidence: Path) -> None:
         install(folders, forced=False)
