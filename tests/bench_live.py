@@ -1,13 +1,15 @@
 """Live capture under load, over a veth pair in namespaces of its own, one tool at a time: what a usual load costs, and
 where ``watch``, the drawn app and ``dumpcap`` begin to drop.
 
-``python -m tests.bench_live [usual|fast|handshakes|many]…``, as root; needs ip, ethtool, tcpreplay, dumpcap; about nine
-minutes for all of them. The sender is pinned to the first core, the tool with all its processes to the second. Ours and
-dumpcap take turns.
+``python -m tests.bench_live [usual|fast|libraries|handshakes|many]…``, as root; needs ip, ethtool, tcpreplay, dumpcap;
+about twelve minutes for all of them. The sender is pinned to the first core, the tool with all its processes to the
+second. Ours and dumpcap take turns.
 
 * ``usual``: 50 new connections and 300 Mbit a second, each frame once, as on the wire (1,500 bytes) and as offloads
   hand them on (64 KiB).
 * ``fast``: the same frames of 1,500 bytes, faster.
+* ``libraries``: the usual load in frames of 1,500 bytes, and the same faster, to ``watch`` by each library that reads
+  interfaces: the libpcap that comes with the program, the system's, Scapy.
 * ``handshakes``: connections of a few frames each, at several rates, until packets are dropped.
 * ``many``: a million connections through ``watch -``, and what memory it takes; needs no root.
 
@@ -48,6 +50,9 @@ SLOW_SENDER = 0.95
 SENDER, TOOL = f"bench{os.getpid()}a", f"bench{os.getpid()}b"
 PROGRAM = [sys.executable, "-m", "inspector"]
 
+
+LIBRARIES = ("libpcap", "system-libpcap", "scapy")
+"""Of ``--capture-by``: ``watch`` by each of them."""
 
 OWN_PACE = 0
 """Instead of a rate: as the capture's times say."""
@@ -145,12 +150,13 @@ def sent(path: str, rate: int, seconds: int) -> Sent:
 
 
 def measured(tool: str, path: str, rate: int, seconds: int) -> Cost:
-    """One tool at one rate; ``OWN_PACE`` for that of the capture."""
+    """One tool at one rate; ``OWN_PACE`` for that of the capture. ``tool``: a library for ``watch`` by it."""
+    by, tool = (["--capture-by", tool], "watch") if tool in LIBRARIES else ([], tool)
     inside = ["ip", "netns", "exec", TOOL, "taskset", "-c", "1"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         words = {
-            "watch": [*PROGRAM, "watch", "-Z", "root", "-i", "in", "--journal", f"{folder}/j.sqlite"],
+            "watch": [*PROGRAM, "watch", "-Z", "root", "-i", "in", *by, "--journal", f"{folder}/j.sqlite"],
             "live": [*PROGRAM, "live", "-Z", "root", "-i", "in", "--journal", f"{folder}/j.sqlite"],
             "dumpcap": ["dumpcap", "-q", "-i", "in", "-B", "32", "-w", "/dev/null"],
         }[tool]
@@ -209,7 +215,7 @@ def _counts(tool: str, out: Path, journal: str) -> tuple[int | None, int | None]
 
 
 HEAD = (
-    f"{'tool':8} {'load':>22} {'frames/s':>9} {'Mbit/s':>7} {'received':>10} {'dropped':>9} {'s/100k':>7} {'core':>6}"
+    f"{'tool':14} {'load':>22} {'frames/s':>9} {'Mbit/s':>7} {'received':>10} {'dropped':>9} {'s/100k':>7} {'core':>6}"
     f" {'MB':>5}"
 )
 
@@ -221,7 +227,7 @@ def row(tool: str, load: str, cost: Cost, rate: float) -> None:
     is_slow = frames / seconds < SLOW_SENDER * rate
     each = " + ".join(f"{spent / seconds:.1%}" for spent in cost.spent if spent / seconds > 0.0005)
     print(
-        f"{tool:8} {load:>22} {frames / seconds:9,.0f} {octets * 8 / seconds / 1e6:7,.0f} {cost.received or 0:10,}"
+        f"{tool:14} {load:>22} {frames / seconds:9,.0f} {octets * 8 / seconds / 1e6:7,.0f} {cost.received or 0:10,}"
         f" {cost.dropped or 0:9,} {total * 100_000 / max(frames, 1):7.3f} {total / seconds:6.1%} {cost.megabytes:5.0f}"
         + (f"  ({each})" if len(cost.spent) > 1 else "")
         + (f"  slow sender: at {rate:,.0f}/s {total / frames * rate:.1%}" if is_slow else ""),
@@ -249,6 +255,19 @@ def fast(folder: Path) -> None:
         for rate in FAST_RATES:
             for tool in ("watch", "dumpcap"):
                 row(tool, f"fast, {rate:,}/s", measured(tool, str(path), rate, SECONDS), rate)
+    path.unlink()
+
+
+def libraries(folder: Path) -> None:
+    """In turn, so that what else the machine does comes over all of them."""
+    path = bench_loads.usual(folder, 1446, SECONDS)
+    frames = sum(map(len, CaptureFile(str(path)).batches()))
+    with cable():
+        for rate in (OWN_PACE, *FAST_RATES[:1]):
+            for _ in range(ROUNDS):
+                for library in LIBRARIES:
+                    load = f"fast, {rate:,}/s" if rate else "usual, 1,500 bytes"
+                    row(library, load, measured(library, str(path), rate, SECONDS), rate or frames / SECONDS)
     path.unlink()
 
 
@@ -289,7 +308,7 @@ def many(folder: Path, connections: int = 1_000_000) -> None:
         process.wait()
 
 
-STAGES = {"usual": usual, "fast": fast, "handshakes": handshakes, "many": many}
+STAGES = {"usual": usual, "fast": fast, "libraries": libraries, "handshakes": handshakes, "many": many}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.live.clock import LoopClock
 from inspector.live.live_capture import LiveCapture
-from inspector.live.outputs.trigger import WrittenEvidence
+from inspector.live.outputs.held_evidence import WrittenEvidence
 from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Keeping, Update
 from inspector.live.window import Window

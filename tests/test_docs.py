@@ -401,6 +401,7 @@ def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
+        assert "inspector/live/wireshark/profile/preferences" in archive.namelist()
         assert not [n for n in archive.namelist() if n.startswith(("tests", "captures"))]
     installed = str(tmp_path / "installed")
     code = (

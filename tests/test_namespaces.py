@@ -21,6 +21,7 @@ import pytest
 
 from inspector.findings.change import ABORT
 from inspector.live.host import seccomp
+from inspector.live.sources.pcap_library import pcap_library
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.ended import END_SECONDS
@@ -279,10 +280,18 @@ def test_commands_have_the_rights_of_the_user_and_the_parser_none(namespace: str
     assert until(lambda: not is_running(command))
 
 
-@pytest.mark.parametrize("by", ["libpcap", "scapy"])
+def needs(method: str) -> None:
+    """Skips where there is no such library."""
+    if method != "scapy":
+        try:
+            pcap_library(only_system=method == "system-libpcap")
+        except ImportError:
+            pytest.skip(f"no {method} here")
+
+
+@pytest.mark.parametrize("by", ["libpcap", "system-libpcap", "scapy"])
 def test_an_abort_is_told_while_it_runs(namespace: str, frames: Path, by: str) -> None:
-    if by == "libpcap":
-        pytest.importorskip("cypcap")
+    needs(by)
     watch = Watch(namespace, "-Z", "root", "-i", "two", "--no-journal", "--capture-by", by)
     played(namespace, frames)
     assert until(lambda: bool(of_kind(watch.lines, "finding", rule=ABORT)))
@@ -290,11 +299,10 @@ def test_an_abort_is_told_while_it_runs(namespace: str, frames: Path, by: str) -
     assert of_kind(watch.lines, "statistics")[-1]["connections"] == 3
 
 
-@pytest.mark.parametrize("by", ["libpcap", "scapy"])
+@pytest.mark.parametrize("by", ["libpcap", "system-libpcap", "scapy"])
 def test_an_interface_that_comes_later(namespace: str, frames: Path, by: str) -> None:
     """It is waited for without rights, but for the one to capture."""
-    if by == "libpcap":
-        pytest.importorskip("cypcap")
+    needs(by)
     subprocess.run(["ip", "-n", namespace, "link", "delete", "two"], check=True)
     watch = Watch(namespace, "-i", "two", "--wait", "--no-journal", "--capture-by", by)
     assert until(lambda: any("waiting for it" in line for line in watch.errors))

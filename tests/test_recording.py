@@ -21,8 +21,9 @@ from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
+from inspector.live.outputs.held_evidence import A_MINUTE
 from inspector.live.outputs.recording import Conditions, Recording, conditions
-from inspector.live.outputs.trigger import FILES_A_MINUTE, Trigger
+from inspector.live.outputs.trigger import Trigger
 from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, facts_of, numbered, record
 from tests.conftest import CAPTURES, bundled, find
@@ -233,9 +234,9 @@ def test_flows_that_move_much_data_are_held_by_what_was_looked_at(tmp_path: Path
 
 def test_too_many_incidents_are_named(tmp_path: Path) -> None:
     trigger = Trigger(str(tmp_path / "evidence"), [])
-    _, heard = listened(capture(fault(FILES_A_MINUTE + 5).flows), Keeping(trigger=trigger))
-    assert trigger.written + trigger.skipped == FILES_A_MINUTE + 5
-    assert len(list((tmp_path / "evidence").iterdir())) == trigger.written <= 2 * FILES_A_MINUTE
+    _, heard = listened(capture(fault(A_MINUTE + 5).flows), Keeping(trigger=trigger))
+    assert trigger.written + trigger.skipped == A_MINUTE + 5
+    assert len(list((tmp_path / "evidence").iterdir())) == trigger.written <= 2 * A_MINUTE
     assert sum("incidents in a minute" in one.problem for one in heard.evidence) == trigger.skipped
 
 

@@ -31,6 +31,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Live": {"live": "live", "watch": "live", "probe": "probe", "doctor": "doctor"},
     "Many hosts": {"extract": "extract", "query": "query"},
+    "Wireshark": {"wireshark": "wireshark", "extcap": "extcap"},
     "Beside": {"demo": "open", "completion": "completion", "man": "manual", "schema": "schema"},
 }
 """The commands as ``--help`` lists them, and the module beside this one that has each as ``NAME_command``: loaded when

@@ -114,10 +114,10 @@ capture_options = gathered(
         click.option("--promiscuous", is_flag=True, help="See also what is not for this host: behind a mirror port."),
         click.option(
             "--capture-by",
-            type=click.Choice(["any", "libpcap", "scapy"]),
+            type=click.Choice(["any", "libpcap", "system-libpcap", "scapy"]),
             default="any",
             show_default=True,
-            help="How interfaces are read.",
+            help="What reads interfaces; libpcap is the one that comes along, else the system's.",
         ),
         click.option("--wait", "waits", is_flag=True, help="Wait for interfaces that are not there yet."),
         click.option(

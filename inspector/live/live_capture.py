@@ -38,8 +38,8 @@ from inspector.live.aborts import KnownAborts
 from inspector.live.clock import LoopClock, PacketClock
 from inspector.live.closing import Closing
 from inspector.live.judging import Changed, JudgedPart, judged_in_parts
+from inspector.live.outputs.held_evidence import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
-from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import FRAMES_AT_ONCE, Source, ready, stopped
 from inspector.live.update import Keeping, Listener, NewsKind
 from inspector.live.window import Window
@@ -225,6 +225,8 @@ class LiveCapture:
         self.info.count(batch)
         self.info.bytes_read += int(batch.captured.sum())
         newest = int(batch.time_ns.max())
+        if self.keeping.stream is not None:
+            self.keeping.stream.take(batch)
         with self.border:
             segments, extent, completed = self.engine.take(batch)
             self._put_completed(completed)

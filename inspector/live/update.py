@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from inspector.document import Finding, Incident
 from inspector.extract.journal import Journal
 from inspector.findings.judge import Analysis
+from inspector.live.outputs.held_evidence import HeldEvidence, WrittenEvidence
+from inspector.live.outputs.packet_stream import PacketStream
 from inspector.live.outputs.recording import Conditions, Recording
-from inspector.live.outputs.trigger import Trigger, WrittenEvidence
 from inspector.live.sources.growing import GrowingLogs
 from inspector.tracking.observed import Observed
 
@@ -68,7 +69,8 @@ class Keeping:
 
     journal: Journal | None = None
     recording: Recording | None = None
-    trigger: Trigger | None = None
+    trigger: HeldEvidence | None = None
+    stream: PacketStream | None = None
     logs: GrowingLogs | None = None
     keys: GrowingKeys | None = None
     stop: Conditions = field(default_factory=Conditions)

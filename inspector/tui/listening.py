@@ -15,7 +15,7 @@ from inspector.extract.journal import JournalReader
 from inspector.facts import Facts
 from inspector.live.garbage import collect_rarely
 from inspector.live.live_capture import LiveCapture
-from inspector.live.outputs.trigger import WrittenEvidence
+from inspector.live.outputs.held_evidence import WrittenEvidence
 from inspector.live.sources.growing import GrowingLogs
 from inspector.live.update import NewsKind, Update
 from inspector.query.arrays import Columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -18,6 +19,10 @@ from inspector.live.host.preloading import program
 from inspector.live.host.privileges import Account, account, denied, is_kept_from_capturing, may_capture
 from inspector.live.host.puppet import Host, generation
 from inspector.live.host.sandbox import tried
+from inspector.live.sources.pcap_library import pcap_library
+
+WHEELS_OF_CYPCAP = ("x86_64",)
+"""Machines that it is a dependency on: see pyproject.toml."""
 
 CAPABILITY = "security.capability"
 SUDO_SECONDS = 3.0
@@ -47,7 +52,7 @@ class Diagnosis(NamedTuple):
 def diagnosis(host: Host) -> Diagnosis:
     """Rights first, then the means, then what this machine says of itself."""
     others = [] if may_capture() else list(_by_others())
-    return Diagnosis([*_rights(host), *others, *_means(), *_machine(host)], may_capture() or bool(others))
+    return Diagnosis([*_rights(host), *others, *means(), *_machine(host)], may_capture() or bool(others))
 
 
 def _rights(host: Host) -> Iterator[Check]:
@@ -115,15 +120,23 @@ def _group_of(folder: str) -> str:
         return ""
 
 
-def _by_others() -> Iterator[Check]:
-    """Programs that may capture for this user."""
-    dumpcap = shutil.which("dumpcap")
+def permitted_dumpcap() -> str:
+    """Wireshark's program that captures, where it may for this user; else empty."""
+    dumpcap = shutil.which("dumpcap") or ""
     if (
         dumpcap
         and os.access(dumpcap, os.X_OK)
         and (_has_capability(dumpcap) or os.stat(dumpcap).st_mode & 0o4000)
         and not os.statvfs(dumpcap).f_flag & os.ST_NOSUID
     ):
+        return dumpcap
+    return ""
+
+
+def _by_others() -> Iterator[Check]:
+    """Programs that may capture for this user."""
+    dumpcap = permitted_dumpcap()
+    if dumpcap:
         yield Check(
             "good", f"{dumpcap} may capture for this user", f"{_program()} live --via 'dumpcap -i any -q -P -w -'"
         )
@@ -161,20 +174,29 @@ def _has_capability(path: str) -> bool:
         return False
 
 
-def _means() -> Iterator[Check]:
+def means() -> Iterator[Check]:
+    """What reads interfaces, what is scarce, and by what a capture is confined."""
     try:
-        import cypcap
-
-        yield Check("good", f"{str(cypcap.lib_version()).split(' (')[0]} reads interfaces")
+        library = pcap_library()
+        whose = f"found as {library.file}" if library.is_of_system else "which cypcap brings"
+        yield Check("good", f"{library.version}, {whose}, reads interfaces")
     except ImportError:
-        yield Check(
-            "bad",
-            "no binding to libpcap: interfaces are read by Scapy, a fraction as fast",
-            f"{sys.executable} -m pip install cypcap",
-        )
+        yield Check("bad", "there is no libpcap: interfaces are read by Scapy, a fraction as fast", _libpcap_remedy())
     for one in scarce():
         yield Check("note", as_text(one))
     yield from _confinement()
+
+
+def _libpcap_remedy() -> str:
+    """Cypcap where it has a wheel, else a package of the system's."""
+    if platform.machine() in WHEELS_OF_CYPCAP:
+        return f"{sys.executable} -m pip install cypcap"
+    installers = {
+        "apt-get": "apt-get install libpcap0.8",
+        "dnf": "dnf install libpcap",
+        "zypper": "zypper install libpcap1",
+    }
+    return next((line for name, line in installers.items() if shutil.which(name)), "")
 
 
 def _confinement() -> Iterator[Check]:

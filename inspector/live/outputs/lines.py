@@ -22,10 +22,10 @@ from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.handshake_counts import HandshakeCounts
+from inspector.live.outputs.held_evidence import WrittenEvidence
 from inspector.live.outputs.line_forms import LineForm, OwnLines
 from inspector.live.outputs.metric_families import MetricsOutput
 from inspector.live.outputs.survey import LIMIT, Surveyed, survey
-from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.reports.named_lines import NamedLines

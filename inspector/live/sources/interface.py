@@ -23,12 +23,20 @@ from inspector.live.sources.sniff_messages import (
     CaptureLost,
     CaptureOpened,
     FramesReady,
+    Obstacle,
     PacketCounts,
     decode_report,
 )
 
 MAPPED_BYTES = 4 << 20
 """Of shared memory, mapped at first."""
+
+REMEDIES: dict[Obstacle, str] = {
+    "permission": "run it with sudo, or: inspector doctor",
+    "library": "inspector doctor names what to install; --capture-by any takes what there is",
+    "device": "inspector live -D lists the interfaces",
+    "filter": "filters are written as for tcpdump: man pcap-filter",
+}
 
 
 class InterfaceSource(Process):
@@ -160,13 +168,8 @@ class InterfaceSource(Process):
             obstacle, text = self.failure.obstacle, self.failure.text
             self.stop()
             if obstacle == "permission":
-                raise NotPermittedError(text, "run it with sudo, or: inspector doctor")
-            raise UsageError(
-                text,
-                "inspector live -D lists the interfaces"
-                if obstacle == "device"
-                else "filters are written as for tcpdump: man pcap-filter",
-            )
+                raise NotPermittedError(text, REMEDIES[obstacle])
+            raise UsageError(text, REMEDIES[obstacle])
         if self.state == "starting":
             self.stop()
             raise InspectorError(f"{self.name}: the capture did not open within {seconds:.0f} s")

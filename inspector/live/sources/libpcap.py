@@ -1,14 +1,13 @@
 """libpcap itself, called without anything between it and C's stdio: each packet goes from the kernel's ring into the
-stream by ``pcap_dump``, and no Python runs for it.
-
-The library is the one that the binding cypcap brings; cypcap's own loop calls Python for each packet, and copies it
-once more. Names are those of pcap(3PCAP).
+stream by ``pcap_dump``, and no Python runs for it. Names are those of pcap(3PCAP).
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+import os
+
+from inspector.live.sources.pcap_library import FilterProgram, PcapLibrary, Statistics, decoded
 
 PCAP_ERROR, PCAP_ERROR_BREAK = -1, -2
 PERMISSION_ERRORS = (-8, -11)
@@ -18,6 +17,7 @@ ERRBUF_BYTES = 256
 NANO = 1
 """``PCAP_TSTAMP_PRECISION_NANO``."""
 
+ETHERNET, MOST_BYTES = 1, 262_144
 NETMASK_UNKNOWN = 0xFFFFFFFF
 STDOUT = b"-"
 
@@ -30,66 +30,38 @@ class PcapError(Exception):
         self.code = code
 
 
-class Statistics(ctypes.Structure):
-    """``struct pcap_stat``: packets since the capture began."""
-
-    _fields_ = (("received", ctypes.c_uint), ("dropped", ctypes.c_uint), ("dropped_by_interface", ctypes.c_uint))
-
-
-class FilterProgram(ctypes.Structure):
-    """``struct bpf_program``."""
-
-    _fields_ = (("length", ctypes.c_uint), ("instructions", ctypes.c_void_p))
-
-
-@cache
-def library() -> ctypes.CDLL:
-    """The functions of libpcap. Raises ImportError where cypcap is missing, or hides them."""
-    from cypcap import _cypcap
-
+def filter_problem(library: PcapLibrary, expression: str) -> str:
+    """What is wrong with a filter on Ethernet, empty where nothing is."""
+    lib, program = library.functions, FilterProgram()
+    handle = ctypes.c_void_p(lib.pcap_open_dead(ETHERNET, MOST_BYTES))
     try:
-        lib = ctypes.CDLL(_cypcap.__file__)
-        handle, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
-        for name, result, arguments in (
-            ("pcap_lib_version", text, ()),
-            ("pcap_create", handle, (text, text)),
-            ("pcap_set_snaplen", number, (handle, number)),
-            ("pcap_set_buffer_size", number, (handle, number)),
-            ("pcap_set_timeout", number, (handle, number)),
-            ("pcap_set_promisc", number, (handle, number)),
-            ("pcap_set_tstamp_precision", number, (handle, number)),
-            ("pcap_activate", number, (handle,)),
-            ("pcap_compile", number, (handle, ctypes.POINTER(FilterProgram), text, number, ctypes.c_uint32)),
-            ("pcap_setfilter", number, (handle, ctypes.POINTER(FilterProgram))),
-            ("pcap_freecode", None, (ctypes.POINTER(FilterProgram),)),
-            ("pcap_setnonblock", number, (handle, number, text)),
-            ("pcap_get_selectable_fd", number, (handle,)),
-            ("pcap_datalink", number, (handle,)),
-            ("pcap_dump_open", handle, (handle, text)),
-            ("pcap_dispatch", number, (handle, number, handle, handle)),
-            ("pcap_stats", number, (handle, ctypes.POINTER(Statistics))),
-            ("pcap_geterr", text, (handle,)),
-            ("pcap_statustostr", text, (number,)),
-            ("pcap_close", None, (handle,)),
-        ):
-            function = getattr(lib, name)
-            function.restype, function.argtypes = result, arguments
-        _ = lib.pcap_dump
-    except (AttributeError, OSError) as error:
-        raise ImportError(f"libpcap cannot be called: {error}") from None
-    return lib
+        if lib.pcap_compile(handle, ctypes.byref(program), os.fsencode(expression), 1, NETMASK_UNKNOWN) < 0:
+            return decoded(lib.pcap_geterr(handle))
+        lib.pcap_freecode(ctypes.byref(program))
+        return ""
+    finally:
+        lib.pcap_close(handle)
 
 
 class LivePcap:
     """An open capture of an interface, which never waits. All raise PcapError."""
 
-    def __init__(self, interface: str, *, snaplen: int, buffer_bytes: int, seconds: float, promiscuous: bool) -> None:
+    def __init__(
+        self,
+        library: PcapLibrary,
+        interface: str,
+        *,
+        snaplen: int,
+        buffer_bytes: int,
+        seconds: float,
+        promiscuous: bool,
+    ) -> None:
         """``seconds``: how long the kernel may gather packets."""
-        self._lib = lib = library()
+        self._lib = lib = library.functions
         self._problem = ctypes.create_string_buffer(ERRBUF_BYTES)
-        handle = lib.pcap_create(interface.encode(), self._problem)
+        handle = lib.pcap_create(os.fsencode(interface), self._problem)
         if not handle:
-            raise PcapError(PCAP_ERROR, _text(self._problem.value))
+            raise PcapError(PCAP_ERROR, decoded(self._problem.value))
         self._handle = ctypes.c_void_p(handle)
         try:
             self._check(lib.pcap_set_snaplen(self._handle, snaplen))
@@ -99,6 +71,8 @@ class LivePcap:
             self._check(lib.pcap_set_tstamp_precision(self._handle, NANO))
             self._check(lib.pcap_activate(self._handle))
             self._check(lib.pcap_setnonblock(self._handle, 1, self._problem))
+            if self.descriptor < 0:
+                raise PcapError(PCAP_ERROR, "a capture of it cannot be waited for")
         except PcapError:
             self.close()
             raise
@@ -107,7 +81,7 @@ class LivePcap:
         """Packets that pcap-filter(7) matches, from now on."""
         program = FilterProgram()
         self._check(
-            self._lib.pcap_compile(self._handle, ctypes.byref(program), expression.encode(), 1, NETMASK_UNKNOWN)
+            self._lib.pcap_compile(self._handle, ctypes.byref(program), os.fsencode(expression), 1, NETMASK_UNKNOWN)
         )
         try:
             self._check(self._lib.pcap_setfilter(self._handle, ctypes.byref(program)))
@@ -154,13 +128,4 @@ class LivePcap:
     def _check(self, status: int) -> None:
         if status < 0 and status != PCAP_ERROR_BREAK:
             message = self._lib.pcap_geterr(self._handle)
-            raise PcapError(status, _text(message) or _text(self._lib.pcap_statustostr(status)))
-
-
-def version() -> str:
-    """Name and version. Raises ImportError."""
-    return _text(library().pcap_lib_version()).split(" (")[0]
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "backslashreplace")
+            raise PcapError(status, decoded(message) or decoded(self._lib.pcap_statustostr(status)))

@@ -1,8 +1,8 @@
 """The process that captures: one interface in, pcap records into shared memory (``handover``), and JSON lines on its
 state and on drops.
 
-It does not look into packets. libpcap hands them on in C (``libpcap``); Scapy's socket does it where there is no such
-binding. Whoever parses them runs in another process, without rights. This one keeps the right to open captures, and
+It does not look into packets. libpcap hands them on in C (``libpcap``); Scapy's socket does it where there is no
+libpcap. Whoever parses them runs in another process, without rights. This one keeps the right to open captures, and
 nothing else, whoever it was started by.
 """
 
@@ -22,7 +22,8 @@ from inspector.errors import InspectorError
 from inspector.live.host.privileges import CAP_NET_RAW, become, keep_only, take_up
 from inspector.live.host.sandbox import confine_capture
 from inspector.live.sources.handover import REGION_BYTES, Handover
-from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
+from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError
+from inspector.live.sources.pcap_library import pcap_library
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
     CaptureConfined,
@@ -97,7 +98,8 @@ class Libpcap:
 
     def __init__(self, options: SniffOptions, output: Handover) -> None:
         """Raises Unavailable; ImportError too where the C library does not write where it should."""
-        self.by = version()
+        self._library = pcap_library(only_system=options.by == "system-libpcap")
+        self.by = self._library.version
         self._options = options
         self._pcap = self._opened()
         self._past = (0, 0)
@@ -116,6 +118,7 @@ class Libpcap:
         options = self._options
         try:
             pcap = LivePcap(
+                self._library,
                 options.interface,
                 snaplen=options.snaplen,
                 buffer_bytes=options.buffer_mib * MIB,
@@ -180,7 +183,7 @@ class Libpcap:
 
 
 class Scapy:
-    """Scapy's packet sockets, one for each interface: no binding to libpcap is needed, at a fraction of its speed."""
+    """Scapy's packet sockets, one for each interface: no libpcap is needed, at a fraction of its speed."""
 
     method: CaptureMethod = "scapy"
 
@@ -263,9 +266,9 @@ def opened(options: SniffOptions, output: Handover) -> Handle:
     if options.by != "scapy":
         try:
             return Libpcap(options, output)
-        except ImportError:
-            if options.by == "libpcap":
-                raise Unavailable("device", "cypcap, the binding to libpcap, is not installed") from None
+        except ImportError as error:
+            if options.by != "any":
+                raise Unavailable("library", f"libpcap cannot be called: {error}") from None
     return Scapy(options, output)
 
 

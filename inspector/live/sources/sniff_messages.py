@@ -10,8 +10,10 @@ import msgspec
 
 from inspector.live.host.privileges import Account
 
-CaptureMethod = Literal["any", "libpcap", "scapy"]
-Obstacle = Literal["permission", "device", "filter"]
+CaptureMethod = Literal["any", "libpcap", "system-libpcap", "scapy"]
+"""``libpcap``: the one that comes with this program, else the system's."""
+
+Obstacle = Literal["permission", "library", "device", "filter"]
 """Why a capture cannot be opened."""
 
 
