@@ -202,8 +202,8 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
         if certificate is None or certificate.not_after is None or certificate.not_before is None:
             return "not valid, says the client", "accepted"
         if sample.first_ns < certificate.not_before:
-            return f"valid only from {rfc3339_signed(certificate.not_before)[:10]}", "valid"
-        return f"valid until {rfc3339_signed(certificate.not_after)[:10]}", "valid"
+            return f"valid only from {rfc3339_signed(certificate.not_before)[:10]} UTC", "valid"
+        return f"valid until {rfc3339_signed(certificate.not_after)[:10]} UTC", "valid"
     if attribute is PoolAttribute.NAMES and certificate is not None:
         names = certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.common_name,)
         return f"only {', '.join(names[:MOST_NAMES])}", "have the name asked for"

@@ -223,7 +223,7 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
         if certificate.not_after and certificate.not_after < observed.first_ns:
             yield (
                 f"{certificate.known_as} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on"
-                f" {day(observed.first_ns)}."
+                f" {day(observed.first_ns)} (UTC)."
             )
 
 

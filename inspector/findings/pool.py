@@ -210,7 +210,7 @@ def _dated(case: Case, digest: bytes) -> str:
         return case.certificate_name(digest)
     return (
         f"{case.certificate_name(digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to"
-        f" {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
+        f" {rfc3339_signed(certificate.not_after)[:10]} UTC, serial {certificate.serial[:20]})"
     )
 
 
@@ -302,7 +302,7 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
         name = certificate.common_name or leaf.hex()[:12]
         until = rfc3339_signed(certificate.not_after)[:10]
         text = (
-            f"It was valid until {until} and was shown on {day(shown)}."
+            f"It was valid until {until} and was shown on {day(shown)} (UTC)."
             if left < 0
             else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
         )

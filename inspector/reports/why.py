@@ -205,11 +205,11 @@ def identity(old: ParsedCertificate, new: ParsedCertificate) -> list[tuple[str, 
 
 
 def until(c: ParsedCertificate) -> str:
-    """The last day that it is valid, ``?`` where that cannot be read."""
+    """The last day in UTC on which it is valid, ``?`` where that cannot be read."""
     return rfc3339_signed(c.not_after)[:10] if c.not_after is not None else "?"
 
 
-FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until", "SHA-256")
+FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until (UTC)", "SHA-256")
 
 
 def _fields(c: ParsedCertificate) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ class Exporter:
 
         paths = self._state.paths
         key, key_path, is_new = keys.load() if is_redacted else (None, None, False)
-        request = BundleRequest(paths, ScopeRequest(incident), ["inspector", *paths], key)
+        request = BundleRequest(paths, ScopeRequest(incident), ["inspector", *paths], key, zone=self._state.zone)
         bundle = write_bundle(self._state.now, str(path), request)
         report = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
         new_key = [f"A new redaction key lies in {path_text(str(key_path))}: keep it to yourself."] if is_new else []
@@ -140,7 +140,7 @@ class Exporter:
             if form == "screen":
                 out.write(text.encode("utf-8", "backslashreplace"))
             else:
-                write(self._state.now, form, wanted, out)
+                write(self._state.now, form, wanted, out, self._state.zone)
         return f"Wrote {path_text(str(path))}."
 
     def _save(self, path: Path, indexes: list[int]) -> str:
