@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.captures import CaptureArguments, analysis_of, reading_options
 from inspector.cli.completion import filters
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.fail_on import FailOn, fail_on_option
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("analyze", short_help="Print the analysis: text, JSON, CSV, ECS, Zeek's logs.")
-@story_options
+@reading_options
 @format_option(*FORMATS)
 @zone_option("the times of -T text")
 @click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from inspector.cli.analyze import print_analysis
-from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.captures import CaptureArguments, analysis_of, reading_options
 from inspector.cli.completion import filters, sort_columns
 from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.options import app_zone_option, ascii_option, settings_option
@@ -36,7 +36,7 @@ class Opening(NamedTuple):
 
 
 @click.command("open", short_help="The terminal app over captures or a journal.")
-@story_options
+@reading_options
 @click.option("--area", type=click.Choice(list(AREAS)), help="The area to begin with.")
 @click.option(
     "-Y",
@@ -72,7 +72,7 @@ def open_command(
     zone: TimeZone | None,
 ) -> None:
     """Open captures, or a journal, in the terminal app."""
-    if follow and len(arguments.files) != 1:
+    if follow and (len(arguments.files) != 1 or arguments.most_packets):
         raise UsageError("--follow shows one journal")
     if expression:
         from inspector.query.language import compile_filter
@@ -137,7 +137,9 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
 
         loading = FleetLoading(files, options, settings, secrets, arguments.cluster, arguments.vantages)
     else:
-        loading = Loading(files, options, settings, secrets, FactsCache(facts_folder()) if opening.is_cached else None)
+        is_cached = opening.is_cached and arguments.most_packets is None
+        cache = FactsCache(facts_folder()) if is_cached else None
+        loading = Loading(files, options, settings, secrets, cache, arguments.most_packets)
     loading.start()  # reads while the app is imported
     from inspector.tui.app import InspectorApp
     from inspector.tui.app_state import View

@@ -23,14 +23,15 @@ Decorator = Callable[[Command], Command]
 
 def gathered(kind: type[Any], decorators: Sequence[Decorator]) -> Decorator:
     """Options that a command takes as one argument, an instance of ``kind``: a NamedTuple with a field of each
-    one's name. Where several are gathered they come first, in the order of the decorators.
+    one's name; fields that have no option keep their defaults. Where several are gathered they come first, in the order
+    of the decorators.
     """
     names: tuple[str, ...] = kind._fields
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def called(*before: object, **values: Any) -> None:  # by their names, as click hands them over
-            command(*before, kind(**{name: values.pop(name) for name in names}), **values)
+            command(*before, kind(**{name: values.pop(name) for name in names if name in values}), **values)
 
         decorated: Command = called
         for decorator in reversed(decorators):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.captures import CaptureArguments, analysis_of, reading_options
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.options import gathered, zone_option
 from inspector.errors import UsageError
@@ -80,7 +80,7 @@ report_options = gathered(
 
 
 @click.command("report", short_help="Write an incident report with its evidence: -o DIR.")
-@story_options
+@reading_options
 @report_options
 def report_command(arguments: CaptureArguments, options: ReportOptions) -> None:
     """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See

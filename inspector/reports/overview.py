@@ -159,7 +159,7 @@ def incident_line(incident: Incident, zone: TimeZone) -> str:
     return f"{zone.moment(nanoseconds(incident.at))} {incident.path}"
 
 
-UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "undecoded", "clipped")
+UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "packets_left", "undecoded", "clipped")
 """Limits that stand before the word that nothing was found."""
 
 
