@@ -141,7 +141,10 @@ def test_the_same_client_is_served_elsewhere(family: str) -> None:
     [
         (
             "expired",
-            ["back end B (db77.example.com) answered", "from 2021-09-05 until 2023-11-11; shown on 2023-11-14"],
+            [
+                "back end B (db77.example.com) answered",
+                "from 2021-09-05 UTC until 2023-11-11 UTC; shown on 2023-11-14 UTC",
+            ],
         ),
         (
             "expired",

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 class CaptureArguments(NamedTuple):
-    """Which captures, and how to look at them. ``most_packets``: reading ends behind so many. Nothing is loaded for it, so that the processes that read can start
-    first.
+    """Which captures, and how to look at them. ``most_packets``: reading ends behind so many.
+    Nothing is loaded for it, so that the processes that read can start first.
     """
 
     files: tuple[str, ...]

@@ -121,7 +121,7 @@ def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, s
         key,
         options.force,
         secrets,
-        options.zone,
+        zone=options.zone,
     )
     bundle = write_bundle(analysis, options.directory, request)
     for note in bundle.notes:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from inspector.findings.served import ServedAgainstStored, ServedCertificate, StoredState, StoredVerdict
 from inspector.reports.lines import wrap
 from inspector.text.safe import safe_text
-from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.text.times import rfc3339, rfc3339_signed, utc_day
 from inspector.text.zones import TimeZone
 from inspector.tracking.certificates import ParsedCertificate
 
@@ -44,7 +44,7 @@ def _words(verdict: StoredVerdict) -> str:
 
 
 def _called(certificate: ParsedCertificate) -> str:
-    until = f" until {rfc3339_signed(certificate.not_after)[:10]} UTC" if certificate.not_after is not None else ""
+    until = f" until {utc_day(certificate.not_after)}" if certificate.not_after is not None else ""
     return f"{safe_text(certificate.known_as, 80)}, serial {safe_text(certificate.serial, 40)}{until}"
 
 

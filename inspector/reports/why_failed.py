@@ -14,7 +14,7 @@ from inspector.findings.requested_authorities import requested
 from inspector.reports.alert_meanings import meaning
 from inspector.reports.why import ReasonRow, ReasonStep, frame_text, rows_of, until
 from inspector.text.safe import safe_text
-from inspector.text.times import rfc3339_signed, span
+from inspector.text.times import span, utc_day
 from inspector.text.zones import TimeZone
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tls.types import AlertDescription
@@ -73,17 +73,13 @@ def certificates(analysis: Analysis, finding: Finding) -> tuple[list[ReasonRow],
     ):
         return [], "", ""
     chain = _chain(case, works), _chain(case, observed)
-    begin = _day(old.not_before), _day(new.not_before)
+    begin = utc_day(old.not_before), utc_day(new.not_before)
     rows = [
         *rows_of(old, new),
-        ReasonRow("valid from (UTC)", begin[0], begin[1], begin[0] == begin[1]),
+        ReasonRow("valid from", begin[0], begin[1], begin[0] == begin[1]),
         ReasonRow("sent with it", chain[0], chain[1], chain[0] == chain[1]),
     ]
     return rows, f"works at {case.label(works)}", f"fails at {case.label(observed)}"
-
-
-def _day(ns: int | None) -> str:
-    return rfc3339_signed(ns)[:10] if ns is not None else "?"
 
 
 def _chain(case: Case, observed: Observed) -> str:
@@ -188,8 +184,8 @@ def _validity(case: Case, failed: Failed, condition: Condition) -> str:
     if certificate is None:
         return "the certificate was valid at that time: the client says that it was not"
     return (
-        f"the certificate was valid at that time (from {_day(certificate.not_before)} until {until(certificate)};"
-        f" shown on {_day(observed.hello_ns)}: days of UTC)"
+        f"the certificate was valid at that time (from {utc_day(certificate.not_before)} until"
+        f" {until(certificate)}; shown on {utc_day(observed.hello_ns)})"
     )
 
 

@@ -10,9 +10,8 @@ line to the next. Days of which a certificate is valid are of UTC everywhere, as
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from inspector.errors import UsageError
@@ -139,23 +138,24 @@ UTC = TimeZone("UTC", lambda second: 0)
 
 def zone_named(name: str) -> TimeZone:
     """``local``, ``UTC``, or a zone of the IANA database as this system has it. Raises UsageError."""
-    if name.lower() == LOCAL:
-        return TimeZone(LOCAL, lambda second: time.localtime(second).tm_gmtoff)
     if name.upper() == UTC.name:
         return UTC
+    if name.lower() == LOCAL:
+        return TimeZone(LOCAL, lambda second: _offset_in(None, second))
     from zoneinfo import ZoneInfo, available_timezones  # most times are shown in UTC
 
     try:
         zone = ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # also ZoneInfoNotFoundError; names that are no names of a database's
-        if not available_timezones():
-            hint = "there is no database of time zones on this system (tzdata): UTC and local are known without it"
-        else:
+    except (KeyError, ValueError, OSError):  # also ZoneInfoNotFoundError; names that could be no file's
+        if available_timezones():
             hint = "names are those of the IANA database, such as Europe/Berlin; also local, and UTC"
+        else:
+            hint = "this system has no database of time zones (tzdata): local and UTC are known without it"
         raise UsageError(f"{safe_text(name, 60)}: no time zone that can be loaded", hint) from None
+    return TimeZone(name, lambda second: _offset_in(zone, second))
 
-    def offset_at(second: int) -> int:
-        moment = EPOCH + timedelta(seconds=second)
-        return int((moment.astimezone(zone).utcoffset() or timedelta()).total_seconds())
 
-    return TimeZone(name, offset_at)
+def _offset_in(zone: tzinfo | None, second: int) -> int:
+    """``zone``: None for that of the system."""
+    offset = (EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
+    return (offset or timedelta()) // timedelta(seconds=1)

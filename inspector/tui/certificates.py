@@ -17,7 +17,7 @@ from inspector.query.arrays import Columns
 from inspector.reports import overview, why
 from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
-from inspector.text.times import DAY_NS, rfc3339_signed
+from inspector.text.times import DAY_NS, utc_day
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
@@ -189,7 +189,7 @@ class CertificatesScreen(Area):
             names = ", ".join(c.identity.dns_names) if c else ""
             lines.append(
                 f"{digest.hex()}  {safe_text(c.subject if c else '?', 200)}  {safe_text(names, 500)}  until"
-                f" {why.until(c) if c else '?'} UTC"
+                f" {why.until(c) if c else '?'}"
             )
         return "the list of certificates", "\n".join(lines) + "\n"
 
@@ -246,8 +246,8 @@ class CertificateScreen(DetailPage):
                 ("issuer", c.issuer),
                 ("serial number", c.serial),
                 (
-                    "valid (UTC)",
-                    f"{rfc3339_signed(c.not_before)[:10] if c.not_before is not None else '?'} to {why.until(c)}",
+                    "valid",
+                    f"{utc_day(c.not_before)} to {why.until(c)}",
                 ),
                 ("key", c.key),
                 ("signature", c.signature),

@@ -171,7 +171,7 @@ class OverviewScreen(Area):
             width,
             height,
             self.state.zone,
-            self.state.unknown,
+            unknown=self.state.unknown,
             is_forgotten=is_forgotten,
         )
 
