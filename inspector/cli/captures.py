@@ -158,7 +158,6 @@ story_options = gathered(
 
 _packets_option = click.option(
     "-c",
-    "--packets",
     "most_packets",
     type=click.IntRange(1),
     metavar="N",
