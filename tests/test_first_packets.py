@@ -95,6 +95,19 @@ def test_of_several_captures_those_that_came_first(tmp_path: Path, count: int) -
     assert facts.bounded == [PacketsLeft(count)]
 
 
+@pytest.mark.skipif(shutil.which("mergecap") is None, reason="mergecap is not installed")
+@pytest.mark.parametrize("count", [1, 50, 400, 900])
+def test_several_captures_are_as_mergecap_makes_them_one(tmp_path: Path, count: int) -> None:
+    names = ("both-legs", "silent-abort", "jdk17-abort", "tickets")
+    paths = [str(find(name)) for name in names]
+    merged = tmp_path / "merged.pcapng"
+    subprocess.run(["mergecap", "-w", str(merged), *paths], check=True, capture_output=True)
+    several, one = processes.extract(paths, most_packets=count), first(merged, count)
+    assert sum(capture.packets for capture in several.captures) == one.captures[0].packets == count
+    assert max(c.last_ns for c in several.captures if c.last_ns is not None) == one.captures[0].last_ns
+    assert len(several.connections) == len(one.connections)
+
+
 def test_captures_one_after_the_other(tmp_path: Path) -> None:
     made = frames()
     (tmp_path / "b.pcap").write_bytes(pcap(made[:20]))
