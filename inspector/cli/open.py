@@ -72,7 +72,7 @@ def open_command(
     zone: TimeZone | None,
 ) -> None:
     """Open captures, or a journal, in the terminal app."""
-    if follow and (len(arguments.files) != 1 or arguments.most_packets):
+    if follow and len(arguments.files) != 1:
         raise UsageError("--follow shows one journal")
     if expression:
         from inspector.query.language import compile_filter

@@ -35,7 +35,7 @@ def finding_rows(
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
     times = [nanoseconds(i.at) for i in listed]
-    is_of_one_day = len({zone.day(at) for at in times}) < 2
+    is_of_one_day = not times or zone.day(times[0]) == zone.day(times[-1])
     shown = [zone.clock(at) if is_of_one_day else zone.moment(at, 0)[YEAR:] for at in times]
     incidents = [FindingRow(i.id, i, by_id[i.findings[0]], at) for i, at in zip(listed, shown, strict=True)]
     if newest_first:

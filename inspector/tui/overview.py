@@ -210,7 +210,7 @@ class OverviewScreen(Area):
         lines += [
             line
             for limit in document.limits
-            if limit.kind == "bounded"
+            if limit.kind in ("bounded", "packets_left")
             for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
         ][:MOST_LIMITS]
         for text in (*overview.checks(service), *probed.lines_of(document, service)):
