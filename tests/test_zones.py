@@ -130,7 +130,20 @@ def test_what_people_write(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "25:00", "10:61", "2026-02-30", "2026-11-29T10:00+25:99:99", "noon", "٢٣:١٠", "1:2", "10:00 CET"]
+    "text",
+    [
+        "",
+        "25:00",
+        "10:61",
+        "2026-02-30",
+        "2026-11-29T10:00+25:99:99",
+        "10:00:00 +24:00",
+        "10:00:00 +01:60",
+        "noon",
+        "٢٣:١٠",
+        "1:2",
+        "10:00 CET",
+    ],
 )
 def test_what_is_no_time(text: str) -> None:
     assert zone_named("Europe/Berlin").nanoseconds(text, 0) is None

@@ -24,13 +24,13 @@ LOCAL = "local"
 MILLISECONDS = 3
 MINUTE, DAY = 60, 86_400
 LAST_SECOND = LATEST_NS // SECOND_NS - 2 * DAY
-"""No library knows an offset that is later by much."""
+"""Behind it an offset may lead into a year that ``datetime`` does not have."""
 
 SHOWN = re.compile(
     r"(?:([0-9]{4}-[0-9]{2}-[0-9]{2})[T ])?([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
-    r"(?: ?(?:(Z|UTC)|([+-])([0-9]{2}):([0-9]{2})))?"
+    r"(?: ?(?:(Z|UTC)|([+-][0-9]{2}:[0-9]{2})))?"
 )
-"""Day, hour, minute, second, its fraction; UTC, or the sign, hours and minutes of an offset."""
+"""Day, hour, minute, second, its fraction; UTC, or an offset."""
 
 
 class TimeZone(NamedTuple):
@@ -84,10 +84,10 @@ class TimeZone(NamedTuple):
             if shown is None:
                 other = datetime.fromisoformat(text.strip())
                 return self._instant(other, other.utcoffset()) + other.microsecond * 1000
-            on, hour, minute, second, fraction, utc, sign, hours, minutes = shown.groups()
+            on, hour, minute, second, fraction, utc, offset_text = shown.groups()
             offset = timedelta() if utc else None
-            if sign:
-                offset = timedelta(hours=int(hours), minutes=int(minutes)) * (1 if sign == "+" else -1)
+            if offset_text:
+                offset = datetime.strptime(offset_text, "%z").utcoffset()
             zone = self if offset is None else fixed(offset // timedelta(seconds=1))
             wall = datetime.fromisoformat(on or zone.day(near_ns))
             wall = wall.replace(hour=int(hour), minute=int(minute), second=int(second or 0))
