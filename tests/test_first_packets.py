@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from inspector.capture.files import Story
+from inspector.capture.writer import PcapngWriter
 from inspector.cli.commands import cli
 from inspector.document import Document
 from inspector.errors import UsageError
@@ -23,6 +25,7 @@ from inspector.facts import Facts
 from inspector.findings.judge import judge
 from tests.build import Pool, certificate, ethernet, numbered, pcap
 from tests.conftest import CAPTURES, find
+from tests.waiting import PATIENCE_SECONDS
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 B = certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -167,8 +170,7 @@ def test_buffers_are_no_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_story_ends_where_it_is_to(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(frames()))
-    story = Story([str(path)])
-    story.stop_behind(7)
+    story = Story([str(path)], most_packets=7)
     assert [number for batch in story.batches() for number in batch.number.tolist()] == [1, 2, 3, 4, 5, 6, 7]
     assert story.is_cut
 
@@ -199,6 +201,32 @@ def test_of_standard_input() -> None:
     command = [sys.executable, "-m", "inspector", "analyze", "-", "-c", "12", "-T", "json", "--fail-on", "never"]
     done = subprocess.run(command, input=data, capture_output=True, check=True, cwd=CAPTURES.parent)
     assert msgspec.json.decode(done.stdout)["captures"][0]["packets"] == 12
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_who_writes_a_pipe_need_not_end(tmp_path: Path, form: str) -> None:
+    """It ends with the packet behind the last one that was asked for, whoever keeps the pipe open."""
+    made = frames()
+    data = pcap(made[:13])
+    if form == "pcapng":
+        out = io.BytesIO()
+        writer = PcapngWriter(out)
+        (tmp_path / "a.pcap").write_bytes(data)
+        for batch in Story([str(tmp_path / "a.pcap")]).batches():
+            writer.write(batch)
+        data = out.getvalue()
+    command = [sys.executable, "-m", "inspector", "analyze", "-", "-c", "12", "-T", "json", "--fail-on", "never"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CAPTURES.parent, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for begin in range(0, len(data), 700):
+            process.stdin.write(data[begin : begin + 700])
+        document = msgspec.json.decode(process.stdout.read())
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert document["captures"][0]["packets"] == 12
+    assert [limit["kind"] for limit in document["limits"]][:1] == ["packets_left"]
 
 
 @pytest.mark.parametrize(

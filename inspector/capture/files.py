@@ -35,19 +35,21 @@ class CaptureFile:
     where that does not come soon, ``first_ns`` stays None.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, most_packets: int | None = None) -> None:
+        """``most_packets``: reading ends behind so many."""
         self.info = CaptureInfo(path)
         self.first_ns: int | None = None
         self.passing = 0
         """As in ``read_pcap``."""
-        self.most_packets: int | None = None
-        """Reading ends behind so many."""
         self.is_cut = False
-        """There are more."""
+        """Reading ended behind so many packets, and there are more."""
+        self._most_packets = most_packets
         self._standard_input: ByteSource | None = None
         self.size = 0
         if path == "-":
-            self._standard_input = ByteSource(inflate(Prefixed(standard_input or sys.stdin.buffer)))
+            self._standard_input = ByteSource(
+                inflate(Prefixed(standard_input or sys.stdin.buffer)), is_hasty=most_packets is not None
+            )
             self._check(self._standard_input)
             return
         source = self._open(None, PEEK_BYTES, bounds.FIRST_FRAME_BYTES)
@@ -104,7 +106,7 @@ class CaptureFile:
         info = self.info
         stamps = Stamps(info)
         frames = _frames(source, info, self.passing)
-        for batch in frames if self.most_packets is None else self._first(frames, self.most_packets):
+        for batch in frames if self._most_packets is None else self._first(frames, self._most_packets):
             stamps.put_right(batch)
             yield batch
         if source.problem:
@@ -138,17 +140,25 @@ class Story:
     came at once; ``problems`` names inputs that could not be read.
     """
 
-    def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None, first_capture: int = 0) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        late: Mapping[int, int] | None = None,
+        first_capture: int = 0,
+        most_packets: int | None = None,
+    ) -> None:
         """Opens every input. ``late``: by how many nanoseconds the clocks of some captures are late, by index in
         ``captures``: taken out of the times of their frames. ``first_capture``: where these are a part of a longer
-        story, how many captures stand before them there. Raises UnreadableError where none of them is a capture.
+        story, how many captures stand before them there. ``most_packets``: reading ends behind so many; of several
+        captures those are read that came first, by their times, of one those that stand first in it. Raises
+        UnreadableError where none of them is a capture.
         """
         self.late = dict(late or {})
         self.first_capture = first_capture
         self.problems: list[tuple[str, UnreadableError]] = []
-        self._most_packets: int | None = None
+        self._most_packets = most_packets
         self.is_cut = False
-        """Reading ended where ``stop_behind`` said, and there is more."""
+        """Reading ended behind so many packets, and there are more."""
         self.before: Mapping[int, Sequence[FrameBatch]] = {}
         """Frames of captures before these, by their numbers, that are read with them."""
         opened: list[CaptureFile] = []
@@ -176,7 +186,7 @@ class Story:
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:
         try:
-            opened.append(CaptureFile(path))
+            opened.append(CaptureFile(path, self._most_packets))
         except UnreadableError as error:
             self.problems.append((path, error))
 
@@ -186,14 +196,6 @@ class Story:
         """
         if len(self.captures) == 1:
             self.captures[0].passing = int(bytes_before)
-
-    def stop_behind(self, packets: int) -> None:
-        """Read so many packets and no more: of several captures those that came first, by their times; of one those
-        that stand first in it.
-        """
-        self._most_packets = packets
-        for file in self.captures:
-            file.most_packets = packets
 
     @property
     def passed(self) -> int:
@@ -206,8 +208,8 @@ class Story:
             yield from window
 
     def windows(self, progress: Progress | None = None) -> Iterator[list[FrameBatch]]:
-        """All frames, or the first (``stop_behind``). A window holds one batch of each capture that has frames up to a
-        common moment; all later frames come in later windows.
+        """All frames that are to be read. A window holds one batch of each capture that has frames up to a common
+        moment; all later frames come in later windows.
         """
         windows = self._windows(progress)
         yield from windows if self._most_packets is None else self._first(windows, self._most_packets)

@@ -189,10 +189,7 @@ def _extracted(
 def _story(paths: Sequence[str], late: Mapping[int, int], most_packets: int | None) -> Story:
     from inspector.capture.files import Story
 
-    story = Story(paths, late)
-    if most_packets is not None:
-        story.stop_behind(most_packets)
-    return story
+    return Story(paths, late, most_packets=most_packets)
 
 
 def add_logs(facts: Facts, paths: Sequence[str]) -> None:
