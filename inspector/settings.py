@@ -3,6 +3,7 @@ and key.
 
 theme = "nord"
 ascii = false
+tz = "Europe/Berlin"  # or "local", "UTC"
 
 [names.services]
 "puppetdb.example.com:8081" = "PuppetDB, production"
@@ -34,7 +35,9 @@ from inspector.document import Document
 from inspector.errors import UsageError
 from inspector.text.plain_file import read_whole
 from inspector.text.safe import path_text, safe_text
+from inspector.text.zones import UTC, TimeZone, zone_named
 
+KEYS = ("theme", "ascii", "tz", "names", "keys", "columns")
 NAMED = ("services", "backends", "clients")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
@@ -46,7 +49,7 @@ LONGEST_LINE = 500
 @dataclass(slots=True)
 class Settings:
     """``keys``: binding name to keys. ``columns``: names of the connections table's columns, empty for
-    the usual ones.
+    the usual ones. ``zone``: of the times that the app shows.
     """
 
     path: str = ""
@@ -58,6 +61,7 @@ class Settings:
     keys: dict[str, str] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
     text: str = ""
+    zone: TimeZone = UTC
 
     def mistake(self, key: str, problem: str) -> UsageError:
         """An error that names file, line and key."""
@@ -122,18 +126,27 @@ def parse(text: str, path: str) -> Settings:
             settings.theme = value
         elif key == "ascii" and isinstance(value, bool):
             settings.ascii = value
+        elif key == "tz" and isinstance(value, str):
+            settings.zone = _zone(settings, value)
         elif key == "names" and isinstance(value, dict):
             _names(settings, value)
         elif key == "keys" and isinstance(value, dict):
             settings.keys = _strings(settings, value)
         elif key == "columns" and isinstance(value, dict):
             _columns(settings, value)
-        elif key in ("theme", "ascii", "names", "keys", "columns"):
-            wanted = {"theme": "a string", "ascii": "true or false"}.get(key, "a table")
+        elif key in KEYS:
+            wanted = {"theme": "a string", "ascii": "true or false", "tz": "a string"}.get(key, "a table")
             raise settings.mistake(key, f"must be {wanted}")
         else:
-            raise settings.mistake(key, "is no setting (there are theme, ascii, names, keys, columns)")
+            raise settings.mistake(key, f"is no setting (there are {', '.join(KEYS)})")
     return settings
+
+
+def _zone(settings: Settings, name_of_zone: str) -> TimeZone:
+    try:
+        return zone_named(name_of_zone)
+    except UsageError as error:
+        raise settings.mistake("tz", str(error)) from None
 
 
 def _names(settings: Settings, table: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from inspector.bundle.writing import BundleRequest, write_bundle
 from inspector.document import Document, MemberAttribute, Service
 from inspector.reports import attributes
 from inspector.reports.lines import plain
+from inspector.text.zones import UTC
 from tests.build import Pool, certificate, document_of, numbered, written
 from tests.odd_pools import (
     PLANTED,
@@ -37,7 +38,7 @@ def row(service: Service, attribute: str) -> MemberAttribute:
 
 
 def text(document: Document, width: int = 100) -> str:
-    lines = attributes.table_lines(document, only(document), width)
+    lines = attributes.table_lines(document, only(document), UTC, width)
     assert all(len(plain(line)) <= width for line in lines)
     return "\n".join(map(plain, lines))
 
@@ -75,7 +76,7 @@ def test_nothing_differs_in_a_clean_pool(seed: int, tmp_path: Path) -> None:
     document = clean(seed, tmp_path, size=4, connections=80)
     service = only(document)
     assert not attributes.differing(service)
-    assert not attributes.table_lines(document, service)
+    assert not attributes.table_lines(document, service, UTC)
     assert all(not value.odd for each in service.attributes for value in each.values)
 
 
@@ -116,7 +117,7 @@ def test_failures_that_only_happen_there_are_no_mark_of_a_difference(tmp_path: P
 
 def test_a_large_pool_takes_two_columns(tmp_path: Path) -> None:
     document = document_of(without_intermediate(tmp_path, size=20))
-    head, *body = attributes.table_rows(document, only(document))
+    head, *body = attributes.table_rows(document, only(document), UTC)
     assert len(head) == 3
     assert "and 15 more" in plain(head[2])
     assert len(body) == 1

@@ -50,6 +50,7 @@ OFFERED = {
     "-i l": "lo",
     "analyze -Y outc": "outcome:",
     "open --sort bac": "backend",
+    "analyze --tz Europe/Ber": "Europe/Berlin",
 }
 
 
@@ -128,6 +129,8 @@ def test_what_is_typed_for_tcpdump_tshark_and_zeek() -> None:
     [
         (("-r", "a.pcap"), "open"),
         (("-n", "-r", "a.pcap"), "open"),
+        (("-c", "10", "a.pcap"), "open"),
+        (("--tz", "local", "a.pcap"), "open"),
         (("-i", "lo"), "live"),
         (("-ni", "lo"), "live"),
         (("-n", "-i", "lo", "-c", "10"), "live"),

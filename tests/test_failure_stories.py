@@ -23,6 +23,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.reports import why_failed
 from inspector.reports.alert_meanings import meaning
 from inspector.reports.text import write_text
+from inspector.text.zones import UTC
 from tests.build import CHANGE, FINISHED, KEY_EXCHANGE, NAME, Pool, certificate, facts_of, numbered, written
 from tests.odd_pools import ENCRYPTED, PLANTED, Caller, Member, Recording, leaf, pool_of
 
@@ -131,7 +132,7 @@ def test_the_same_client_is_served_elsewhere(family: str) -> None:
     (evidence,) = [e for e in finding.evidence if e.role == "works"]
     assert evidence.connection == failed.works.id
     assert evidence.frames
-    steps = why_failed.steps(analysis, finding)
+    steps = why_failed.steps(analysis, finding, UTC)
     assert any("the same client, with an equal ClientHello, succeeded" in step.text and step.holds for step in steps)
 
 
@@ -140,7 +141,10 @@ def test_the_same_client_is_served_elsewhere(family: str) -> None:
     [
         (
             "expired",
-            ["back end B (db77.example.com) answered", "from 2021-09-05 until 2023-11-11; shown on 2023-11-14"],
+            [
+                "back end B (db77.example.com) answered",
+                "from 2021-09-05 UTC until 2023-11-11 UTC; shown on 2023-11-14 UTC",
+            ],
         ),
         (
             "expired",
@@ -160,9 +164,9 @@ def test_the_same_client_is_served_elsewhere(family: str) -> None:
 )
 def test_the_story_in_words(family: str, words: list[str]) -> None:
     analysis, finding = analysed(family)
-    story = " | ".join(step.text for step in why_failed.steps(analysis, finding))
+    story = " | ".join(step.text for step in why_failed.steps(analysis, finding, UTC))
     assert [each for each in words if each not in story] == []
-    assert all(" ".join(step.text.split()) in text_of(analysis) for step in why_failed.steps(analysis, finding))
+    assert all(" ".join(step.text.split()) in text_of(analysis) for step in why_failed.steps(analysis, finding, UTC))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_nobody_is_told_to_cure_what_did_not_happen(family: str) -> None:
     analysis, finding = analysed(family)
     scope = scope_of(analysis, ScopeRequest())
     cut = slice_of(analysis, scope)
-    content = content_of(analysis, scope, cut, {})
+    content = content_of(analysis, scope, cut, {}, UTC)
     said = " ".join(r.text + r.check for advice in content.advice for _, r in advice.remedies)
     for word in ("allowUnsafeServerCertChange", "server_urls", "source affinity", "extended master secret"):
         assert word not in said
@@ -227,7 +231,7 @@ def test_since_when_is_told_by_the_last_that_went_well() -> None:
     assert failed.went_well is not None
     assert failed.went_well.backend == failed.observed.backend
     assert failed.went_well.index < failed.observed.index
-    assert why_failed.steps(analysis, finding)[-1].text.startswith("since ")
+    assert why_failed.steps(analysis, finding, UTC)[-1].text.startswith("since ")
 
 
 def test_where_nobody_succeeds_there_is_nothing_to_compare_with() -> None:

@@ -14,6 +14,7 @@ from inspector.reports.lines import plain
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.text import ladder_lines
 from inspector.secrets.inputs import read_inputs
+from inspector.text.zones import UTC
 from inspector.tls.extensions import AnswerShape
 from inspector.tls.protection import Extent
 from inspector.tracking import flights
@@ -52,7 +53,7 @@ def words(line: str) -> str:
 def test_a_renegotiation_is_a_further_ladder() -> None:
     analysis = judge(facts_of(find("renegotiations"), given=read_inputs([], KEYS, no_passphrase)))
     seen = next(s for s in analysis.case.observed if s.server.port == 9049 and s.renegotiations)
-    told = chapters(analysis, seen)
+    told = chapters(analysis, seen, UTC)
     assert told[0].title.endswith(f"   port {seen.client_leg.client.port} → back end {told[0].backend}")
     assert told[1].title.startswith("RENEGOTIATION 1   ")
     assert [r.visibility for r in told[1].rungs[:4]] == ["decrypted"] * 4
@@ -77,7 +78,7 @@ def test_without_secrets_lengths_stand_beside_each_other() -> None:
         "Certificate",
         "1,648",
     ]
-    rungs = chapters(analysis, seen)[1].rungs
+    rungs = chapters(analysis, seen, UTC)[1].rungs
     assert {r.visibility for r in rungs if "FIN" not in r.text and "RST" not in r.text} == {"encrypted"}
 
 

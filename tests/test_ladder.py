@@ -15,6 +15,7 @@ from inspector.facts import Event
 from inspector.reports.lines import Line
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, ladder, lane_names
 from inspector.text.safe import safe_text
+from inspector.text.zones import UTC
 from inspector.tui.ladder import LONGEST_FRAME, NARROW, ROOM_FOR_GAP, drawn
 from tests.conftest import bundled
 
@@ -25,7 +26,7 @@ TIMES = re.compile(r"^ *([+-][\d.]+) (ms|s) +(?:([\d.]+) (ms|s)|–)?")
 @lru_cache
 def told(name: str) -> tuple[Ladder, dict[str, str]]:
     analysis = bundled(name)
-    found = ladder(analysis, analysis.document.incidents[0])
+    found = ladder(analysis, analysis.document.incidents[0], UTC)
     return found, lane_names(analysis.document, found)
 
 

@@ -25,7 +25,8 @@ from inspector.live.outputs.trigger import Trigger
 from inspector.live.sources.source import PipeSource
 from inspector.live.update import Keeping
 from inspector.settings import Settings
-from inspector.text.times import SECOND_NS, clock
+from inspector.text.times import SECOND_NS
+from inspector.text.zones import UTC
 from inspector.tui.app import InspectorApp
 from inspector.tui.listening import Following, Listening
 from inspector.tui.waiting import LoadingScreen
@@ -84,8 +85,8 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         screen = "\n".join(
             line for line in shown(tap.app).splitlines() if " from " not in line
         )  # the heading says since when the capture runs
-        assert clock(int(late[0]))[:8] in screen
-        assert clock(int(early[0]))[:8] not in screen
+        assert UTC.clock(int(late[0]))[:8] in screen
+        assert UTC.clock(int(early[0]))[:8] not in screen
         tap.end()
 
 

@@ -18,6 +18,7 @@ from inspector.live.sources.source import PipeSource
 from inspector.reports.lines import plain
 from inspector.settings import Settings
 from inspector.text.times import SECOND_NS
+from inspector.text.zones import UTC
 from inspector.tui.chart import BEFORE, MARGIN, chart
 from inspector.tui.feed import NEWS_SECONDS, Feed
 from inspector.tui.finding_rows import finding_rows
@@ -71,7 +72,7 @@ def test_rates_have_two_digits(rate: float, expected: int) -> None:
 def drawn(unknown: list[Stretch], *, is_forgotten: bool = False) -> list[str]:
     """Handshakes in the first and the last of twenty seconds."""
     times = np.array([START + second * SECOND_NS for second in (0, 0, 19)], np.int64)
-    lines = chart(times, np.zeros(3, np.uint8), [], 60, 10, unknown, is_forgotten=is_forgotten)
+    lines = chart(times, np.zeros(3, np.uint8), [], 60, 10, UTC, unknown, is_forgotten=is_forgotten)
     return [plain(line) for line in lines]
 
 
@@ -121,7 +122,7 @@ def test_what_lies_between_captures() -> None:
 
 def test_the_newest_incident_stands_first_where_it_goes_on() -> None:
     document = bundled("puppet-session-ids").document
-    rows, newest = finding_rows(document, None), finding_rows(document, None, newest_first=True)
+    rows, newest = finding_rows(document, None, UTC), finding_rows(document, None, UTC, newest_first=True)
     count = len(document.incidents)
     assert [row.incident for row in rows[:count]] == document.incidents
     assert [row.incident for row in newest[:count]] == document.incidents[::-1]

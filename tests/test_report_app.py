@@ -14,6 +14,8 @@ from textual.pilot import Pilot
 
 from inspector.bundle.verify import verify
 from inspector.findings.case import Options
+from inspector.settings import Settings
+from inspector.text.zones import zone_named
 from inspector.tui.app import InspectorApp
 from inspector.tui.dialogs.ask import Ask
 from tests.app import app_of, loaded, pressed, shown, then, until
@@ -53,6 +55,15 @@ async def test_numbers_on_the_screen_are_those_of_the_report(name: str, tmp_path
     assert sentence in markdown
 
 
+async def test_a_report_is_in_the_zone_of_the_app(tmp_path: Path) -> None:
+    app = app_of(find("silent-abort"), settings=Settings(zone=zone_named("Asia/Kolkata")))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        await pressed(pilot, "e", "enter", "ctrl+u", *str(tmp_path / "report"), "enter")
+        await wrote(pilot, tmp_path / "report")
+    assert "all times Asia/Kolkata" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
 async def test_a_report_about_the_incident_that_is_shown(tmp_path: Path) -> None:
     app = app_of(find("puppet-session-ids"))
     folder = tmp_path / "one"
@@ -73,7 +84,7 @@ async def test_a_redacted_report_and_folders_that_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a long path would break what is said of it into lines
-    app = app_of(find("silent-abort"))
+    app = app_of(find("silent-abort"), settings=Settings(zone=zone_named("Asia/Kolkata")))
     folder = tmp_path / "redacted"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
@@ -88,6 +99,7 @@ async def test_a_redacted_report_and_folders_that_cannot_be_used(
         assert "redaction key" in str([n.message for n in app._notifications])
     manifest = json.loads((folder / "MANIFEST.json").read_bytes())
     assert manifest["redacted"]["key"]
+    assert not [p for p in folder.iterdir() if b"Kolkata" in p.read_bytes() or b"05:30" in p.read_bytes()]
     assert verify(str(folder)).problems == []
 
 

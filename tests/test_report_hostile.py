@@ -26,6 +26,7 @@ from inspector.bundle.writing import Bundle, BundleRequest, write_bundle
 from inspector.errors import InspectorError
 from inspector.findings.judge import Analysis, judge
 from inspector.reports.story import ladder
+from inspector.text.zones import UTC
 from tests import browser
 from tests.build import Pool, certificate, facts_of, numbered, written
 from tests.conftest import find
@@ -226,7 +227,7 @@ def test_code_and_blocks_cannot_be_left() -> None:
 
 def test_a_ladder_with_twenty_lanes_stays_inside(tmp_path: Path) -> None:
     analysis = judge(facts_of(find("puppet-session-ids")))
-    told = ladder(analysis, analysis.document.incidents[0])
+    told = ladder(analysis, analysis.document.incidents[0], UTC)
     many = told._replace(
         chapters=[chapter._replace(backend=chr(65 + i)) for i, chapter in enumerate(told.chapters * 6)]
     )

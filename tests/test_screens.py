@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from inspector.secrets.inputs import read_inputs
+from inspector.settings import Settings
+from inspector.text.zones import zone_named
 from inspector.tui.app_state import View
 from tests.app import SIZES, app_of, then, two_services
 from tests.build import written
@@ -104,6 +106,18 @@ def test_the_odd_one_out(
     make(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert snap_compare(app_of("built.pcap"), terminal_size=size, run_before=then(*keys))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("name", ["connections", "chart", "story", "certificates", "session", "incidents"])
+def test_another_time_zone(
+    snap_compare: Any, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
+) -> None:
+    """Half an hour off: what was overlooked would show."""
+    capture, keys = SCREENS[name]
+    monkeypatch.chdir(CAPTURES)
+    app = app_of(find(capture).name, settings=Settings(zone=zone_named("America/St_Johns")))
+    assert snap_compare(app, terminal_size=size, run_before=then(*keys))
 
 
 INSIDE: dict[str, tuple[str, str, str, tuple[str, ...]]] = {

@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from inspector.reports.lines import Line, plain
 from inspector.text.times import SECOND_NS
+from inspector.text.zones import UTC
 from inspector.tui.timeline import ABORTED, MemberTimes, TimedMember, timeline
 
 START = 1_700_000_000 * SECOND_NS
@@ -34,7 +35,7 @@ def line_of(lines: list[Line], name: str) -> str:
 
 def test_where_some_failed_and_where_all_did() -> None:
     lines = timeline(
-        times((0, 0, 0), (0, 0, 1), (60, ABORTED, 1), (60.1, 0, 1), (120, ABORTED, 1), (121, 0, 0)), [A, B], 80
+        times((0, 0, 0), (0, 0, 1), (60, ABORTED, 1), (60.1, 0, 1), (120, ABORTED, 1), (121, 0, 0)), [A, B], 80, UTC
     )
     assert "✖" in line_of(lines, "db2")
     assert "×" in line_of(lines, "db2")
@@ -43,17 +44,17 @@ def test_where_some_failed_and_where_all_did() -> None:
 
 
 def test_what_was_lost_after_the_handshake_failed_too() -> None:
-    lines = timeline(times((0, 0, 0), (0, 0, 1), (60, 0, 1)), [A, B], 80, lost=[2])
+    lines = timeline(times((0, 0, 0), (0, 0, 1), (60, 0, 1)), [A, B], 80, UTC, lost=[2])
     assert line_of(lines, "db2").count("✖") == 1
     assert "✖" not in line_of(lines, "db1")
 
 
 def test_health_checks_are_left_out() -> None:
-    assert not timeline(times((0, 4, 0), (1, 4, 1)), [A, B], 80)
+    assert not timeline(times((0, 4, 0), (1, 4, 1)), [A, B], 80, UTC)
 
 
 def test_more_handshakes_are_darker() -> None:
-    lines = timeline(times(*[(0.0, 0, 0)] * 8, (50, 0, 0), *[(50.0, 0, 1)] * 4), [A, B], 80)
+    lines = timeline(times(*[(0.0, 0, 0)] * 8, (50, 0, 0), *[(50.0, 0, 1)] * 4), [A, B], 80, UTC)
     assert line_of(lines, "db1")[0] == "█"
     assert line_of(lines, "db1").rstrip()[-1] == "░"
     assert line_of(lines, "db2").strip() == "▒"
@@ -61,7 +62,7 @@ def test_more_handshakes_are_darker() -> None:
 
 def test_a_change_is_marked_below_its_step() -> None:
     changed = B._replace(changes=[(START + 60 * SECOND_NS, "EMS: no EMS")])
-    lines = [plain(line) for line in timeline(times((0, 0, 0), (60, 0, 1), (119, 0, 0)), [A, changed], 80)]
+    lines = [plain(line) for line in timeline(times((0, 0, 0), (60, 0, 1), (119, 0, 0)), [A, changed], 80, UTC)]
     (at,) = [number for number, line in enumerate(lines) if line.startswith("db2")]
     assert lines[at].index("█") == lines[at + 1].index("▲")
     assert "EMS: no EMS" in lines[at + 1]
@@ -78,12 +79,12 @@ handshakes = st.tuples(st.floats(0, 90_000), st.integers(0, 3), st.integers(-1, 
 def test_every_line_fits(some: list[tuple[float, int, int]], width: int, second: int, text: str) -> None:
     text = "".join(c for c in text if c.isprintable())
     members = [A, B._replace(name="B " + "x" * 40, changes=[(START + second * SECOND_NS, text)]), TimedMember(-1, "?")]
-    lines = timeline(times(*some), members, width)
+    lines = timeline(times(*some), members, width, UTC)
     assert all(len(plain(line)) <= width for line in lines[:-1])
     assert all(before[1] != after[1] for line in lines for before, after in pairwise(line) if not line[0][0].strip())
 
 
 @pytest.mark.parametrize("width", [40, 78, 158])
 def test_the_axis_is_as_long_as_the_lines(width: int) -> None:
-    lines = [plain(line) for line in timeline(times((0, 0, 0), (1000, 0, 1)), [A, B], width)]
+    lines = [plain(line) for line in timeline(times((0, 0, 0), (1000, 0, 1)), [A, B], width, UTC)]
     assert len(lines[-2]) <= width

@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList, Tree
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.query.arrays import Columns
+from inspector.text.zones import UTC
 from inspector.tui import places, recent
 from inspector.tui.app_state import View
 from inspector.tui.connections import ConnectionsScreen
@@ -216,13 +217,13 @@ async def test_next_finding() -> None:
     ],
 )
 def test_places(text: str, index: int | None) -> None:
-    found = places.find(bundled("puppet-session-ids"), text)
+    found = places.find(bundled("puppet-session-ids"), text, UTC)
     assert found == index if index is not None else isinstance(found, str)
 
 
 def test_a_place_by_id() -> None:
     analysis = bundled("puppet-session-ids")
-    assert places.find(analysis, analysis.case.observed[5].id[:10]) == 5
+    assert places.find(analysis, analysis.case.observed[5].id[:10], UTC) == 5
 
 
 async def test_going_to_a_frame_leads_through_the_filter() -> None:

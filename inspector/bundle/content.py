@@ -26,6 +26,7 @@ from inspector.reports import attributes, overview, probed, what_if
 from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Cell, plain
 from inspector.text.times import span
+from inspector.text.zones import TimeZone
 
 STORIES = 3
 """Incidents, and failures of each service, that are described in full; one of each kind is among the first."""
@@ -45,6 +46,7 @@ class LadderLine:
     """An incident in a line."""
 
     incident: Incident
+    text: str
     verdict: str
     client: str
     where: Location | None
@@ -132,12 +134,12 @@ class Content:
     """What is said where there is no service."""
 
 
-def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int, int]) -> Content:
-    """``evidence``: frame numbers there, by original reference."""
+def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int, int], zone: TimeZone) -> Content:
+    """``evidence``: frame numbers there, by original reference. ``zone``: of all times."""
     document = analysis.document
     frames = EvidenceFrames(analysis, evidence)
     services = [s for s in overview.ordered(document) if s.id in scope.services]
-    parts = [_part(analysis, service, scope, frames, set(cut.incidents)) for service in services[:SERVICES]]
+    parts = [_part(analysis, service, scope, frames, set(cut.incidents), zone) for service in services[:SERVICES]]
     more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
@@ -155,7 +157,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         title=title,
         parts=parts,
         more=more,
-        others=[Other(f, evidence_of(frames, f), ladder_text(analysis, f)) for f in others[:FINDINGS]],
+        others=[Other(f, evidence_of(frames, f), ladder_text(analysis, f, zone)) for f in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -170,7 +172,9 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
     )
 
 
-def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFrames, proven: set[str]) -> ReportPart:
+def _part(
+    analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFrames, proven: set[str], zone: TimeZone
+) -> ReportPart:
     document, case = analysis.document, analysis.case
     members = case.members(next(s for s in case.services if s.id == service.id))
     incidents = [i for i in scope.incidents if i.service == service.id]
@@ -191,6 +195,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         lines.append(
             LadderLine(
                 incident,
+                overview.incident_line(incident, zone),
                 finding.verdict,
                 named.get(finding.clients[0], ""),
                 frames.location_of(declined.frames) if declined else None,
@@ -200,17 +205,17 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
     return ReportPart(
         service=service,
         title=overview.title(service),
-        heading=overview.heading(document, service),
+        heading=overview.heading(document, service, zone),
         sentence=overview.sentence(service),
         standing=overview.standing(service),
-        since="   ".join(overview.since(document, service)),
+        since="   ".join(overview.since(document, service, zone)),
         clients_line=overview.clients(document, service),
         impact=overview.impact(service),
         probed=probed.lines_of(document, service),
         would_have_helped=what_if.rows(document, service),
         more_harmful=what_if.more(service),
         weighing=what_if.NOTES,
-        differing=_plain_rows(attributes.table_rows(document, service)),
+        differing=_plain_rows(attributes.table_rows(document, service, zone)),
         alike=attributes.equal(service),
         measured=attributes.measured(document, service),
         pool=_plain_rows(overview.pool_rows(document, service, NAME_WIDTH)),
@@ -218,21 +223,22 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         shown=_shown(analysis, service, frames),
         matrix=_plain_rows(overview.matrix_rows(document, service)) if service.matrix else [],
         matrix_note=plain(overview.matrix_note(service)),
-        chart=chart(case, members),
+        chart=chart(case, members, zone),
         members=members_drawing(
             case,
             members,
             overview.member_names(document, service),
             moments(case, service),
+            zone,
             lost(case, document, service),
         ),
         costs=spent,
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
         clients=clients[:CLIENTS],
         more_clients=max(len(clients) - CLIENTS, 0),
-        stories=[incident_story(analysis, incident, by_id[incident.findings[0]], frames) for incident in ladders],
+        stories=[incident_story(analysis, incident, by_id[incident.findings[0]], frames, zone) for incident in ladders],
         failures=[
-            failure_story(analysis, finding, frames)
+            failure_story(analysis, finding, frames, zone)
             for finding in [f for f in scope.findings if f.rule == FAILED and f.service == service.id][:STORIES]
         ],
         lines=lines,

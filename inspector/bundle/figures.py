@@ -11,7 +11,8 @@ from inspector.findings.case import Case
 from inspector.findings.into_document.connection import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.text.safe import safe_cell, safe_text
-from inspector.text.times import DAY_NS, STEPS, bar_step, clock, day, span
+from inspector.text.times import DAY_NS, STEPS, bar_step, span
+from inspector.text.zones import TimeZone
 from inspector.tracking.observed import Observed
 
 WIDTH = 960
@@ -145,7 +146,7 @@ TALL, MARGIN = 110, 40
 SPARKS = " ▁▂▃▄▅▆▇█"
 
 
-def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
+def chart(case: Case, members: Sequence[Observed], zone: TimeZone) -> Chart | None:
     """Handshakes over time, by what became of them; None where there are none."""
     if not members:
         return None
@@ -155,7 +156,7 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
     counts = [[0] * len(RESULTS) for _ in range(count)]
     for observed in members:
         counts[(observed.hello_ns - low) // step][RESULTS.index(result(observed))] += 1
-    labels = [f"{day(low + i * step)} {clock(low + i * step)}" for i in range(count)]
+    labels = [zone.moment(low + i * step) for i in range(count)]
     bars = [Bar(label, tuple(numbers)) for label, numbers in zip(labels, counts, strict=True)]
     most = max(bar.total for bar in bars)
     wide = (WIDTH - MARGIN) / count
@@ -178,4 +179,4 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
                 )
     peak = max((bar.counts[0] for bar in bars), default=0)
     line = "".join(SPARKS[-(-bar.counts[0] * 8 // peak)] if peak else " " for bar in bars)
-    return Chart(span(step).replace(".0 ", " "), labels[0], f"{day(high)} {clock(high)}", most, blocks, line)
+    return Chart(span(step).replace(".0 ", " "), labels[0], zone.moment(high), most, blocks, line)

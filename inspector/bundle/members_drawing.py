@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from inspector.bundle.figures import BARS, WIDTH
 from inspector.findings.case import Case
-from inspector.text.times import DAY_NS, STEPS, bar_step, clock, day, span
+from inspector.text.times import DAY_NS, STEPS, bar_step, span
+from inspector.text.zones import TimeZone
 from inspector.tracking.observed import Observed
 
 NAMES, ROW, TALLEST = 190, 30, 22
@@ -57,6 +58,7 @@ def members_drawing(
     members: Sequence[Observed],
     names: Sequence[tuple[str, str]],
     changes: Mapping[str, Sequence[tuple[int, str]]],
+    zone: TimeZone,
     lost: Collection[int] = (),
 ) -> MembersDrawing | None:
     """Of one service. ``names``: id and name of each back end that is shown, in order; ``changes``: when (ns) each
@@ -82,14 +84,14 @@ def members_drawing(
     drawing = MembersDrawing(
         height=ROW * len(lines) + 20,
         step=span(step).replace(".0 ", " "),
-        first=f"{day(low)} {clock(low)}",
-        last=f"{day(high)} {clock(high)}",
+        first=zone.moment(low),
+        last=zone.moment(high),
     )
     for number, (id_, name) in enumerate(lines):
         bottom = ROW * (number + 1)
         drawing.names.append((bottom, name))
         for index, (count, failed) in counts[id_].items():
-            title = f"{name}, {clock(low + index * step)}: {failed} of {count} failed"
+            title = f"{name}, {zone.clock(low + index * step)}: {failed} of {count} failed"
             y = float(bottom)
             for part, kind in ((failed, "aborted"), (count - failed, "full")):
                 if part:
@@ -100,6 +102,6 @@ def members_drawing(
                     drawing.blocks.append(block)
         for at, text in changes.get(id_, ()):
             x = round(NAMES + min(max(at - low, 0), high - low) / step * wide, 1)
-            drawing.marks.append(MemberMark(x, bottom - ROW + 4, ROW - 4, f"{name}, since {clock(at)}: {text}"))
-            drawing.changes.append(f"{name} since {day(at)} {clock(at)}: {text}")
+            drawing.marks.append(MemberMark(x, bottom - ROW + 4, ROW - 4, f"{name}, since {zone.clock(at)}: {text}"))
+            drawing.changes.append(f"{name} since {zone.moment(at)}: {text}")
     return drawing

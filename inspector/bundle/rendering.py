@@ -15,8 +15,10 @@ from inspector.bundle.content import Content
 from inspector.bundle.manifest import Manifest
 from inspector.bundle.statements import Location
 from inspector.document import LogFile
+from inspector.reports.overview import nanoseconds
 from inspector.text.safe import safe_text
 from inspector.text.times import span
+from inspector.text.zones import TimeZone
 
 TEMPLATES = {
     path.name: path.read_text(encoding="utf-8")
@@ -37,22 +39,28 @@ class _Verbatim(str):
     """Markdown that is escaped already."""
 
 
-def html(content: Content, manifest: Manifest, directory: str) -> str:
+def html(content: Content, manifest: Manifest, directory: str, zone: TimeZone) -> str:
     """One file: no script, no link to anything outside, nothing loaded."""
     environment = _environment(
         lambda value: safe_text(value, LONGEST) if type(value) is str else value, autoescape=True
     )
     return environment.get_template("report.html.j2").render(
-        c=content, manifest=manifest, directory=directory, clock=_clock
+        c=content, manifest=manifest, directory=directory, clock=_clock, **_times(zone)
     )
 
 
-def markdown(content: Content, manifest: Manifest, directory: str) -> str:
+def markdown(content: Content, manifest: Manifest, directory: str, zone: TimeZone) -> str:
     """CommonMark with tables, for tickets and chat."""
     environment = _environment(lambda value: _escaped(value) if isinstance(value, str) else value, autoescape=False)
     environment.filters |= {"code": code, "fenced": fenced}
     text = environment.get_template("report.md.j2").render(
-        c=content, manifest=manifest, directory=directory, clock=_clock, where=_where, where_cell=_where_cell
+        c=content,
+        manifest=manifest,
+        directory=directory,
+        clock=_clock,
+        where=_where,
+        where_cell=_where_cell,
+        **_times(zone),
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -116,6 +124,15 @@ def _where(where: Location | None) -> str:
 def _where_cell(where: Location | None) -> str:
     """The same in a table, which would take a pipe for the next cell."""
     return _Verbatim(_where(where).replace("|", "\\|"))
+
+
+def _times(zone: TimeZone) -> dict[str, object]:
+    """What templates write times of the document with."""
+    return {
+        "zone": zone,
+        "moment": lambda stamp: zone.moment(nanoseconds(stamp), 0) if stamp else "",
+        "rfc3339": lambda stamp: zone.rfc3339(nanoseconds(stamp)) if stamp else "?",
+    }
 
 
 def _clock(log: LogFile) -> str:

@@ -17,6 +17,7 @@ from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
 from inspector.reports.text import ladder_lines
+from inspector.text.zones import TimeZone
 
 SENTENCE_WIDTH = 110
 
@@ -37,9 +38,10 @@ class ToldStory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentStory(ToldStory):
-    """An incident. ``rows``: both certificates; ``decided``: by which step."""
+    """An incident. ``rows``: both certificates; ``decided``: by which step. ``line``: it in a line."""
 
     incident: Incident
+    line: str
     decided: str
 
 
@@ -52,13 +54,16 @@ class FailureStory(ToldStory):
     called: tuple[str, str]
 
 
-def incident_story(analysis: Analysis, incident: Incident, finding: Finding, frames: EvidenceFrames) -> IncidentStory:
+def incident_story(
+    analysis: Analysis, incident: Incident, finding: Finding, frames: EvidenceFrames, zone: TimeZone
+) -> IncidentStory:
     """Of an incident."""
-    ladder_of: Ladder = ladder(analysis, incident)
+    ladder_of: Ladder = ladder(analysis, incident, zone)
     steps = statements_of(why.steps(analysis, incident), frames)
     rows, decided = why.certificates(analysis, incident)
     return IncidentStory(
         incident=incident,
+        line=ladder_of.title,
         finding=finding,
         drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
         lines=ladder_lines(ladder_of),
@@ -69,23 +74,23 @@ def incident_story(analysis: Analysis, incident: Incident, finding: Finding, fra
     )
 
 
-def failure_story(analysis: Analysis, finding: Finding, frames: EvidenceFrames) -> FailureStory:
+def failure_story(analysis: Analysis, finding: Finding, frames: EvidenceFrames, zone: TimeZone) -> FailureStory:
     """Of failed handshakes."""
     observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
-    ladder_of = Ladder(finding.title, chapters(analysis, observed))
+    ladder_of = Ladder(finding.title, chapters(analysis, observed, zone))
     rows, works, fails = why_failed.certificates(analysis, finding)
     return FailureStory(
         finding=finding,
         drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
         lines=ladder_lines(ladder_of),
-        steps=statements_of(why_failed.steps(analysis, finding), frames),
+        steps=statements_of(why_failed.steps(analysis, finding, zone), frames),
         evidence=evidence_of(frames, finding),
         rows=rows,
         called=(works, fails),
     )
 
 
-def ladder_text(analysis: Analysis, finding: Finding) -> list[str]:
+def ladder_text(analysis: Analysis, finding: Finding, zone: TimeZone) -> list[str]:
     """The connection of a renegotiation that matters, or the first one of those that failed."""
     observed = (
         next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)
@@ -95,10 +100,10 @@ def ladder_text(analysis: Analysis, finding: Finding) -> list[str]:
     if observed is None:
         return []
     if finding.rule == FAILED:
-        return ladder_lines(Ladder("", chapters(analysis, observed)))
+        return ladder_lines(Ladder("", chapters(analysis, observed, zone)))
     sentences = [
         line
         for number in range(len(observed.renegotiations))
         for line in ["", *map(plain, renegotiation_lines(analysis, observed, number, SENTENCE_WIDTH))]
     ]
-    return [*ladder_lines(Ladder("", chapters(analysis, observed))), *sentences]
+    return [*ladder_lines(Ladder("", chapters(analysis, observed, zone))), *sentences]

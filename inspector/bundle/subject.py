@@ -28,6 +28,7 @@ from inspector.redaction.facts import REPLACED, redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
 from inspector.redaction.notices import redacted_notice
 from inspector.redaction.paths import path_name
+from inspector.text.zones import UTC, TimeZone
 
 COMMANDS = ("inspector", "report")
 
@@ -51,10 +52,17 @@ class Subject:
 
 
 def subject_of(
-    analysis: Analysis, paths: Sequence[str], request: ScopeRequest, command: Sequence[str], key: bytes | None = None
+    analysis: Analysis,
+    paths: Sequence[str],
+    request: ScopeRequest,
+    command: Sequence[str],
+    key: bytes | None = None,
+    zone: TimeZone = UTC,
 ) -> Subject:
-    """``key``: of redaction, None for none. Raises UsageError where nothing fits the request."""
-    scope = scope_of(analysis, request)
+    """``key``: of redaction, None for none. ``zone``: as in ``scope_of``. Raises UsageError where nothing fits the
+    request.
+    """
+    scope = scope_of(analysis, request, zone)
     content_slice = slices.slice_of(analysis, scope)
     members = slices.observed_in(analysis.case, content_slice)
     buffer: FrameBuffer | None = None

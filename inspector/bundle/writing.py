@@ -30,6 +30,7 @@ from inspector.logs.entries import LogFacts
 from inspector.reports.formats import write
 from inspector.text.safe import path_text
 from inspector.text.version import VERSION
+from inspector.text.zones import UTC, TimeZone
 
 if TYPE_CHECKING:
     from inspector.secrets.store import Secrets
@@ -42,7 +43,7 @@ HTML, MARKDOWN, JSON, CSV = "report.html", "report.md", "analysis.json", "connec
 class BundleRequest:
     """What to write. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was
     given. ``key``: of redaction.
-    ``secrets``: to be put with the packets.
+    ``secrets``: to be put with the packets. ``zone``: of times in the report.
     """
 
     paths: Sequence[str]
@@ -51,6 +52,7 @@ class BundleRequest:
     key: bytes | None = None
     is_forced: bool = False
     secrets: Secrets | None = None
+    zone: TimeZone = UTC
 
 
 @dataclass(slots=True)
@@ -70,12 +72,12 @@ def write_bundle(analysis: Analysis, directory: str, request: BundleRequest) -> 
     """
     target = Path(directory)
     _require_room(target, request.is_forced)
-    subject = subject_of(analysis, request.paths, request.scope_request, request.command, request.key)
+    subject = subject_of(analysis, request.paths, request.scope_request, request.command, request.key, request.zone)
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
-        bundle = _written(subject, partial, target.name, request.secrets)
+        bundle = _written(subject, partial, target.name, request)
         if target.exists():
             _replace(partial, target)
         else:
@@ -112,11 +114,11 @@ def _replace(partial: Path, target: Path) -> None:
         os.replace(path, target / path.name)
 
 
-def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | None) -> Bundle:
+def _written(subject: Subject, directory: Path, name: str, request: BundleRequest) -> Bundle:
     analysis, scope = subject.analysis, subject.scope
     options = analysis.case.options
     bundle = Bundle(directory, incidents=len(scope.incidents))
-    evidence_numbers, proof = _prove(subject, directory, secrets) if subject.packets is not None else ({}, None)
+    evidence_numbers, proof = _prove(subject, directory, request.secrets) if subject.packets is not None else ({}, None)
     vips = [f"{host}:{port}" for host, port in options.vips]
     made_by = Generator("inspector", VERSION)
     manifest = Manifest(
@@ -132,10 +134,10 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
         no_evidence=worded(subject.missing),
         redacted=subject.redacted,
     )
-    content = content_of(analysis, scope, subject.cut, evidence_numbers)
+    content = content_of(analysis, scope, subject.cut, evidence_numbers, request.zone)
     shown_name = "DIR" if subject.redacted is not None else name
-    (directory / HTML).write_text(rendering.html(content, manifest, shown_name), encoding="utf-8")
-    (directory / MARKDOWN).write_text(rendering.markdown(content, manifest, shown_name), encoding="utf-8")
+    (directory / HTML).write_text(rendering.html(content, manifest, shown_name, request.zone), encoding="utf-8")
+    (directory / MARKDOWN).write_text(rendering.markdown(content, manifest, shown_name, request.zone), encoding="utf-8")
     for file, form in ((JSON, "json"), (CSV, "csv")):
         with open(directory / file, "wb") as out:
             write(analysis, form, None, out)

@@ -8,6 +8,8 @@ from typing import Protocol
 from inspector import bounds
 
 PADDING = 256
+LEAST_BYTES = 32
+"""By which the format of a stream can be told."""
 BURST_BYTES, BURST_SECONDS = 1 << 15, 0.002
 """What each read of a burst gives, and the pause before the next."""
 
@@ -38,12 +40,16 @@ class ByteSource:
         size: int = bounds.BATCH_BYTES,
         *,
         most: int | None = None,
+        is_hasty: bool = False,
     ) -> None:
-        """``most``: bytes that are read, as if the stream ended behind them."""
+        """``most``: bytes that are read, as if the stream ended behind them. ``is_hasty``: what is there is looked at
+        before more comes, else a whole buffer.
+        """
         self._stream = stream
         self._buffer = bytearray(size + PADDING)
         self._room = size
         self._most = most
+        self._is_hasty = is_hasty
         self._end = 0
         self._ended = False
         self.total = 0
@@ -96,6 +102,8 @@ class ByteSource:
                     break
                 self._end += got
                 self.total += got
+                if self._is_hasty and self._end >= LEAST_BYTES:
+                    break
         return self._end - before
 
 

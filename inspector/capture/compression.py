@@ -70,11 +70,11 @@ class Prefixed(Counted):
 
     def peek(self) -> bytes:
         while len(self._head) < 4:
-            more = self._raw.read(4 - len(self._head))
+            more = self._raw.read1()  # type: ignore[attr-defined]  # what is left in it waits for more
             if not more:
                 break
             self._head += more
-        return self._head
+        return self._head[:4]
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         if self._head:

@@ -35,15 +35,21 @@ class CaptureFile:
     where that does not come soon, ``first_ns`` stays None.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, most_packets: int | None = None) -> None:
+        """``most_packets``: reading ends behind so many."""
         self.info = CaptureInfo(path)
         self.first_ns: int | None = None
         self.passing = 0
         """As in ``read_pcap``."""
+        self.is_cut = False
+        """Reading ended behind so many packets, and there are more."""
+        self._most_packets = most_packets
         self._standard_input: ByteSource | None = None
         self.size = 0
         if path == "-":
-            self._standard_input = ByteSource(inflate(Prefixed(standard_input or sys.stdin.buffer)))
+            self._standard_input = ByteSource(
+                inflate(Prefixed(standard_input or sys.stdin.buffer)), is_hasty=most_packets is not None
+            )
             self._check(self._standard_input)
             return
         source = self._open(None, PEEK_BYTES, bounds.FIRST_FRAME_BYTES)
@@ -99,13 +105,29 @@ class CaptureFile:
         source = self._standard_input or self._open(progress)
         info = self.info
         stamps = Stamps(info)
-        for batch in _frames(source, info, self.passing):
+        frames = _frames(source, info, self.passing)
+        for batch in frames if self._most_packets is None else self._first(frames, self._most_packets):
             stamps.put_right(batch)
             yield batch
         if source.problem:
             info.truncated = True
             info.damage = ReadingStopped(info.packets, ForeignText(source.problem))
         info.bytes_read = source.total
+
+    def _first(self, frames: Iterator[FrameBatch], most: int) -> Iterator[FrameBatch]:
+        """So many frames, as if there were no more: what a reader notes of what comes later is taken back."""
+        info, left = self.info, most
+        damage, is_truncated = info.damage, info.truncated
+        for batch in frames:
+            if len(batch) > left:
+                self.is_cut = True
+                info.damage, info.truncated = damage, is_truncated
+                if left:
+                    yield batch.select(slice(0, left))
+                return
+            left -= len(batch)
+            yield batch
+            damage, is_truncated = info.damage, info.truncated
 
 
 def _frames(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterator[FrameBatch]:
@@ -118,14 +140,25 @@ class Story:
     came at once; ``problems`` names inputs that could not be read.
     """
 
-    def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None, first_capture: int = 0) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        late: Mapping[int, int] | None = None,
+        first_capture: int = 0,
+        most_packets: int | None = None,
+    ) -> None:
         """Opens every input. ``late``: by how many nanoseconds the clocks of some captures are late, by index in
         ``captures``: taken out of the times of their frames. ``first_capture``: where these are a part of a longer
-        story, how many captures stand before them there. Raises UnreadableError where none of them is a capture.
+        story, how many captures stand before them there. ``most_packets``: reading ends behind so many; of several
+        captures those are read that came first, by their times, of one those that stand first in it. Raises
+        UnreadableError where none of them is a capture.
         """
         self.late = dict(late or {})
         self.first_capture = first_capture
         self.problems: list[tuple[str, UnreadableError]] = []
+        self._most_packets = most_packets
+        self.is_cut = False
+        """Reading ended behind so many packets, and there are more."""
         self.before: Mapping[int, Sequence[FrameBatch]] = {}
         """Frames of captures before these, by their numbers, that are read with them."""
         opened: list[CaptureFile] = []
@@ -153,7 +186,7 @@ class Story:
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:
         try:
-            opened.append(CaptureFile(path))
+            opened.append(CaptureFile(path, self._most_packets))
         except UnreadableError as error:
             self.problems.append((path, error))
 
@@ -175,9 +208,31 @@ class Story:
             yield from window
 
     def windows(self, progress: Progress | None = None) -> Iterator[list[FrameBatch]]:
-        """All frames. A window holds one batch of each capture that has frames up to a common moment; all later frames
-        come in later windows.
+        """All frames that are to be read. A window holds one batch of each capture that has frames up to a common
+        moment; all later frames come in later windows.
         """
+        windows = self._windows(progress)
+        yield from windows if self._most_packets is None else self._first(windows, self._most_packets)
+
+    def _first(self, windows: Iterator[list[FrameBatch]], most: int) -> Iterator[list[FrameBatch]]:
+        counted = [CaptureInfo(file.info.path) for file in self.captures]
+        left = most
+        for window in windows:
+            chosen = _earliest(window, left)
+            for batch in chosen:
+                counted[batch.capture - self.first_capture].count(batch)
+            self.is_cut = sum(map(len, window)) > left
+            left -= sum(map(len, chosen))
+            if chosen:
+                yield chosen
+            if self.is_cut:
+                break
+        self.is_cut = self.is_cut or any(file.is_cut for file in self.captures)
+        if self.is_cut:  # readers counted whole buffers
+            for index, (file, info) in enumerate(zip(self.captures, counted, strict=True)):
+                file.info.keep_only(info, self.late.get(index, 0))
+
+    def _windows(self, progress: Progress | None) -> Iterator[list[FrameBatch]]:
         waiting = sorted(enumerate(self.captures), key=lambda item: (item[1].first_ns is None, self._first_ns(*item)))
         before = (_Cursor(iter(batches), capture, 0) for capture, batches in self.before.items())
         active = [cursor for cursor in before if cursor.load()]
@@ -199,6 +254,20 @@ class Story:
 
     def _first_ns(self, index: int, file: CaptureFile) -> int:
         return (file.first_ns or 0) - self.late.get(index, 0)
+
+
+def _earliest(window: Sequence[FrameBatch], count: int) -> list[FrameBatch]:
+    """The first so many frames of a window: of one capture in its order, of several in the order of time."""
+    if sum(map(len, window)) <= count:
+        return [*window]
+    if len(window) == 1:
+        return [window[0].select(slice(0, count))] if count else []
+    times = np.concatenate([batch.time_ns for batch in window])
+    captures = np.concatenate([np.full(len(batch), batch.capture) for batch in window])
+    is_chosen = np.zeros(len(times), np.bool_)
+    is_chosen[np.lexsort((captures, times))[:count]] = True
+    rows = np.split(is_chosen, np.cumsum([len(batch) for batch in window])[:-1])
+    return [batch.select(chosen) for batch, chosen in zip(window, rows, strict=True) if chosen.any()]
 
 
 class _Cursor:

@@ -158,6 +158,16 @@ class CaptureInfo(Struct):
             )
             self.snapped += len(cut)
 
+    def keep_only(self, counted: CaptureInfo, late_ns: int) -> None:
+        """Not all frames that were counted here were wanted: only those that were counted there. ``late_ns``: what was
+        taken out of their times.
+        """
+        self.packets = counted.packets
+        self.first_ns = counted.first_ns + late_ns if counted.first_ns is not None else None
+        self.last_ns = counted.last_ns + late_ns if counted.last_ns is not None else None
+        self.link_types = counted.link_types
+        self.snapped, self.shortest, self.longest = counted.snapped, counted.shortest, counted.longest
+
     def add_secrets(self, body: bytes) -> None:
         """A Decryption Secrets Block. Where too much waits that nobody takes it is not kept."""
         self.has_secrets = True

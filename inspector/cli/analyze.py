@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.captures import CaptureArguments, analysis_of, reading_options
 from inspector.cli.completion import filters
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.fail_on import FailOn, fail_on_option
-from inspector.cli.options import format_option
+from inspector.cli.options import format_option, zone_option
 from inspector.cli.streams import is_folder, output_file
 from inspector.reports.formats import FORMATS, write
+from inspector.text.zones import UTC, TimeZone
 
 if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command("analyze", short_help="Print the analysis: text, JSON, CSV, ECS, Zeek's logs.")
-@story_options
+@reading_options
 @format_option(*FORMATS)
+@zone_option("the times of -T text")
 @click.option(
     "-Y",
     "--filter",
@@ -52,6 +54,8 @@ def analyze_command(
     output: str | None,
     fail_on: FailOn,
     strict: bool,
+    *,
+    zone: TimeZone,
 ) -> None:
     """Print the analysis of captures: assessment, pool, matrix, incidents, limits."""
     import gc
@@ -68,7 +72,7 @@ def analyze_command(
         from inspector.query.language import matching
 
         is_wanted = matching(condition, analysis)
-    print_analysis(analysis, form, is_wanted, output)
+    print_analysis(analysis, form, is_wanted, output, zone)
     _exit_by_findings(analysis, fail_on, strict)
 
 
@@ -77,17 +81,19 @@ def print_analysis(
     form: str = "text",
     is_wanted: Callable[[Observed], bool] | None = None,
     output: str | None = None,
+    zone: TimeZone = UTC,
 ) -> None:
-    """To a file, a folder, or standard output. ``is_wanted``: which connections are shown. Raises OutputError."""
+    """To a file, a folder, or standard output. ``is_wanted``: which connections are shown. ``zone``: of times in
+    text. Raises OutputError."""
     if output is None:
-        write(analysis, form, is_wanted, sys.stdout.buffer)
+        write(analysis, form, is_wanted, sys.stdout.buffer, zone)
         return
     write_files = FORMATS[form].write_files
     if write_files is not None and is_folder(output):
         write_files(analysis, is_wanted, lambda name: output_file(os.path.join(output, name)))
         return
     with output_file(output) as target:
-        write(analysis, form, is_wanted, target)
+        write(analysis, form, is_wanted, target, zone)
 
 
 def _exit_by_findings(analysis: Analysis, fail_on: FailOn, strict: bool) -> None:

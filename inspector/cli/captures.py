@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import wraps
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from inspector.cli.options import (
+    Command,
     cluster_option,
     gathered,
     generation_option,
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 
 
 class CaptureArguments(NamedTuple):
-    """Which captures, and how to look at them. Nothing is loaded for it, so that the processes that read can start
-    first.
+    """Which captures, and how to look at them. ``most_packets``: reading ends behind so many.
+    Nothing is loaded for it, so that the processes that read can start first.
     """
 
     files: tuple[str, ...]
@@ -47,6 +49,7 @@ class CaptureArguments(NamedTuple):
     server_keys: tuple[str, ...] = ()
     cluster: str = ""
     vantages: tuple[str, ...] = ()
+    most_packets: int | None = None
 
     def options(self) -> Options:
         """As findings are made by."""
@@ -153,6 +156,36 @@ story_options = gathered(
 )
 """The options of every command that reads captures; it is called with ``CaptureArguments``."""
 
+_packets_option = click.option(
+    "-c",
+    "most_packets",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Read N packets and stop, as tcpdump and tshark do; of several captures together, in the order of time.",
+)
+
+
+def reading_options(command: Command) -> Command:
+    """``story_options``, and ``-c``: of commands that may do with a part of the captures."""
+
+    @wraps(command)
+    def called(arguments: CaptureArguments, *gathered: object, **values: object) -> None:
+        if arguments.most_packets is not None:
+            _require_counted(arguments)
+        command(arguments, *gathered, **values)
+
+    return story_options(_packets_option(called))
+
+
+def _require_counted(arguments: CaptureArguments) -> None:
+    """Raises UsageError where reading cannot end behind a number of packets."""
+    from inspector.capture.inputs import holds_facts
+
+    if arguments.cluster or arguments.vantages:
+        raise UsageError("-c reads captures in the order of time, which --cluster and --vantage do not")
+    if any(holds_facts(path) for path in arguments.files):
+        raise UsageError("-c counts packets, and facts that were kept hold none", "give the captures themselves")
+
 
 def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -> Analysis:
     """Read the captures and logs, and judge; what is wrong with one is said on standard error. ``secrets``: where they
@@ -216,4 +249,4 @@ def extracted(
         )
     from inspector.extract.processes import extract
 
-    return extract(arguments.files, progress.advance, opened, secrets=secrets)
+    return extract(arguments.files, progress.advance, opened, secrets=secrets, most_packets=arguments.most_packets)

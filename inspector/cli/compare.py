@@ -9,12 +9,13 @@ import click
 
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import SEVERITIES
-from inspector.cli.options import format_option, generation_option
+from inspector.cli.options import format_option, generation_option, zone_option
 from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
     from inspector.findings.served import ServedCertificate, StoredCertificate
+    from inspector.text.zones import TimeZone
     from inspector.tracking.certificates import ParsedCertificate
 
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="CERT…")
 @generation_option("The rule that decides the exit status; both are shown.")
 @format_option("text", "json")
+@zone_option("the times of -T text")
 @click.option(
     "--fail-on",
     type=click.Choice(SEVERITIES),
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Certificates that are not equivalent, or not those that are served, count as high.",
 )
-def compare_command(files: tuple[str, ...], generation: Generation, form: str, fail_on: str) -> None:
+def compare_command(files: tuple[str, ...], generation: Generation, form: str, zone: TimeZone, fail_on: str) -> None:
     """Judge certificates (PEM, DER, bundles, or those of a capture): who is equivalent to whom for Java, and the
     smallest fix. Of a capture and files together, also which files are not what is served, and since when.
     """
@@ -43,7 +45,7 @@ def compare_command(files: tuple[str, ...], generation: Generation, form: str, f
     if form == "json":
         sys.stdout.buffer.write(comparison_json(comparison, against))
     else:
-        sys.stdout.write(comparison_text(comparison, against))
+        sys.stdout.write(comparison_text(comparison, against, zone))
     is_outdated = against is not None and against.is_outdated
     if fail_on != "never" and (is_outdated or comparison.equivalent(comparison.generation) is not True):
         raise SystemExit(FINDINGS)

@@ -58,6 +58,13 @@ def sort_columns(context: click.Context, option: click.Parameter, incomplete: st
     return _those([*COLUMNS, *(f"-{name}" for name in COLUMNS)], incomplete)
 
 
+def time_zones(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Those that this system knows, and ours."""
+    from zoneinfo import available_timezones
+
+    return _those(["local", "UTC", *sorted(available_timezones() - {"UTC"})], incomplete)
+
+
 def _those(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 

@@ -17,7 +17,7 @@ from inspector.cli.live_options import LiveOptions, capture_options
 from inspector.cli.live_start import begin, loaded_before, name_scarcity
 from inspector.cli.metrics_options import ChosenOutputs, MetricsOptions, metrics_options
 from inspector.cli.open import keys_from_terminal, require_screen
-from inspector.cli.options import ascii_option, settings_option
+from inspector.cli.options import app_zone_option, ascii_option, settings_option
 from inspector.cli.streams import unbuffered_output
 from inspector.errors import InspectorError, OutputError, UsageError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inspector.live.live_capture import LiveCapture
     from inspector.live.outputs.execution import Execution
     from inspector.live.outputs.line_queue import LineQueue
+    from inspector.text.zones import TimeZone
 
 LINE_FORMATS = ("jsonl", "ecs", "zeek")
 """The keys of ``line_forms.LINE_FORMS``, which are looked up when lines are printed."""
@@ -35,9 +36,10 @@ EXEC_SECONDS, HURRIED_SECONDS = 5.0, 0.3
 
 @click.command("live", short_help="The terminal app over live traffic.")
 @capture_options
+@app_zone_option
 @ascii_option
 @settings_option
-def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None) -> None:
+def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None, zone: TimeZone | None) -> None:
     """Open the terminal app over live traffic.
 
     \b
@@ -65,6 +67,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
     from inspector.tui.listening import Listening
 
     chosen = load(settings)
+    chosen.zone = zone or chosen.zone
     opened, capture = begin(options, piped if options.piped else None, packages=APP)
     listening = Listening(capture, opened.filter, chosen)
     secrets = None

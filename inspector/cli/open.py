@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from inspector.cli.analyze import print_analysis
-from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.captures import CaptureArguments, analysis_of, reading_options
 from inspector.cli.completion import filters, sort_columns
 from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
-from inspector.cli.options import ascii_option, settings_option
+from inspector.cli.options import app_zone_option, ascii_option, settings_option
 from inspector.errors import UsageError
+from inspector.text.zones import UTC, TimeZone
 from inspector.tui.areas import AREAS
 
 if TYPE_CHECKING:
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """What the app begins with. ``sort``: the name of a column, with ``-`` before it for the largest first."""
+    """What the app begins with. ``sort``: the name of a column, with ``-`` before it for the largest first.
+    ``zone``: of times, None for that of the settings.
+    """
 
     area: str = ""
     expression: str = ""
     sort: str = ""
     is_followed: bool = False
     is_cached: bool = False
+    zone: TimeZone | None = None
 
 
 @click.command("open", short_help="The terminal app over captures or a journal.")
-@story_options
+@reading_options
 @click.option("--area", type=click.Choice(list(AREAS)), help="The area to begin with.")
 @click.option(
     "-Y",
@@ -52,6 +56,7 @@ class Opening(NamedTuple):
 )
 @click.option("--follow", is_flag=True, help="Show a journal as it grows, written by a running watch or live.")
 @click.option("--no-cache", is_flag=True, help="Keep no facts of large captures, and use none that were kept.")
+@app_zone_option
 @ascii_option
 @settings_option
 def open_command(
@@ -63,6 +68,8 @@ def open_command(
     no_cache: bool,
     ascii_wanted: bool,
     settings: str | None,
+    *,
+    zone: TimeZone | None,
 ) -> None:
     """Open captures, or a journal, in the terminal app."""
     if follow and len(arguments.files) != 1:
@@ -72,20 +79,21 @@ def open_command(
 
         compile_filter(expression)
     area = area or ("connections" if expression or sort else "")
-    _open(arguments, Opening(area, expression, sort, follow, not no_cache), ascii_wanted, settings)
+    _open(arguments, Opening(area, expression, sort, follow, not no_cache, zone), ascii_wanted, settings)
 
 
 @click.command("demo", short_help="The bundled recording of a real Puppet Server.")
+@app_zone_option
 @ascii_option
 @settings_option
-def demo_command(ascii_wanted: bool, settings: str | None) -> None:
+def demo_command(ascii_wanted: bool, settings: str | None, zone: TimeZone | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture, *logs = demo_files()
     arguments = CaptureArguments((str(capture),), logs=tuple(map(str, logs)))
     if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        _open(arguments, Opening(), ascii_wanted, settings)
+        _open(arguments, Opening(zone=zone), ascii_wanted, settings)
         return
-    print_analysis(analysis_of(arguments))
+    print_analysis(analysis_of(arguments), zone=zone or UTC)
 
 
 def demo_files() -> list[Path]:
@@ -118,6 +126,7 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
     from inspector.tui.loading import Loading
 
     settings = load(settings_path)
+    settings.zone = opening.zone or settings.zone
     loading: Loading
     if opening.is_followed:
         from inspector.tui.listening import Following
@@ -128,7 +137,9 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
 
         loading = FleetLoading(files, options, settings, secrets, arguments.cluster, arguments.vantages)
     else:
-        loading = Loading(files, options, settings, secrets, FactsCache(facts_folder()) if opening.is_cached else None)
+        is_cached = opening.is_cached and arguments.most_packets is None
+        cache = FactsCache(facts_folder()) if is_cached else None
+        loading = Loading(files, options, settings, secrets, cache, arguments.most_packets)
     loading.start()  # reads while the app is imported
     from inspector.tui.app import InspectorApp
     from inspector.tui.app_state import View

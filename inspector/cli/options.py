@@ -6,11 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from inspector.cli.completion import time_zones
+from inspector.errors import UsageError
 from inspector.text.hostport import parsed
+
+if TYPE_CHECKING:
+    from inspector.text.zones import TimeZone
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
@@ -18,14 +23,15 @@ Decorator = Callable[[Command], Command]
 
 def gathered(kind: type[Any], decorators: Sequence[Decorator]) -> Decorator:
     """Options that a command takes as one argument, an instance of ``kind``: a NamedTuple with a field of each
-    one's name. Where several are gathered they come first, in the order of the decorators.
+    one's name; fields that have no option keep their defaults. Where several are gathered they come first, in the order
+    of the decorators.
     """
     names: tuple[str, ...] = kind._fields
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def called(*before: object, **values: Any) -> None:  # by their names, as click hands them over
-            command(*before, kind(**{name: values.pop(name) for name in names}), **values)
+            command(*before, kind(**{name: values.pop(name) for name in names if name in values}), **values)
 
         decorated: Command = called
         for decorator in reversed(decorators):
@@ -102,12 +108,46 @@ vantage_option: Decorator = click.option(
     help="Captures that match are one vantage point's, one file after the other; repeatable. By default names tell.",
 )
 
+
+def zone_option(shown: str, default: str | None = "UTC") -> Decorator:
+    """``--tz`` as a ``TimeZone``, None where it has no default and nobody says; UsageError is raised where it cannot be
+    loaded. ``shown``: what of the output is for people.
+    """
+
+    def zone(context: click.Context, option: click.Parameter, name: str | None) -> TimeZone | None:
+        if name is None or context.resilient_parsing:
+            return None
+        from inspector.text.zones import zone_named
+
+        try:
+            return zone_named(name)
+        except UsageError as error:
+            raise UsageError(f"--tz {error}", error.hint) from None
+
+    return click.option(
+        "--tz",
+        "zone",
+        callback=zone,
+        metavar="local|UTC|NAME",
+        default=default,
+        show_default=default is not None,
+        shell_complete=time_zones,
+        help=(
+            f"Show {shown} in this time zone, with the offset: an IANA name such as Europe/Berlin. What programs read"
+            " (JSON, CSV, ecs, zeek) stays RFC 3339 in UTC."
+            + (" By default that of the settings, else UTC." if default is None else "")
+        ),
+    )
+
+
 numeric_option: Decorator = click.option(
     "-n", is_flag=True, expose_value=False, help="Accepted, as tcpdump and tshark have it: no name is ever looked up."
 )
 ascii_option: Decorator = click.option(
     "--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8."
 )
+
+app_zone_option: Decorator = zone_option("times", default=None)
 
 settings_option: Decorator = click.option(
     "--settings",

@@ -17,7 +17,7 @@ from inspector.cli.ending import TimelyEnd, end_by
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.kept_capture import KeptCapture, require_apart
-from inspector.cli.options import format_option, generation_option
+from inspector.cli.options import format_option, generation_option, zone_option
 from inspector.cli.probe_options import (
     ProbeOptions,
     credentials_of,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from inspector.probe.client_model import Credentials
     from inspector.probe.plan import ProbePlan
     from inspector.probe.running import ProbeRun
+    from inspector.text.zones import TimeZone
 
 
 @click.command("probe", short_help="Ask a pool itself, as Java would.")
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     "-w", "--write", "capture", type=click.Path(dir_okay=False), help="Keep what was said as a capture (pcapng)."
 )
 @format_option(*FORMATS)
+@zone_option("the times of -T text")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output."
 )
@@ -59,6 +61,8 @@ def probe_command(
     form: str,
     output: str | None,
     fail_on: FailOn,
+    *,
+    zone: TimeZone,
 ) -> None:
     """Ask a pool itself, as a Java client would, and print the analysis of what it answered.
 
@@ -89,7 +93,7 @@ def probe_command(
         remove(directory, kept)
     if capture is None or not kept.is_kept:
         analysis.case.facts.captures[0].path = f"probe of {path_text(target)}"
-    print_analysis(analysis, form, None, output)
+    print_analysis(analysis, form, None, output, zone)
     if not analysis.count and not ending.status:
         raise UsageError(f"{path_text(target)}: no connection came as far as a ClientHello")
     if ending.status:

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.captures import CaptureArguments, analysis_of, reading_options
 from inspector.cli.exit_status import FINDINGS
-from inspector.cli.options import gathered
+from inspector.cli.options import gathered, zone_option
 from inspector.errors import UsageError
 
 if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
     from inspector.secrets.store import Secrets
+    from inspector.text.zones import TimeZone
 
 
 class ReportOptions(NamedTuple):
     """Where a report is written, what it is about, and what is replaced in it. ``since``, ``until``: times as a person
-    writes them.
+    writes them, of ``zone`` where they do not say.
     """
 
     directory: str
@@ -30,6 +31,7 @@ class ReportOptions(NamedTuple):
     incident: str
     since: str
     until: str
+    zone: TimeZone
 
 
 report_options = gathered(
@@ -65,15 +67,20 @@ report_options = gathered(
         click.option("--force", is_flag=True, help="Write over an earlier report there."),
         click.option("--incident", metavar="ID", default="", help="About one incident; the start of its id does."),
         click.option(
-            "--from", "since", metavar="TIME", default="", help="From this time on: 17:28:21, or 2026-11-23T17:28:21Z."
+            "--from",
+            "since",
+            metavar="TIME",
+            default="",
+            help="From this time on: 17:28:21 of the first day, or 2026-11-23T17:28:21Z.",
         ),
         click.option("--to", "until", metavar="TIME", default="", help="Up to this time."),
+        zone_option("the times of the report, and read --from and --to,"),
     ],
 )
 
 
 @click.command("report", short_help="Write an incident report with its evidence: -o DIR.")
-@story_options
+@reading_options
 @report_options
 def report_command(arguments: CaptureArguments, options: ReportOptions) -> None:
     """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See
@@ -114,6 +121,7 @@ def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, s
         key,
         options.force,
         secrets,
+        zone=options.zone,
     )
     bundle = write_bundle(analysis, options.directory, request)
     for note in bundle.notes:

@@ -101,6 +101,12 @@ class Direction(StrEnum):
     BACK = "back"
 
 
+class PacketsLeft(Notice, frozen=True, array_like=True):
+    """Reading ended behind so many packets, as whoever asked for it wanted, and there are more."""
+
+    most: int
+
+
 class ClockSet(Notice, frozen=True, array_like=True):
     """The machine's clock was set while capturing, by so many seconds. ``at``: by the new time."""
 
@@ -122,6 +128,7 @@ Bound = (
     | JournalSetAside
     | FramesNotWritten
     | ClockSet
+    | PacketsLeft
     | CertificatesNotKept
     | ServicesNotJudged
     | InternalError

@@ -31,6 +31,9 @@ WORTHWHILE_HANDSHAKES = 30_000
 shared.
 """
 
+FEW_PACKETS = 1_000_000
+"""Fewer are read by one process, whatever the captures hold."""
+
 HANDSHAKES_EACH = 15_000
 """A further process for so many: it costs a quarter of a second to start, and some 60 MB of memory."""
 
@@ -60,21 +63,30 @@ def extract(
     opened: Callable[[Story], None] | None = None,
     watch: Watch | None = None,
     secrets: SecretInputs | None = None,
+    *,
+    most_packets: int | None = None,
 ) -> Facts:
-    """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_shard``. Raises
+    """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_shard``.
+    ``most_packets``: reading ends behind so many of the captures, which facts that were kept are not. Raises
     UnreadableError where none of them can be read.
     """
     kept = [path for path in paths if holds_facts(path)]
     if kept:
         return _with_kept(kept, [path for path in paths if path not in kept], progress, opened, watch, secrets)
-    facts, apart = _extracted(paths, {}, progress, opened, watch, secrets)
+    facts, apart = _extracted(paths, {}, progress, opened, watch, secrets, most_packets=most_packets)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
     late = late_clocks(apart, [capture.path for capture in facts.captures])
     # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
     if late:
         facts, _ = _extracted(
-            paths, {capture: offset.ns for capture, offset in late.items()}, progress, opened, watch, secrets
+            paths,
+            {capture: offset.ns for capture, offset in late.items()},
+            progress,
+            opened,
+            watch,
+            secrets,
+            most_packets=most_packets,
         )
         for capture, offset in late.items():
             facts.captures[capture].clocks = (offset,)
@@ -108,13 +120,18 @@ def _extracted(
     *,
     is_passing: bool = True,
     is_shared: bool = True,
+    most_packets: int | None = None,
 ) -> tuple[Facts, Mapping[tuple[int, int], tuple[int, int, int]]]:
     """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``. ``is_passing``:
     each process passes over what comes before its shard, unless stamps turn out to be such that it must have been read.
     ``is_shared``: by several processes, unless it turns out that their shards cannot be joined.
     """
     work = workload(paths)
-    count = 1 if not is_shared or (secrets is not None and secrets.server_keys) else _processes(work)
+    is_passing = is_passing and most_packets is None
+    if not is_shared or (secrets is not None and secrets.server_keys) or (most_packets or FEW_PACKETS) < FEW_PACKETS:
+        count = 1
+    else:
+        count = _processes(work)
     own_index = 0 if watch is not None else count - 1
     places = _places(work.bytes, count, own_index)
     workers: dict[int, _Worker | None] = {}
@@ -123,13 +140,21 @@ def _extracted(
             if index != own_index:
                 is_polite = watch is not None
                 task = ShardTask(
-                    paths, late, begin, end, secrets, is_passing=is_passing, is_polite=is_polite, beside=count - 1
+                    paths,
+                    late,
+                    begin,
+                    end,
+                    secrets,
+                    is_passing=is_passing,
+                    is_polite=is_polite,
+                    beside=count - 1,
+                    most_packets=most_packets,
                 )
                 workers[index] = _started(task)
-        from inspector.capture.files import Story
+        from inspector.errors.bounds import PacketsLeft
         from inspector.extract.shard import clocks_apart, extract_shard, joined
 
-        story = Story(paths, late)
+        story = _story(paths, late, most_packets)
         if opened:
             opened(story)
         if is_passing:
@@ -143,17 +168,28 @@ def _extracted(
             worker = workers.get(index)
             part = own_part if index == own_index else worker.result(progress) if worker is not None else None
             # whatever became of a process, its shard is read
-            parts.append(part or extract_shard(Story(paths, late), begin, end, secrets=secrets, beside=count - 1))
+            again = part or extract_shard(
+                _story(paths, late, most_packets), begin, end, secrets=secrets, beside=count - 1
+            )
+            parts.append(again)
     finally:
         for worker in workers.values():
             if worker is not None:
                 worker.close()
     if is_passing and len(parts) > 1 and any(part.is_restamped for part in parts):
-        return _extracted(paths, late, progress, opened, watch, secrets, is_passing=False)
+        return _extracted(paths, late, progress, opened, watch, secrets, is_passing=False, most_packets=most_packets)
     facts = joined(parts, story)
     if facts is None:
-        return _extracted(paths, late, progress, opened, watch, secrets, is_shared=False)
+        return _extracted(paths, late, progress, opened, watch, secrets, is_shared=False, most_packets=most_packets)
+    if most_packets is not None and parts[-1].is_cut:
+        facts.bounded.append(PacketsLeft(most_packets))
     return facts, clocks_apart(parts)
+
+
+def _story(paths: Sequence[str], late: Mapping[int, int], most_packets: int | None) -> Story:
+    from inspector.capture.files import Story
+
+    return Story(paths, late, most_packets=most_packets)
 
 
 def add_logs(facts: Facts, paths: Sequence[str]) -> None:
@@ -243,7 +279,7 @@ def _scaled(progress: Progress, factor: float) -> Progress:
 
 class ShardTask(NamedTuple):
     """What a worker does. ``is_passing``: as in ``_extracted``. ``is_polite``: somebody paints a screen meanwhile.
-    ``beside``: as in ``extract_shard``.
+    ``beside``: as in ``extract_shard``. ``most_packets``: as in ``extract``.
     """
 
     paths: Sequence[str]
@@ -254,6 +290,7 @@ class ShardTask(NamedTuple):
     is_passing: bool
     is_polite: bool
     beside: int
+    most_packets: int | None
 
 
 class _Worker:
@@ -327,14 +364,13 @@ def work() -> None:
     die_with_parent()
     gc.disable()
     keep_numpy_to_one_thread()
-    from inspector.capture.files import Story
     from inspector.extract.shard import extract_shard
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     task: ShardTask = pickle.load(sys.stdin.buffer)
     if task.is_polite:
         os.nice(5)
-    story = Story(task.paths, task.late)
+    story = _story(task.paths, task.late, task.most_packets)
     if task.is_passing:
         story.pass_over(task.begin)
     part = extract_shard(story, task.begin, task.end, secrets=task.secrets, beside=task.beside)

@@ -53,6 +53,8 @@ class ShardFacts(Struct):
     """Of each capture, up to where this process stopped reading: for the last shard that is its end."""
     is_restamped: bool = False
     """Stamps were put right in the shard."""
+    is_cut: bool = False
+    """Reading ended behind so many packets as were asked for, and there are more."""
 
 
 Watch = Callable[[Engine, Story], None]
@@ -99,6 +101,7 @@ def extract_shard(
         index += sum(map(frame_bytes, window))
     finish(engine, part)
     part.captures = [file.info for file in story.captures]
+    part.is_cut = story.is_cut
     part.is_restamped = any(file.info.is_restamped for file in story.captures)
     if supply is not None:
         part.facts.secrets += supply.problems()

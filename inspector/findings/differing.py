@@ -15,7 +15,7 @@ from inspector.pool.attributes import PoolAttribute, Value
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.telltales import Aspect, FlightShape, Telltale
 from inspector.text.listing import MOST, listed, more_than
-from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.text.times import rfc3339, utc_day
 from inspector.tls.protection import Extent
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.names import authority
@@ -202,8 +202,8 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
         if certificate is None or certificate.not_after is None or certificate.not_before is None:
             return "not valid, says the client", "accepted"
         if sample.first_ns < certificate.not_before:
-            return f"valid only from {rfc3339_signed(certificate.not_before)[:10]}", "valid"
-        return f"valid until {rfc3339_signed(certificate.not_after)[:10]}", "valid"
+            return f"valid only from {utc_day(certificate.not_before)}", "valid"
+        return f"valid until {utc_day(certificate.not_after)}", "valid"
     if attribute is PoolAttribute.NAMES and certificate is not None:
         names = certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.common_name,)
         return f"only {', '.join(names[:MOST_NAMES])}", "have the name asked for"

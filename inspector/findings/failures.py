@@ -26,7 +26,7 @@ from inspector.findings.odd_member import (
     until_then,
 )
 from inspector.findings.unreadable import refused_in
-from inspector.text.times import day, rfc3339_signed, span
+from inspector.text.times import span, utc_day
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -222,8 +222,8 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
         certificate = case.certificates[leaf]
         if certificate.not_after and certificate.not_after < observed.first_ns:
             yield (
-                f"{certificate.known_as} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on"
-                f" {day(observed.first_ns)}."
+                f"{certificate.known_as} was valid until {utc_day(certificate.not_after)} and was shown on"
+                f" {utc_day(observed.first_ns)}."
             )
 
 

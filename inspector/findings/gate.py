@@ -66,6 +66,7 @@ MISSING: dict[str, tuple[str, str]] = {
     "drops": ("packets were dropped while capturing", "packets were dropped in {} captures"),
     "undecoded": ("frames could not be read", "frames of {} kinds could not be read"),
     "clipped": ("frames were cut by the snap length", "frames of {} captures were cut by the snap length"),
+    "packets_left": ("not all packets were read", "not all packets were read"),
     "bounded": ("a bound of the program was reached", "{} bounds of the program were reached"),
     "internal_errors": (
         "a mistake of this program kept something from being read",

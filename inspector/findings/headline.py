@@ -81,8 +81,8 @@ def _backend(case: Case, about: About | None) -> BackendGroup | None:
 
 
 def _since(about: About) -> str:
-    """`` since 17:10:17``, where it changed."""
-    return f" since {about.since[11:19]}" if about.changed and about.since is not None else ""
+    """`` since 17:10:17 UTC``, where it changed."""
+    return f" since {about.since[11:19]} UTC" if about.changed and about.since is not None else ""
 
 
 def java_rule(assessment: Assessment) -> str:

@@ -8,7 +8,7 @@ from inspector import document as doc
 from inspector.findings.case import Case
 from inspector.findings.finding import Raised
 from inspector.findings.signs import Weighed
-from inspector.text.times import moment
+from inspector.text.zones import UTC
 
 
 def incidents(case: Case, aborts: Sequence[Raised[Weighed]]) -> list[doc.Incident]:
@@ -37,7 +37,7 @@ def incidents(case: Case, aborts: Sequence[Raised[Weighed]]) -> list[doc.Inciden
                 at=finding.first,
                 connections=finding.connections,
                 findings=[finding.id],
-                summary=f"{moment(chain[-1].hello_ns)} {story}",
+                summary=f"{UTC.stamp(chain[-1].hello_ns)} {story}",
                 path=story,
             )
         )

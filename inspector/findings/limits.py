@@ -4,13 +4,13 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.document.rules import Rule
-from inspector.errors.bounds import Bound
+from inspector.errors.bounds import Bound, PacketsLeft
 from inspector.errors.captures import InputProblem, NotExtracted
 from inspector.errors.internal import InternalError
 from inspector.findings import unreadable, vantages
@@ -30,6 +30,7 @@ CAPTURES = (
     "drops",
     "undecoded",
     "clipped",
+    "packets_left",
     "bounded",
     "internal_errors",
     "preamble",
@@ -37,11 +38,17 @@ CAPTURES = (
 )
 """Limits of whole captures that lack something."""
 STRICT = frozenset(
-    ("unreadable", "not_extracted", "truncated", "damaged", "drops", "undecoded", "clipped", "gaps", "one_sided")
+    (
+        *("unreadable", "not_extracted", "truncated", "damaged", "packets_left", "drops", "undecoded", "clipped"),
+        *("gaps", "one_sided"),
+    )
 )
 """Limits by which input is incomplete for ``--strict``. A connection that began before the capture is none: there the
 capture begins, and lacks nothing.
 """
+
+KINDS: Mapping[type[Bound], str] = {InternalError: "internal_errors", PacketsLeft: "packets_left"}
+"""Of what is lost elsewhere than at a bound of the program."""
 
 NAMED = 20
 """Connections that a limit names at most."""
@@ -132,7 +139,7 @@ def _of_problem(problem: InputProblem) -> str:
 
 
 def _kind(bound: Bound) -> str:
-    return "internal_errors" if isinstance(bound, InternalError) else "bounded"
+    return KINDS.get(type(bound), "bounded")
 
 
 def _of_captures(case: Case) -> Iterator[Limit]:

@@ -17,7 +17,8 @@ from inspector.findings.nameless import name_remedies, what_they_got
 from inspector.findings.signs import Weighed
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import PoolDifference
-from inspector.text.times import clock, rfc3339
+from inspector.text.times import rfc3339
+from inspector.text.zones import UTC
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.names import authority
@@ -72,7 +73,10 @@ def counted(pool: ComparedPool, blame: Blame) -> str:
         return f"None of the {reached} connections succeeded."
     if blame.is_spell:
         first, last = blame.failed[0].first_ns, blame.failed[-1].first_ns
-        return f"From {clock(first)} to {clock(last)} nobody succeeded: {failed} connections, and not one member alone."
+        return (
+            f"From {UTC.clock(first)} to {UTC.clock(last)} UTC nobody succeeded: {failed} connections, and not one"
+            " member alone."
+        )
     if failed == reached:
         return (
             f"{failed} of {reached + blame.elsewhere} connections failed so, though such clients succeed elsewhere; at"

@@ -20,7 +20,7 @@ from inspector.findings.requested_authorities import RequestedAuthorities, diffe
 from inspector.findings.shared_remedies import change_remedies
 from inspector.pool.attributes import PoolAttribute
 from inspector.text.listing import MOST, listed, more_than
-from inspector.text.times import DAY_NS, day, rfc3339_signed
+from inspector.text.times import DAY_NS, utc_day
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -209,8 +209,8 @@ def _dated(case: Case, digest: bytes) -> str:
     if certificate is None or not certificate.not_after or certificate.not_before is None:
         return case.certificate_name(digest)
     return (
-        f"{case.certificate_name(digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to"
-        f" {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
+        f"{case.certificate_name(digest)} (valid {utc_day(certificate.not_before)} to"
+        f" {utc_day(certificate.not_after)}, serial {certificate.serial[:20]})"
     )
 
 
@@ -300,9 +300,9 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
             continue
         rule = Rule.CERTIFICATE_EXPIRED if left < 0 else Rule.CERTIFICATE_EXPIRES_SOON
         name = certificate.common_name or leaf.hex()[:12]
-        until = rfc3339_signed(certificate.not_after)[:10]
+        until = utc_day(certificate.not_after)
         text = (
-            f"It was valid until {until} and was shown on {day(shown)}."
+            f"It was valid until {until} and was shown on {utc_day(shown)}."
             if left < 0
             else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
         )

@@ -107,6 +107,7 @@ LIMITS: dict[str, Aspect] = {
     "not_extracted": ALL,
     "truncated": ALL,
     "damaged": ALL,
+    "packets_left": ALL,
     "drops": ALL,
     "clipped": ALL,
     "bounded": ALL,
@@ -127,7 +128,7 @@ UNDECODED = "undecoded"
 UNMENDED = frozenset(
     (
         *("unreadable", "not_extracted", "bounded", "internal_errors", "preamble", "unreadable_certificate", "reading"),
-        "forgotten",
+        *("forgotten", "packets_left"),
     )
 )
 """What another capture would hide as well."""

@@ -73,6 +73,7 @@ WORDS: Mapping[type[Notice], str] = {
         "{path}: what was written last stands here and cannot be read without the right to write to its directory"
     ),
     bounds.FramesNotWritten: "{path}: frames are not written: {reason}",
+    bounds.PacketsLeft: "reading stopped behind packet {most:,}, as was asked; the others were not read",
     bounds.ClockSet: "this machine's clock was set {direction} by {seconds:.1f} s at {at}",
     logs.LogUnreadable: "cannot be read: {reason}",
     logs.LogUnreadableBehind: "cannot be read behind line {line:,}: {reason}",

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from inspector.document import About, Backend, Document, MemberAttribute, MemberValue, Service
 from inspector.document.rules import Rule
 from inspector.reports.lines import Cell, Kind, Line, columns, plain, uniform, wrap
-from inspector.reports.overview import common_name, counted
+from inspector.reports.overview import common_name, counted, nanoseconds
 from inspector.text.cells import cell_count, wrapped
 from inspector.text.safe import safe_cell
+from inspector.text.zones import TimeZone
 
 NAMES: dict[str, str] = {
     "client_authorities": "client CAs",
@@ -96,9 +97,9 @@ def is_first(document: Document, service: Service) -> bool:
     return bool(rows) and (service.assessment.state != "confirmed" or any(row.finding in explaining for row in rows))
 
 
-def table_lines(document: Document, service: Service, width: int = 100) -> list[Line]:
+def table_lines(document: Document, service: Service, zone: TimeZone, width: int = 100) -> list[Line]:
     """The attributes that differ; empty where none does."""
-    rows = table_rows(document, service)
+    rows = table_rows(document, service, zone)
     if not rows:
         return []
     head, *body = _laid_out(rows, width)
@@ -114,7 +115,7 @@ def alike_lines(document: Document, service: Service, width: int = 100) -> list[
     return lines
 
 
-def table_rows(document: Document, service: Service) -> list[list[Cell]]:
+def table_rows(document: Document, service: Service, zone: TimeZone) -> list[list[Cell]]:
     """A head, and a row for each attribute that differs; how many failed last, where no attribute says so. Empty where
     none differs.
     """
@@ -129,7 +130,7 @@ def table_rows(document: Document, service: Service) -> list[list[Cell]]:
     table: list[list[Cell]] = [[title, *(column.title for column in shown)]]
     harm = [abouts.get(row.finding or "") for row in rows]
     for row, failing in zip(rows, harm, strict=True):
-        table.append([name(row), *(_cell(row, column, failing) for column in shown)])
+        table.append([name(row), *(_cell(row, column, failing, zone) for column in shown)])
     if not any(failing is not None and failing.affected for failing in harm) and members:
         table.append(["failed", *(_failed([members[b] for b in column.backends]) for column in shown)])
     return table
@@ -188,14 +189,14 @@ def _columns(document: Document, service: Service, rows: Sequence[MemberAttribut
     return sorted(listed, key=lambda column: not column.is_odd)
 
 
-def _cell(row: MemberAttribute, column: MemberColumn, about: About | None) -> Cell:
+def _cell(row: MemberAttribute, column: MemberColumn, about: About | None, zone: TimeZone) -> Cell:
     """What the back ends of a column have; failures beside it where they go with it."""
     value = next((v for v in row.values if _is_of(v, column)), None)
     if value is None:
         return NOT_SHOWN
     words = safe_cell(value.value, VALUE_WIDTH)
     since = next((c.at for c in row.changes if c.backend in column.backends), None)
-    words += f", since {since[11:19]}" if since is not None and value.odd else ""
+    words += f", since {zone.clock(nanoseconds(since), 0)}" if since is not None and value.odd else ""
     harms = about is not None and about.affected > 0
     if about is not None and harms:
         counts = (about.affected, about.reached) if value.odd else (about.elsewhere_affected, about.elsewhere)

@@ -12,6 +12,7 @@ from inspector.reports.lines import table, wrap
 from inspector.reports.served import against_record, against_text
 from inspector.text.safe import safe_cell, safe_text
 from inspector.text.terminal import terminal_json
+from inspector.text.zones import UTC, TimeZone
 from inspector.tracking.certificates import ParsedCertificate
 
 SCHEMA = "inspector.comparison/1"
@@ -29,7 +30,7 @@ RULES: dict[Generation, str] = {
 }
 
 
-def comparison_text(comparison: Comparison, against: ServedAgainstStored | None = None) -> str:
+def comparison_text(comparison: Comparison, against: ServedAgainstStored | None = None, zone: TimeZone = UTC) -> str:
     """The certificates, the matrix under both rules, the verdict and the smallest fix; which files are not what is
     served, where both were given.
     """
@@ -59,7 +60,7 @@ def comparison_text(comparison: Comparison, against: ServedAgainstStored | None 
         ),
     ]
     if against is not None:
-        lines += ["", *against_text(against)]
+        lines += ["", *against_text(against, zone)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TextIO
 
 from inspector.text.terminal import TerminalText
+from inspector.text.zones import UTC, TimeZone
 
 if TYPE_CHECKING:
     from inspector.findings.judge import Analysis, Wanted
@@ -26,16 +27,16 @@ class Format(NamedTuple):
     name: str
     suffix: str
     menu: str
-    write: Callable[[Analysis, Wanted, BinaryIO], None]
+    write: Callable[[Analysis, Wanted, BinaryIO, TimeZone], None]
     is_filtered: bool = False
     write_files: SeveralFiles | None = None
 
 
-def _write_text(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+def _write_text(analysis: Analysis, wanted: Wanted, target: BinaryIO, zone: TimeZone) -> None:
     from inspector.reports.text import write_text
 
     connections = analysis.connections(0, None, wanted) if wanted is not None else None
-    _encoded(target, lambda text: write_text(analysis, connections, text))
+    _encoded(target, lambda text: write_text(analysis, connections, text, zone))
 
 
 def _write_json(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
@@ -78,6 +79,13 @@ def _write_zeek_logs(analysis: Analysis, wanted: Wanted, opened: Callable[[str],
             logs.write_log(path, log)
 
 
+def _in_utc(
+    write_in_utc: Callable[[Analysis, Wanted, BinaryIO], None],
+) -> Callable[[Analysis, Wanted, BinaryIO, TimeZone], None]:
+    """What programs read has one zone, whatever people are shown."""
+    return lambda analysis, wanted, target, zone: write_in_utc(analysis, wanted, target)
+
+
 def _encoded(target: BinaryIO, write: Callable[[TextIO], None]) -> None:
     """What is written as text, in UTF-8."""
     text = TerminalText(target, encoding="utf-8", errors="backslashreplace", write_through=False)
@@ -90,17 +98,17 @@ FORMATS = {
     each.name: each
     for each in (
         Format("text", "txt", "analysis as text, to paste into a ticket", _write_text),
-        Format("json", "json", "analysis as JSON", _write_json),
-        Format("jsonl", "jsonl", "analysis as JSON lines", _write_jsonl),
-        Format("csv", "csv", "connections as CSV, filtered", _write_csv, is_filtered=True),
-        Format("ecs", "ecs.jsonl", "events of the Elastic Common Schema, JSON lines", _write_ecs),
-        Format("zeek", "zeek.jsonl", "Zeek's logs, JSON lines", _write_zeek, write_files=_write_zeek_logs),
+        Format("json", "json", "analysis as JSON", _in_utc(_write_json)),
+        Format("jsonl", "jsonl", "analysis as JSON lines", _in_utc(_write_jsonl)),
+        Format("csv", "csv", "connections as CSV, filtered", _in_utc(_write_csv), is_filtered=True),
+        Format("ecs", "ecs.jsonl", "events of the Elastic Common Schema, JSON lines", _in_utc(_write_ecs)),
+        Format("zeek", "zeek.jsonl", "Zeek's logs, JSON lines", _in_utc(_write_zeek), write_files=_write_zeek_logs),
     )
 }
 """By name. What writes is imported when it is used."""
 
 
-def write(analysis: Analysis, name: str, wanted: Wanted, target: BinaryIO) -> None:
-    """``name``: of a format. Raises OSError where it cannot be written."""
-    FORMATS[name].write(analysis, wanted, target)
+def write(analysis: Analysis, name: str, wanted: Wanted, target: BinaryIO, zone: TimeZone = UTC) -> None:
+    """``name``: of a format. ``zone``: of times in text. Raises OSError where it cannot be written."""
+    FORMATS[name].write(analysis, wanted, target, zone)
     target.flush()

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from inspector.document import Backend, Certificate, Client, Document, MatrixCell, Service
+from inspector.document import Backend, Certificate, Client, Document, Incident, MatrixCell, Service
 from inspector.reports.lines import Cell, Line, columns, plain
 from inspector.text.cells import cell_count
 from inspector.text.hostport import joined
 from inspector.text.safe import safe_cell, safe_text
-from inspector.text.times import DAY_NS, rfc3339, span
+from inspector.text.times import DAY_NS, span
+from inspector.text.zones import TimeZone
 
 MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
 WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
@@ -63,11 +64,10 @@ def length(document: Document) -> str:
     return span(last - first) if last else ""
 
 
-def lasted(document: Document) -> str:
+def lasted(document: Document, zone: TimeZone) -> str:
     """How long the captures last, and since when: ``28.1 s from 2026-11-23 17:28:17``."""
     first, last = extent(document)
-    begin = rfc3339(first)
-    return f"{span(last - first)} from {begin[:10]} {begin[11:19]}" if last else ""
+    return f"{span(last - first)} from {zone.moment(first, 0)}" if last else ""
 
 
 def counted(count: int, noun: str) -> str:
@@ -75,7 +75,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def heading(document: Document, service: Service) -> str:
+def heading(document: Document, service: Service, zone: TimeZone) -> str:
     """Name, addresses and numbers of a service."""
     addresses = ", ".join(a for a in service.addresses[:3] if a != service.name)
     parts = [
@@ -86,7 +86,7 @@ def heading(document: Document, service: Service) -> str:
                 None,
                 (
                     counted(service.connections, "connection"),
-                    lasted(document),
+                    lasted(document, zone),
                     counted(len(service.backends), "back end"),
                 ),
             )
@@ -154,12 +154,12 @@ def checks(service: Service) -> list[str]:
     return lines
 
 
-def _moment(stamp: str) -> str:
-    """``2026-11-23 17:10:17.080`` of an RFC 3339 time."""
-    return f"{stamp[:10]} {stamp[11:23]}"
+def incident_line(incident: Incident, zone: TimeZone) -> str:
+    """When an incident was, and its path: as its summary, which names UTC."""
+    return f"{zone.moment(nanoseconds(incident.at))} {incident.path}"
 
 
-UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "undecoded", "clipped")
+UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "packets_left", "undecoded", "clipped")
 """Limits that stand before the word that nothing was found."""
 
 
@@ -172,14 +172,14 @@ def nothing_found(document: Document) -> str:
     )
 
 
-def since(document: Document, service: Service) -> list[str]:
+def since(document: Document, service: Service, zone: TimeZone) -> list[str]:
     """Since when, until when and how often a confirmed service fails; empty for the others."""
-    times = sorted(i.at for i in document.incidents if i.service == service.id)
+    times = sorted(nanoseconds(i.at) for i in document.incidents if i.service == service.id)
     if not times:
         return []
-    parts = [f"first {_moment(times[0])}", f"last {_moment(times[-1])}"]
+    parts = [f"first {zone.moment(times[0])}", f"last {zone.moment(times[-1])}"]
     if len(times) > 1:
-        between = (nanoseconds(times[-1]) - nanoseconds(times[0])) // (len(times) - 1)
+        between = (times[-1] - times[0]) // (len(times) - 1)
         parts.append(f"every {span(between)} while it lasted")
     return parts
 

@@ -7,13 +7,14 @@ from msgspec import Struct
 from inspector.findings.served import ServedAgainstStored, ServedCertificate, StoredState, StoredVerdict
 from inspector.reports.lines import wrap
 from inspector.text.safe import safe_text
-from inspector.text.times import moment, rfc3339, rfc3339_signed
+from inspector.text.times import rfc3339, rfc3339_signed, utc_day
+from inspector.text.zones import TimeZone
 from inspector.tracking.certificates import ParsedCertificate
 
 MARKS: dict[StoredState, str] = {"served": "●", "other_served": "✖", "not_seen": "?"}
 
 
-def against_text(against: ServedAgainstStored) -> list[str]:
+def against_text(against: ServedAgainstStored, zone: TimeZone) -> list[str]:
     """A line for each file's certificate, and below it where it, or another one in its place, is served."""
     lines = ["SERVED AGAINST STORED"]
     for verdict in against.verdicts:
@@ -22,11 +23,13 @@ def against_text(against: ServedAgainstStored) -> list[str]:
         lines += wrap(f"{head}: {_words(verdict)}", "  ", "    ")
         for served in verdict.served:
             serves = f"{_called(served.certificate)}, " if verdict.state == "other_served" else ""
-            lines += wrap(f"{_where(served)}: {serves}{_span(served)}", "      ", "        ")
+            lines += wrap(f"{_where(served)}: {serves}{_span(served, zone)}", "      ", "        ")
     if against.unknown:
         lines += wrap("Served, and of no name of these files:", "  ", "    ")
         for served in against.unknown:
-            lines += wrap(f"{_where(served)}: {_called(served.certificate)}, {_span(served)}", "      ", "        ")
+            lines += wrap(
+                f"{_where(served)}: {_called(served.certificate)}, {_span(served, zone)}", "      ", "        "
+            )
     return lines
 
 
@@ -41,7 +44,7 @@ def _words(verdict: StoredVerdict) -> str:
 
 
 def _called(certificate: ParsedCertificate) -> str:
-    until = f" until {rfc3339_signed(certificate.not_after)[:10]}" if certificate.not_after is not None else ""
+    until = f" until {utc_day(certificate.not_after)}" if certificate.not_after is not None else ""
     return f"{safe_text(certificate.known_as, 80)}, serial {safe_text(certificate.serial, 40)}{until}"
 
 
@@ -49,9 +52,9 @@ def _where(served: ServedCertificate) -> str:
     return f"back end {served.backend} of {safe_text(served.service)}"
 
 
-def _span(served: ServedCertificate) -> str:
+def _span(served: ServedCertificate, zone: TimeZone) -> str:
     count = f"{served.connections:,} connection{'' if served.connections == 1 else 's'}"
-    return f"{count}, seen from {moment(served.first_ns)} to {moment(served.last_ns)} UTC"
+    return f"{count}, seen from {zone.moment(served.first_ns)} to {zone.stamp(served.last_ns)}"
 
 
 class ServedRecord(Struct, frozen=True):

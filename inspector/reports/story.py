@@ -11,9 +11,10 @@ from inspector.facts import FRAME_BITS, ConnectionFacts, Event, HandshakeFacts, 
 from inspector.findings.inside import ended
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
-from inspector.reports.overview import common_name
+from inspector.reports.overview import common_name, incident_line
 from inspector.text.safe import safe_cell
-from inspector.text.times import clock, moment, span
+from inspector.text.times import span
+from inspector.text.zones import TimeZone
 from inspector.tls.history import ALERTS, CLOSES, ENCRYPTED, NAMES, Letter
 from inspector.tls.registry import alert_name
 from inspector.tls.types import FATAL
@@ -58,7 +59,7 @@ class Chapter(NamedTuple):
 
 
 class Ladder(NamedTuple):
-    """``title``: the incident's summary."""
+    """``title``: the incident in a line."""
 
     title: str
     chapters: list[Chapter]
@@ -90,7 +91,7 @@ def lane_names(document: Document, steps: Ladder) -> dict[str, str]:
     return names
 
 
-def ladder(analysis: Analysis, incident: Incident) -> Ladder:
+def ladder(analysis: Analysis, incident: Incident, zone: TimeZone) -> Ladder:
     """The story of an incident. Raises KeyError where the incident is of another analysis."""
     case = analysis.case
     finding = next(f for f in analysis.document.findings if f.id == incident.findings[0])
@@ -104,7 +105,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         gap = (
             f"  +{span(observed.first_ns - previous.first_ns)}"
             if previous is not None
-            else f"  {moment(observed.first_ns)}"
+            else f"  {zone.moment(observed.first_ns)}"
         )
         title = (
             f"{number} {role.upper()}{gap}   port {observed.client_leg.client.port} → back end {case.label(observed)}"
@@ -118,17 +119,17 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
                 rungs=rungs(analysis, observed),
                 service=case.services[observed.service].id,
                 legs=(observed.client_leg, *observed.legs),
-                notes=notes(analysis, observed),
+                notes=notes(analysis, observed, zone),
             )
         )
         previous = observed
-    return Ladder(incident.summary, chapters)
+    return Ladder(incident_line(incident, zone), chapters)
 
 
 COST = {"catalog": ", the agent got an error instead of its catalog", "report": ", the report is lost"}
 
 
-def notes(analysis: Analysis, observed: Observed) -> tuple[str, ...]:
+def notes(analysis: Analysis, observed: Observed, zone: TimeZone) -> tuple[str, ...]:
     """What logs say of a connection, a line each, with how sure it is that the line is its own."""
     case = analysis.case
     texts = []
@@ -138,7 +139,7 @@ def notes(analysis: Analysis, observed: Observed) -> tuple[str, ...]:
         where = f"{entry.backend}/{entry.server}" if entry.server else "no server"
         address = f", {entry.address}" if entry.address else ""
         stands_at = _line_of(case.facts.logs[chosen.log], entry.line)
-        texts.append(f"{stands_at}  {clock(entry.ns)}  accepted, sent to {where}{address}")
+        texts.append(f"{stands_at}  {zone.clock(entry.ns)}  accepted, sent to {where}{address}")
     for line in case.logged.lines.get(observed.index, ()):
         failure = line.failure
         request = (
@@ -155,7 +156,7 @@ def notes(analysis: Analysis, observed: Observed) -> tuple[str, ...]:
             else "  [perhaps]"
         )
         stands_at = _line_of(case.facts.logs[line.log], failure.line)
-        texts.append(f"{stands_at}  {clock(failure.ns)}  {failure.message}{request}{sure}")
+        texts.append(f"{stands_at}  {zone.clock(failure.ns)}  {failure.message}{request}{sure}")
     return tuple(texts)
 
 
@@ -191,7 +192,7 @@ def _shown(leg: ConnectionFacts) -> list[Event]:
     return shown
 
 
-def chapters(analysis: Analysis, observed: Observed) -> list[Chapter]:
+def chapters(analysis: Analysis, observed: Observed, zone: TimeZone) -> list[Chapter]:
     """One connection: what it began with, then each renegotiation as a further ladder."""
     case = analysis.case
     label, service, legs = (
@@ -199,7 +200,7 @@ def chapters(analysis: Analysis, observed: Observed) -> list[Chapter]:
         case.services[observed.service].id,
         (observed.client_leg, *observed.legs),
     )
-    began = f"{moment(observed.first_ns)}   port {observed.client_leg.client.port} → back end {label}"
+    began = f"{zone.moment(observed.first_ns)}   port {observed.client_leg.client.port} → back end {label}"
     titles = [began] + [
         f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(observed.renegotiations, 1)
     ]
@@ -208,7 +209,7 @@ def chapters(analysis: Analysis, observed: Observed) -> list[Chapter]:
     for rung in rungs(analysis, observed):
         shares[bisect_right(begins, rung.events[0].ns)].append(rung)
     roles = ["seen"] + ["declined" if attempt.state == "aborted" else "origin" for attempt in observed.renegotiations]
-    said_notes = notes(analysis, observed)
+    said_notes = notes(analysis, observed, zone)
     return [
         Chapter(
             title=title,

@@ -16,6 +16,7 @@ from inspector.reports.lines import plain, table, wrap
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.cells import cell_count, cut
 from inspector.text.safe import safe_text
+from inspector.text.zones import UTC, TimeZone
 
 WIDTH = 100
 
@@ -24,21 +25,21 @@ MOST_PLACES = 3
 """Captures, or hosts, that the heading names."""
 
 
-def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: TextIO) -> None:
+def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: TextIO, zone: TimeZone = UTC) -> None:
     """The report. ``shown``: connections that a filter asked for, listed instead of the services."""
     document = analysis.document
     write = out.write
     if shown is not None:
         for connection in shown:
-            write(line_of(document, connection) + "\n")
+            write(line_of(document, connection, zone) + "\n")
         return
     write(heading(document) + "\n")
     for service in overview.ordered(document):
         write("\n")
-        for line in service_lines(document, service):
+        for line in service_lines(document, service, zone):
             write(line.rstrip() + "\n")
-    stories(analysis, out)
-    others(analysis, out)
+    stories(analysis, out, zone)
+    others(analysis, out, zone)
     if not document.services:
         write("\n" + "".join(line + "\n" for line in wrap(overview.nothing_found(document), "", "")))
     if document.limits:
@@ -46,7 +47,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
         for limit in document.limits:
             for line in wrap(safe_text(limit.text), "  - ", "    "):
                 write(line + "\n")
-    write("\nall times UTC\n")
+    write(f"\n{zone.heading}\n")
 
 
 def heading(document: Document) -> str:
@@ -70,9 +71,9 @@ def _places(document: Document) -> list[str]:
     return places
 
 
-def service_lines(document: Document, service: Service) -> list[str]:
+def service_lines(document: Document, service: Service, zone: TimeZone) -> list[str]:
     """Everything about one service."""
-    head = overview.heading(document, service)
+    head = overview.heading(document, service, zone)
     assessment = service.assessment
     lines = [head, "─" * min(WIDTH, max(cell_count(head), 60))]
     lines += wrap(f"{overview.sentence(service)}  [{overview.standing(service)}]", "", "  ")
@@ -83,7 +84,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
     for line in (
         overview.clients(document, service),
-        "   ".join(overview.since(document, service)),
+        "   ".join(overview.since(document, service, zone)),
         overview.impact(service),
     ):
         lines += wrap(line, "  ", "    ") if line else []
@@ -93,7 +94,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
     weighed = what_if.weighed_lines(document, service, WIDTH - 2)
     lines += ["", *(f"  {plain(line)}".rstrip() for line in weighed)] if weighed else []
-    differing = attributes.table_lines(document, service, WIDTH - 2)
+    differing = attributes.table_lines(document, service, zone, WIDTH - 2)
     if differing:
         differing += attributes.alike_lines(document, service, WIDTH - 2)
         lines += ["", *(f"  {plain(line)}" for line in differing)]
@@ -101,21 +102,21 @@ def service_lines(document: Document, service: Service) -> list[str]:
     return [*lines, "", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
 
 
-def stories(analysis: Analysis, out: TextIO) -> None:
+def stories(analysis: Analysis, out: TextIO, zone: TimeZone) -> None:
     """The incidents: the first ones as ladders, all in a list."""
     document = analysis.document
     if not document.incidents:
         return
     out.write(f"\nINCIDENTS  {len(document.incidents)}\n")
     for incident in document.incidents[:50]:
-        out.write(f"  {safe_text(incident.summary)}\n")
+        out.write(f"  {safe_text(overview.incident_line(incident, zone))}\n")
     if len(document.incidents) > 50:
         out.write(f"  and {len(document.incidents) - 50} more; -T json has all\n")
     by_id = {f.id: f for f in document.findings}
     for incident in document.incidents[:STORIES]:
         finding = by_id[incident.findings[0]]
-        out.write(f"\nSTORY  {safe_text(incident.summary)}\n")
-        for line in ladder_lines(ladder(analysis, incident)):
+        out.write(f"\nSTORY  {safe_text(overview.incident_line(incident, zone))}\n")
+        for line in ladder_lines(ladder(analysis, incident, zone)):
             out.write(line.rstrip() + "\n")
         for line in [*why_lines(analysis, incident), *wrap(safe_text(finding.explanation, 2000), "  ", "  ")]:
             out.write(line + "\n")
@@ -146,7 +147,7 @@ def ladder_lines(steps: Ladder) -> list[str]:
     return lines
 
 
-def others(analysis: Analysis, out: TextIO) -> None:
+def others(analysis: Analysis, out: TextIO, zone: TimeZone) -> None:
     """Findings that are no incident; of the first failures a connection as a ladder, and what to do."""
     document = analysis.document
     failed = [f.id for f in document.findings if f.rule == FAILED][:STORIES]
@@ -165,18 +166,18 @@ def others(analysis: Analysis, out: TextIO) -> None:
             for line in wrap(safe_text(finding.explanation, 600), "         ", "         "):
                 out.write(line + "\n")
         if finding.id in failed:
-            failure(analysis, finding, out)
+            failure(analysis, finding, out, zone)
     if len(rest) > 40:
         out.write(f"  and {len(rest) - 40} more; -T json has all\n")
 
 
-def failure(analysis: Analysis, finding: Finding, out: TextIO) -> None:
+def failure(analysis: Analysis, finding: Finding, out: TextIO, zone: TimeZone) -> None:
     """One connection that failed, message by message, why, and the remedies."""
     observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
     rows, works, fails = why_failed.certificates(analysis, finding)
     lines = [
-        *ladder_lines(Ladder("", chapters(analysis, observed)[:1])),
-        *step_lines(why_failed.steps(analysis, finding)),
+        *ladder_lines(Ladder("", chapters(analysis, observed, zone)[:1])),
+        *step_lines(why_failed.steps(analysis, finding, zone)),
         *certificate_lines(rows, works, fails),
     ]
     for line in lines:
@@ -187,13 +188,14 @@ def failure(analysis: Analysis, finding: Finding, out: TextIO) -> None:
         out.write(f"             check: {safe_text(remedy.check, 500)}\n")
 
 
-def line_of(document: Document, c: Connection) -> str:
+def line_of(document: Document, c: Connection, zone: TimeZone) -> str:
     """One connection in a line."""
     label = next((b.label for b in document.backends if b.id == c.backend), "?")
     h = c.handshakes[0]
     what = f"{h.kind or '–'}{' declined' if h.declined else ''}"
     ends = f"{c.client_endpoint.ip}:{c.client_endpoint.port} → {c.server_endpoint.ip}:{c.server_endpoint.port}"
-    return f"{c.first_seen}  {c.id}  {ends}  {label}  {c.outcome}  {what}  {h.version or '–'}"
+    first_seen = zone.rfc3339(overview.nanoseconds(c.first_seen))
+    return f"{first_seen}  {c.id}  {ends}  {label}  {c.outcome}  {what}  {h.version or '–'}"
 
 
 def why_lines(analysis: Analysis, incident: Incident) -> list[str]:

@@ -14,7 +14,7 @@ from inspector.findings.judgement import Judgement
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.reports.lines import Cell, Kind
 from inspector.text.safe import safe_text
-from inspector.text.times import rfc3339_signed
+from inspector.text.times import utc_day
 from inspector.tls.registry import version_name
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
@@ -205,8 +205,8 @@ def identity(old: ParsedCertificate, new: ParsedCertificate) -> list[tuple[str, 
 
 
 def until(c: ParsedCertificate) -> str:
-    """The last day that it is valid, ``?`` where that cannot be read."""
-    return rfc3339_signed(c.not_after)[:10] if c.not_after is not None else "?"
+    """``2031-11-22 UTC``: the last day on which it is valid; ``?`` where that cannot be read."""
+    return utc_day(c.not_after)
 
 
 FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until", "SHA-256")

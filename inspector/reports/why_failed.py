@@ -14,7 +14,8 @@ from inspector.findings.requested_authorities import requested
 from inspector.reports.alert_meanings import meaning
 from inspector.reports.why import ReasonRow, ReasonStep, frame_text, rows_of, until
 from inspector.text.safe import safe_text
-from inspector.text.times import clock, rfc3339_signed, span
+from inspector.text.times import span, utc_day
+from inspector.text.zones import TimeZone
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate
@@ -30,7 +31,7 @@ ABOUT_THE_SERVERS = frozenset(
 )
 
 
-def steps(analysis: Analysis, finding: Finding) -> list[ReasonStep]:
+def steps(analysis: Analysis, finding: Finding, zone: TimeZone) -> list[ReasonStep]:
     """Of the first connection that a finding of failed handshakes names."""
     case = analysis.case
     failed = failed_of(case, finding)
@@ -49,7 +50,7 @@ def steps(analysis: Analysis, finding: Finding) -> list[ReasonStep]:
         *listed,
         _end(analysis, failed),
         _elsewhere(analysis, failed),
-        _since(analysis, failed),
+        _since(analysis, failed, zone),
     ]
 
 
@@ -72,17 +73,13 @@ def certificates(analysis: Analysis, finding: Finding) -> tuple[list[ReasonRow],
     ):
         return [], "", ""
     chain = _chain(case, works), _chain(case, observed)
-    begin = _day(old.not_before), _day(new.not_before)
+    begin = utc_day(old.not_before), utc_day(new.not_before)
     rows = [
         *rows_of(old, new),
         ReasonRow("valid from", begin[0], begin[1], begin[0] == begin[1]),
         ReasonRow("sent with it", chain[0], chain[1], chain[0] == chain[1]),
     ]
     return rows, f"works at {case.label(works)}", f"fails at {case.label(observed)}"
-
-
-def _day(ns: int | None) -> str:
-    return rfc3339_signed(ns)[:10] if ns is not None else "?"
 
 
 def _chain(case: Case, observed: Observed) -> str:
@@ -187,8 +184,8 @@ def _validity(case: Case, failed: Failed, condition: Condition) -> str:
     if certificate is None:
         return "the certificate was valid at that time: the client says that it was not"
     return (
-        f"the certificate was valid at that time (from {_day(certificate.not_before)} until {until(certificate)}; shown"
-        f" on {_day(observed.hello_ns)})"
+        f"the certificate was valid at that time (from {utc_day(certificate.not_before)} until"
+        f" {until(certificate)}; shown on {utc_day(observed.hello_ns)})"
     )
 
 
@@ -297,10 +294,10 @@ def _elsewhere(analysis: Analysis, failed: Failed) -> ReasonStep:
     return ReasonStep(True, text, frame_text(analysis, *references), "observed", references)
 
 
-def _since(analysis: Analysis, failed: Failed) -> ReasonStep:
+def _since(analysis: Analysis, failed: Failed, zone: TimeZone) -> ReasonStep:
     """Since when, as far as the capture reaches back."""
     observed, before = failed.observed, failed.went_well
-    began = clock(observed.first_ns)
+    began = zone.clock(observed.first_ns)
     if observed.backend < 0:
         return ReasonStep(
             None, f"since when: first seen at {began}; at which back end is not visible", "", "not_visible"
@@ -310,5 +307,5 @@ def _since(analysis: Analysis, failed: Failed) -> ReasonStep:
         text = f"since when: first seen at {began}; none to {member} was completed before in this capture"
         return ReasonStep(None, text, "", "observed")
     references = (before.client_leg.handshake.hello_frame,)
-    text = f"since {began}: the last one to {member} that was completed before began at {clock(before.first_ns)}"
+    text = f"since {began}: the last one to {member} that was completed before began at {zone.clock(before.first_ns)}"
     return ReasonStep(True, text, frame_text(analysis, *references), "observed", references)

@@ -62,19 +62,16 @@ def rfc3339_signed(ns: int) -> str:
     return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{ns % 1_000_000_000:09d}Z"
 
 
-def clock(ns: int) -> str:
-    """``17:10:17.080``: the time of day to the millisecond."""
-    return rfc3339(ns)[11:23]
-
-
-def moment(ns: int) -> str:
-    """``2026-11-23 17:10:17.080``: day and time to the millisecond."""
-    return f"{day(ns)} {clock(ns)}"
-
-
 def day(ns: int) -> str:
     """``2026-11-23``."""
     return rfc3339(ns)[:10]
+
+
+def utc_day(ns: int | None) -> str:
+    """``2026-11-23 UTC``, in whatever zone times are shown beside it: days of a certificate's validity are of UTC (RFC
+    5280, section 4.1.2.5). ``?`` where it cannot be read.
+    """
+    return "?" if ns is None else f"{rfc3339_signed(ns)[:10]} UTC"
 
 
 def span(ns: int) -> str:

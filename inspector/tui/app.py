@@ -158,7 +158,7 @@ class InspectorApp(App[int]):
         self.open_area("incidents")
         base = self.screen_stack[0]
         if isinstance(base, Page):
-            rows = finding_rows(self.state.document, None, newest_first=self.state.is_live)
+            rows = finding_rows(self.state.document, None, self.state.zone, newest_first=self.state.is_live)
             self.call_after_refresh(
                 open_story, base, rows, next(i for i, one in enumerate(rows) if one.incident is incidents[-1])
             )
@@ -263,7 +263,7 @@ class InspectorApp(App[int]):
 
         def problem(text: str) -> str | None:
             nonlocal at
-            hit = places.find(self.state.now, text)
+            hit = places.find(self.state.now, text, self.state.zone)
             if isinstance(hit, str):
                 return hit
             at = hit

@@ -17,6 +17,7 @@ from inspector.query.arrays import Columns
 from inspector.query.language import compile_filter
 from inspector.reports import overview
 from inspector.settings import Settings
+from inspector.text.zones import TimeZone
 from inspector.tui.unknown import Stretch, between
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class AppState:
         if key not in self._kept:
             self._kept[key] = make()
         return cast("T", self._kept[key])
+
+    @property
+    def zone(self) -> TimeZone:
+        """Of all times that are shown."""
+        return self.settings.zone
 
     @property
     def now(self) -> Analysis:

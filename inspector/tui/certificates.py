@@ -17,7 +17,7 @@ from inspector.query.arrays import Columns
 from inspector.reports import overview, why
 from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
-from inspector.text.times import DAY_NS, clock, day, rfc3339_signed
+from inspector.text.times import DAY_NS, utc_day
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
@@ -78,6 +78,7 @@ class CertificatesScreen(Area):
     def body(self) -> ComposeResult:
         self._digests: list[bytes] = []
         self._picked: list[bytes] = []
+        width = len(self.state.zone.clock(0, 0))
         columns = [
             Column("", 1),
             Column("back end", 8),
@@ -86,8 +87,8 @@ class CertificatesScreen(Area):
             Column("issuer", 20, 2),
             Column("days left", 9, 6, True),
             Column("shown", 7, 3, True),
-            Column("first", 8, 1),
-            Column("last", 8, 1),
+            Column("first", width, 1),
+            Column("last", width, 1),
             Column("note", 14, 5),
         ]
         yield Rows(columns, 0, self._row, "No server showed a certificate in clear.", id="certificates")
@@ -141,8 +142,8 @@ class CertificatesScreen(Area):
             note = ("◇ rotated", "warn")
         elif not shown.count:
             note = ("issuer", "dim")
-        first = clock(shown.first)[:8] if shown.count else ""
-        last = clock(shown.last)[:8] if shown.count else ""
+        first = self.state.zone.clock(shown.first, 0) if shown.count else ""
+        last = self.state.zone.clock(shown.last, 0) if shown.count else ""
         names = ", ".join(c.identity.dns_names + c.identity.ip_addresses + c.unread_names)
         kind: Kind = "bad" if standing == "expired" else ""
         issuer = safe_text(c.issuer.removeprefix("CN="), 60)
@@ -237,6 +238,7 @@ class CertificateScreen(DetailPage):
     def lines(self, width: int) -> list[Line]:
         """All fields, then who showed it."""
         c, shown, case = self._certificate, self._when, self.analysis.case
+        zone = self.state.zone
         lines: list[Line] = []
         if c is not None:
             fields = [
@@ -245,7 +247,7 @@ class CertificateScreen(DetailPage):
                 ("serial number", c.serial),
                 (
                     "valid",
-                    f"{rfc3339_signed(c.not_before)[:10] if c.not_before is not None else '?'} to {why.until(c)}",
+                    f"{utc_day(c.not_before)} to {why.until(c)}",
                 ),
                 ("key", c.key),
                 ("signature", c.signature),
@@ -274,7 +276,7 @@ class CertificateScreen(DetailPage):
             lines.append(
                 [
                     (
-                        f"  from {day(shown.first)} {clock(shown.first)} to {day(shown.last)} {clock(shown.last)} UTC",
+                        f"  from {zone.moment(shown.first)} to {zone.stamp(shown.last)}",
                         "dim",
                     )
                 ]

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line
-from inspector.text.times import SECOND_NS, bar_step, clock, span
+from inspector.text.times import SECOND_NS, bar_step, span
+from inspector.text.zones import TimeZone
 from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = (
@@ -30,6 +31,7 @@ def chart(
     incidents: list[int],
     width: int,
     height: int,
+    zone: TimeZone,
     unknown: Sequence[Stretch] = (),
     *,
     is_forgotten: bool = False,
@@ -72,7 +74,7 @@ def chart(
             ("".join("✖" if bar in marked else "─" for bar in range(bars)), "bad" if marked else "dim"),
         ]
     )
-    first, last = clock(low)[:8], clock(high)[:8]
+    first, last = zone.clock(low, 0), zone.clock(high, 0)
     lines.append([(" " * (MARGIN + before) + first + " " * max(bars - len(first) - len(last), 1) + last, "dim")])
     lines.append(
         [

@@ -31,7 +31,7 @@ class ConnectionScreen(DetailPage):
             f" {c.server_endpoint.port}"
         )
         title: Line = [
-            (f"{c.first_seen[:10]} {c.first_seen[11:23]}  {ends}", "head"),
+            (f"{self.state.zone.moment(overview.nanoseconds(c.first_seen))}  {ends}", "head"),
             (f"   {c.outcome}", "bad" if c.outcome == "aborted" else "dim"),
         ]
         return (
@@ -42,7 +42,7 @@ class ConnectionScreen(DetailPage):
         analysis = self.analysis
         observed = analysis.case.observed[self._index]
         c = analysis.connection(self._index)
-        drawn_ladder = Ladder("", chapters(analysis, observed))
+        drawn_ladder = Ladder("", chapters(analysis, observed, self.state.zone))
         lines = [*self.ladder_at(drawn_ladder, width), []]
         for number in range(len(observed.renegotiations)):
             lines += [*renegotiation_lines(analysis, observed, number, width), []]

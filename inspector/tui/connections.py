@@ -17,7 +17,7 @@ from inspector.reports.difference import handshake_fields
 from inspector.reports.lines import Kind
 from inspector.reports.wireshark import display_filter
 from inspector.text.safe import safe_text
-from inspector.text.times import clock
+from inspector.text.zones import UTC, TimeZone
 from inspector.tls.types import FATAL
 from inspector.tracking.observed import Observed
 from inspector.tui.connection import ConnectionScreen
@@ -78,8 +78,17 @@ def _hosts(analysis: Analysis, observed: Observed) -> Cell:
 
 Shown = Callable[[Analysis, Observed, Connection], Cell]
 
+
+def timed(zone: TimeZone) -> tuple[Column, Shown]:
+    """The column of times."""
+    return (
+        Column("time", zone.clock_width, 0, False, "time"),
+        lambda a, s, c: (zone.clock(s.hello_ns or s.first_ns), "dim"),
+    )
+
+
 COLUMNS: dict[str, tuple[Column, Shown]] = {
-    "time": (Column("time", 12, 0, False, "time"), lambda a, s, c: (clock(s.hello_ns or s.first_ns), "dim")),
+    "time": timed(UTC),
     "client": (Column("client", 16, 6, False, "client"), lambda a, s, c: (c.client_endpoint.ip, "")),
     "port": (Column("port", 5, 8, True, "port"), lambda a, s, c: (str(c.client_endpoint.port), "")),
     "backend": (Column("back end", 8, 0, False, "backend"), lambda a, s, c: (a.case.label(s), "")),
@@ -156,7 +165,10 @@ class ConnectionsScreen(Area):
     def body(self) -> ComposeResult:
         self._names = list(self.state.settings.columns or self._usual())
         self._order: list[int] = []
-        yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
+        self._columns = {**COLUMNS, "time": timed(self.state.zone)}
+        yield Rows(
+            [MARK, *(self._columns[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections"
+        )
 
     def _usual(self) -> list[str]:
         """With the host, where captures of several are told apart."""
@@ -200,7 +212,7 @@ class ConnectionsScreen(Area):
         observed = analysis.case.observed[self._order[index]]
         c = analysis.connection(observed.index)
         mark: Cell = ("*", "head") if c.id in self.state.marks else ("", "")
-        return [mark, *(COLUMNS[n][1](analysis, observed, c) for n in self._names)]
+        return [mark, *(self._columns[n][1](analysis, observed, c) for n in self._names)]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         self.app.push_screen(ConnectionScreen(self.state, self._order[message.index]))
@@ -268,7 +280,8 @@ class ConnectionsScreen(Area):
         analysis = self.state.now
         pair = [analysis.connection(i) for i in sorted(indexes)]
         titles = [
-            f"{c.first_seen[11:23]} port {c.client_endpoint.port} {analysis.case.label(analysis.case.observed[i])}"
+            f"{self.state.zone.clock(overview.nanoseconds(c.first_seen))} port {c.client_endpoint.port}"
+            f" {analysis.case.label(analysis.case.observed[i])}"
             for c, i in zip(pair, sorted(indexes), strict=True)
         ]
         fields = [handshake_fields(analysis.document, c.handshakes[0]) for c in pair]

@@ -13,6 +13,7 @@ from inspector.packets.reread import clocks_late, save
 from inspector.query.language import compile_filter, matching
 from inspector.reports.formats import FORMATS, write
 from inspector.text.safe import path_text
+from inspector.text.zones import UTC
 from inspector.tui.app_state import AppState
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
@@ -127,7 +128,8 @@ class Exporter:
 
         paths = self._state.paths
         key, key_path, is_new = keys.load() if is_redacted else (None, None, False)
-        request = BundleRequest(paths, ScopeRequest(incident), ["inspector", *paths], key)
+        zone = UTC if is_redacted else self._state.zone  # strangers need not know where we are
+        request = BundleRequest(paths, ScopeRequest(incident), ["inspector", *paths], key, zone=zone)
         bundle = write_bundle(self._state.now, str(path), request)
         report = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
         new_key = [f"A new redaction key lies in {path_text(str(key_path))}: keep it to yourself."] if is_new else []
@@ -140,7 +142,7 @@ class Exporter:
             if form == "screen":
                 out.write(text.encode("utf-8", "backslashreplace"))
             else:
-                write(self._state.now, form, wanted, out)
+                write(self._state.now, form, wanted, out, self._state.zone)
         return f"Wrote {path_text(str(path))}."
 
     def _save(self, path: Path, indexes: list[int]) -> str:

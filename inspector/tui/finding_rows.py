@@ -6,9 +6,15 @@ from typing import NamedTuple
 
 from inspector.document import Document, Finding, Incident, Service
 from inspector.reports.lines import Kind
+from inspector.reports.overview import nanoseconds
 from inspector.text.safe import safe_text
+from inspector.text.zones import TimeZone
 
 SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
+
+
+YEAR = len("2026-")
+"""Characters of a time that a list does not show."""
 
 
 class FindingRow(NamedTuple):
@@ -20,16 +26,18 @@ class FindingRow(NamedTuple):
     at: str = ""
 
 
-def finding_rows(document: Document, service: Service | None, *, newest_first: bool = False) -> list[FindingRow]:
+def finding_rows(
+    document: Document, service: Service | None, zone: TimeZone, *, newest_first: bool = False
+) -> list[FindingRow]:
     """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none.
     ``newest_first``: of the incidents, else the oldest one is.
     """
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
-    shown = (
-        slice(11, 23) if len({i.at[:10] for i in listed}) < 2 else slice(5, 19)
-    )  # the day is said where there are several
-    incidents = [FindingRow(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in listed]
+    times = [nanoseconds(i.at) for i in listed]
+    is_of_one_day = not times or zone.day(times[0]) == zone.day(times[-1])
+    shown = [zone.clock(at) if is_of_one_day else zone.moment(at, 0)[YEAR:] for at in times]
+    incidents = [FindingRow(i.id, i, by_id[i.findings[0]], at) for i, at in zip(listed, shown, strict=True)]
     if newest_first:
         incidents.reverse()
     named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}

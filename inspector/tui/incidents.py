@@ -35,7 +35,7 @@ class IncidentsScreen(Area):
         service = None if self.state.everything else self.state.in_view
         self._incident_rows = self.state.kept(
             ("findings", service.id if service else None),
-            lambda: finding_rows(self.state.document, service, newest_first=self.state.is_live),
+            lambda: finding_rows(self.state.document, service, self.state.zone, newest_first=self.state.is_live),
         )
         incidents = sum(f.incident is not None for f in self._incident_rows)
         rows.columns[1] = Column(

@@ -76,8 +76,11 @@ class Loading:
         chosen_settings: settings.Settings,
         secret_inputs: SecretInputs | None = None,
         cache: FactsCache | None = None,
+        most_packets: int | None = None,
     ) -> None:
-        """``cache``: where facts are kept, None for nowhere; secrets, and what they open, are never kept."""
+        """``cache``: where facts are kept, None for nowhere; secrets, and what they open, are never kept.
+        ``most_packets``: as in ``extract``.
+        """
         self.paths = list(paths)
         self.total = 0
         self.read = 0
@@ -98,6 +101,7 @@ class Loading:
         self._options = options
         self._asked_with = secret_inputs
         self._cache = cache
+        self._most_packets = most_packets
         self._settings = chosen_settings
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
@@ -178,7 +182,9 @@ class Loading:
 
     def _extracted(self) -> Facts:
         """By reading."""
-        return extract(self.paths, self._advance, self._begun, self._look, self._asked_with)
+        return extract(
+            self.paths, self._advance, self._begun, self._look, self._asked_with, most_packets=self._most_packets
+        )
 
     def _judged(self, facts: Facts, limits: Sequence[Limit] = ()) -> Analysis:
         analysis = judge(facts, self._options, limits)

@@ -20,7 +20,6 @@ from inspector.facts import FRAME_BITS, Event
 from inspector.packets.messages import MESSAGE, RawMessage
 from inspector.reports.lines import Line
 from inspector.text.safe import safe_text
-from inspector.text.times import rfc3339
 from inspector.tls.history import RECORDS, Letter
 from inspector.tls.tree_nodes import ELEMENT, MALFORMED, Node
 from inspector.tracking.authorities import read_authorities
@@ -35,6 +34,7 @@ from inspector.tui.wireshark import WIRESHARK_KEY
 
 TreeItem = tuple[RawMessage, Node]
 VALUE = 160
+MICROSECONDS = 6
 
 
 def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMessage]:
@@ -128,12 +128,13 @@ class MessageScreen(Page):
     def _show(self) -> None:
         target = self.target
         frame = target.rung.frame
+        at = self.state.zone.moment(target.rung.ns, MICROSECONDS)
         lines: list[Line] = [
             [
                 (safe_text(target.title), "head"),
                 (f"   frame {frame}   {self._index + 1} of {len(self._targets)}", "dim"),
             ],
-            [(f"{rfc3339(target.rung.ns)[:26]}  {self._way(target)}  {safe_text(target.rung.text)}", "")],
+            [(f"{at}  {self._way(target)}  {safe_text(target.rung.text)}", "")],
         ]
         self.query_one("#heading", Static).update(content(lines))
         key = id(target.connection)

@@ -85,7 +85,8 @@ class OverviewScreen(Area):
             self.query_one("#verdict", StillText).show([[(overview.nothing_found(state.document), "warn")]])
             return
         self._incident_rows = state.kept(
-            ("findings", service.id), lambda: finding_rows(state.document, service, newest_first=state.is_live)
+            ("findings", service.id),
+            lambda: finding_rows(state.document, service, state.zone, newest_first=state.is_live),
         )
         chosen = [
             f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
@@ -113,7 +114,7 @@ class OverviewScreen(Area):
     def _panes(self, service: Service, width: int, height: int) -> list[list[Line]]:
         """The tables and charts, what matters most first."""
         document = self.state.document
-        differing = attributes.table_lines(document, service, width)
+        differing = attributes.table_lines(document, service, self.state.zone, width)
         alike = attributes.alike_lines(document, service, width)
         pool = overview.pool(document, service, width)
         weighed = what_if.weighed_lines(document, service, width)
@@ -164,7 +165,14 @@ class OverviewScreen(Area):
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
         is_forgotten = self.state.whole_from_ns > 0
         return chart(
-            times.time_ns, times.result, incidents, width, height, self.state.unknown, is_forgotten=is_forgotten
+            times.time_ns,
+            times.result,
+            incidents,
+            width,
+            height,
+            self.state.zone,
+            unknown=self.state.unknown,
+            is_forgotten=is_forgotten,
         )
 
     def _timeline(self, service: Service, width: int) -> list[Line]:
@@ -179,7 +187,7 @@ class OverviewScreen(Area):
         drawn = [TimedMember(members[id_].index, name, changed[id_]) for id_, name in names]
         if (times.backend < 0).any():
             drawn.append(TimedMember(-1, "?"))
-        return timeline(times, drawn, width, failed, self.state.unknown)
+        return timeline(times, drawn, width, self.state.zone, failed, self.state.unknown)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document
@@ -195,14 +203,14 @@ class OverviewScreen(Area):
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
         details = [
             overview.clients(document, service),
-            *overview.since(document, service),
+            *overview.since(document, service, self.state.zone),
             overview.impact(service),
         ]
         lines += [[(line, "dim")] for line in flowing(filter(None, details), "  ", width)]
         lines += [
             line
             for limit in document.limits
-            if limit.kind == "bounded"
+            if limit.kind in ("bounded", "packets_left")
             for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
         ][:MOST_LIMITS]
         for text in (*overview.checks(service), *probed.lines_of(document, service)):
@@ -244,7 +252,7 @@ class OverviewScreen(Area):
         if service is None:
             return super().to_copy()
         document = self.state.document
-        differing = attributes.table_lines(document, service)
+        differing = attributes.table_lines(document, service, self.state.zone)
         tables = [
             *([*differing, []] if differing else []),
             *overview.pool(document, service),
@@ -252,7 +260,7 @@ class OverviewScreen(Area):
             *overview.matrix(document, service),
         ]
         texts = [
-            overview.heading(document, service),
+            overview.heading(document, service, self.state.zone),
             *map(plain, self._verdict(service, 100)),
             "",
             *(f"  {plain(line)}".rstrip() for line in tables),

@@ -164,22 +164,23 @@ class Area(Page):
 
     def subject(self, width: int) -> Line:
         """The same without what was forgotten."""
+        times = f"   {self.state.zone.heading}"
         service = self.state.in_view
         if service is None:
-            return [("no service", "head"), ("   all times UTC", "dim")]
+            return [("no service", "head"), (times, "dim")]
         if self.state.everything:
             return [
                 (f"all {overview.counted(len(self.state.document.services), 'service')}", "head"),
-                ("   all times UTC", "dim"),
+                (times, "dim"),
             ]
-        text = overview.heading(self.state.document, service)
+        text = overview.heading(self.state.document, service, self.state.zone)
         if cell_count(text) > width - 2:
             text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"
         mark = overview.MARKS[service.assessment.state]
         return [
             (f"{mark} ", STATE_KINDS[service.assessment.state]),
             (cut(safe_text(text, 400), max(width - 2, 10)), "head"),
-            ("   all times UTC" if cell_count(text) + 20 < width else "", "dim"),
+            (times if cell_count(text) + cell_count(times) + 4 < width else "", "dim"),
         ]
 
     def action_up(self) -> None:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.reports.lines import Line
-from inspector.text.times import clock, span
+from inspector.text.times import span
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tui.app_state import AppState
 from inspector.tui.connection import ConnectionScreen
@@ -46,7 +46,7 @@ class SessionsScreen(Area):
             Column("session", 8),
             Column("how", 6, 1),
             Column("EMS", 3, 2),
-            Column("issued", 12, 3),
+            Column("issued", self.state.zone.clock_width, 3),
             Column("offers", 6, 4, True),
             Column("○ issued ● resumed ◇ declined ✖ aborted", 0),
         ]
@@ -86,7 +86,7 @@ class SessionsScreen(Area):
         session = self._sessions[self._order[index]]
         rows = self.query_one(Rows)
         width = rows.shown(rows.scrollable_content_region.width)[-1][1]
-        issued = clock(session.issued_ns) if session.issued_ns is not None else "–"
+        issued = self.state.zone.clock(session.issued_ns) if session.issued_ns is not None else "–"
         return [
             (session.key.hex()[:8], ""),
             (METHODS[session.method], "dim"),
@@ -153,7 +153,7 @@ class SessionScreen(Page):
         yield Static(content(lines), id="heading")
         columns = [
             Column("", 1),
-            Column("time", 12),
+            Column("time", self.state.zone.clock_width),
             Column("since", 10, 1, True),
             Column("back end", 8),
             Column("what", 18),
@@ -170,7 +170,7 @@ class SessionScreen(Page):
         since = f"+{span(moment.ns - self._moments[index - 1].ns)}" if index else ""
         return [
             (moment.glyph, moment.kind),
-            (clock(moment.ns), "dim"),
+            (self.state.zone.clock(moment.ns), "dim"),
             (since, "dim"),
             (moment.label, ""),
             (moment.word, moment.kind),
@@ -182,4 +182,6 @@ class SessionScreen(Page):
         self.app.push_screen(ConnectionScreen(self.state, self._moments[message.index].connection))
 
     def to_copy(self) -> tuple[str, str]:
-        return "the session", "\n".join(f"{clock(m.ns)} {m.label} {m.word}" for m in self._moments) + "\n"
+        return "the session", "\n".join(
+            f"{self.state.zone.clock(m.ns)} {m.label} {m.word}" for m in self._moments
+        ) + "\n"

@@ -85,9 +85,9 @@ class StoryScreen(ExplanationScreen):
             if confirmed
             else "◌ Perhaps aborted because the certificate changed"
         )
+        at = self.state.zone.stamp(overview.nanoseconds(incident.at))
         counted = (
-            f"   {incident.at[:10]} {incident.at[11:23]} UTC   {finding.verdict}, {overview.WORDS[finding.grade]}  "
-            f" {self._index + 1} of {len(self._all)}"
+            f"   {at}   {finding.verdict}, {overview.WORDS[finding.grade]}   {self._index + 1} of {len(self._all)}"
         )
         title: list[Line] = [[(heading, "bad" if confirmed else "warn")]]
         if len(heading) + len(counted) <= width:
@@ -105,7 +105,7 @@ class StoryScreen(ExplanationScreen):
         """Ladder, rule, certificates."""
         incident = self.row.incident
         assert incident is not None
-        steps = ladder(self.analysis, incident)
+        steps = ladder(self.analysis, incident, self.state.zone)
         lines = [*self.ladder_at(steps, width), [], *_conditions(why.steps(self.analysis, incident), width)]
         if self.finding.verdict != "confirmed":
             lines += paragraph(safe_text(self.finding.explanation, 1000), "  ", "  ", width)
@@ -155,8 +155,8 @@ class FindingScreen(ExplanationScreen):
         lines: list[Line] = paragraph(safe_text(finding.explanation, 4000), "", "", width)
         if finding.rule == FAILED:
             observed = next(s for s in self.analysis.case.observed if s.id == finding.connections[0])
-            lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, observed)), width)]
-            lines += [[], *_conditions(why_failed.steps(self.analysis, finding), width)]
+            lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, observed, self.state.zone)), width)]
+            lines += [[], *_conditions(why_failed.steps(self.analysis, finding, self.state.zone), width)]
             rows, works, fails = why_failed.certificates(self.analysis, finding)
             lines += [[], [("CERTIFICATES", "head")], *_side_by_side(rows, works, fails, width)] if rows else []
         lines += [[], [("EVIDENCE", "head")]]

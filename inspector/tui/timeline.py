@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line, uniform, wrap
 from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
-from inspector.text.times import bar_step, clock
+from inspector.text.times import bar_step
+from inspector.text.zones import TimeZone
 from inspector.tui.chart import spoken
 from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
@@ -51,6 +52,7 @@ def timeline(
     times: MemberTimes,
     members: Sequence[TimedMember],
     width: int,
+    zone: TimeZone,
     lost: Collection[int] = (),
     unknown: Sequence[Stretch] = (),
 ) -> list[Line]:
@@ -82,8 +84,8 @@ def timeline(
         cells = [_cell(int(n), int(f), most, bool(u)) for n, f, u in zip(count, failed, is_unknown, strict=True)]
         lines.append([(left_aligned(cut(member.name, name_width), margin), ""), *_runs(cells)])
         for at, text in member.changes:
-            lines += _change(min(max((at - low) // step, 0), steps - 1), f"{clock(at)} {text}", margin, width)
-    first, last = clock(low)[:8], clock(high)[:8]
+            lines += _change(min(max((at - low) // step, 0), steps - 1), f"{zone.clock(at)} {text}", margin, width)
+    first, last = zone.clock(low, 0), zone.clock(high, 0)
     between = steps - len(first) - len(last)
     lines.append([(" " * margin + (first + " " * between + last if between > 0 else first), "dim")])
     lines.append(_legend(any(member.changes for member in members), bool(is_failed.any()), bool(is_unknown.any())))
