@@ -310,8 +310,11 @@ class TestByTshark:
         ) as shark:
             player = threading.Thread(target=played, args=(namespace, frames))
             player.start()
-            out, errors = shark.communicate(timeout=PATIENCE_SECONDS)
-            player.join()
+            try:
+                out, errors = shark.communicate(timeout=PATIENCE_SECONDS)
+            finally:
+                shark.kill()
+                player.join()
         assert "Error by extcap" not in errors
         lines = out.splitlines()
         assert len(lines) == 20, errors

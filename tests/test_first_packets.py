@@ -121,25 +121,14 @@ def test_captures_one_after_the_other(tmp_path: Path) -> None:
     assert processes.extract([str(tmp_path)], most_packets=len(made)).bounded == []
 
 
-@pytest.mark.parametrize("count", [60, 700, 3_000, 3_221])
-def test_several_processes_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_one_process_reads_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others would read the same first packets, to throw them away."""
     path = tmp_path / "a.pcap"
     path.write_bytes(gzip.decompress(find("puppet-session-ids").read_bytes()))
-    expected = msgspec.to_builtins(judge(first(path, count)).complete())
-    monkeypatch.setattr(processes, "FEW_PACKETS", 1)
-    monkeypatch.setattr(processes, "HEAD_START_BYTES", 0)
-    tasks: list[processes.ShardTask] = []
-    start = processes._started
-
-    def started(task: processes.ShardTask) -> processes._Worker | None:
-        tasks.append(task)
-        return start(task)
-
-    monkeypatch.setattr(processes, "_started", started)
-    for wanted in (2, 4):
-        monkeypatch.setattr(processes, "_processes", lambda work, most=wanted: most)
-        assert msgspec.to_builtins(judge(first(path, count)).complete()) == expected
-    assert len(tasks) == 4
+    expected = msgspec.to_builtins(judge(first(path, 3_000)).complete())
+    monkeypatch.setattr(processes, "_processes", lambda work: 4)
+    monkeypatch.setattr(processes, "_started", lambda task: pytest.fail("another process was started"))
+    assert msgspec.to_builtins(judge(first(path, 3_000)).complete()) == expected
 
 
 def test_what_is_damaged_behind_them_is_not_their_matter(tmp_path: Path) -> None:
@@ -182,9 +171,22 @@ def test_nobody_is_acquitted() -> None:
     (limit,) = [limit for limit in part.limits if limit.kind == "packets_left"]
     assert f"packet {whole.captures[0].packets - 1:,}" in limit.text
     assert "capture-incomplete" in [finding.rule for finding in part.findings]
+    assert part.services
     for service in part.services:
         assert "packets_left" in [unseen.kind for unseen in service.assessment.unseen]
         assert "not all packets were read" in service.assessment.sentence
+
+
+@pytest.mark.parametrize("count", [8, 12, 538])
+def test_what_helps_is_to_read_on(count: int) -> None:
+    """Not to capture what was captured."""
+    document = judge(first(find("tolerated"), count)).complete()
+    (service,) = document.services
+    assert service.assessment.state in ("unknown", "protected")
+    assert service.assessment.grade != "observed"
+    assert service.assessment.do == "read all packets, without -c"
+    (lacking,) = [finding for finding in document.findings if finding.rule == "capture-incomplete"]
+    assert [remedy.text for remedy in lacking.remedies] == ["Read all packets: without -c."]
 
 
 def test_on_the_command_line() -> None:

@@ -207,7 +207,7 @@ def test_the_doctor_says_what_to_install(
     """A package of the system's where there is no wheel."""
     monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == installer else None)
-    text = "there is no libpcap: interfaces are read by Scapy, a fraction as fast"
+    text = "there is no libpcap: interfaces cannot be read without it"
     assert next(means()) == Check("bad", text, remedy)
 
 

@@ -23,7 +23,10 @@ done
 [ -n "$python" ] || fail "Python 3.11 to 3.14 is needed (RHEL 8: dnf install python3.11); PYTHON=/path/to/python names one"
 (cd "$here" && sha256sum --quiet -c SHA256SUMS) || fail "files are damaged: unpack the archive again"
 
+[ ! -e "$target/lib" ] || [ -f "$target/lib/inspector/__init__.py" ] || fail "$target/lib is not this program's: name a directory of its own"
+rm -rf "${target:?}/lib.new" # of a run that did not end
 mkdir -p "$target/bin" "$target/lib.new" 2>/dev/null || fail "$target cannot be written: name another directory, or use sudo"
+target=$(cd "$target" && pwd) # the launcher is found from anywhere
 printf '#!/bin/sh\nexit 0\n' >"$target/bin/.try"
 chmod 755 "$target/bin/.try"
 "$target/bin/.try" 2>/dev/null || { rm -f "$target/bin/.try"; fail "$target lies on a file system mounted noexec, where no library can be loaded: name another directory"; }
@@ -39,13 +42,14 @@ UNPACK
 "$python" -I -m compileall -qq -j 0 "$target/lib.new" || true # what cannot be compiled is read as it is
 rm -rf "${target:?}/lib"
 mv "$target/lib.new" "$target/lib"
-real=$("$python" -I -c 'import sys; print(sys.executable)')
-cat >"$target/bin/inspector" <<LAUNCHER
-#!$real -I
-import sys
-sys.path.insert(0, "$target/lib")
-from inspector.cli import run
-run()
+"$python" -I - "$target" <<'LAUNCHER'
+import pathlib, sys
+target = sys.argv[1]
+if any(letter.isspace() for letter in sys.executable):
+    sys.exit(f"install.sh: {sys.executable!r} cannot stand in a first line, for the spaces in it: PYTHON=/path/to/python names another")
+path = f"{target}/lib"
+text = f"#!{sys.executable} -I\nimport sys\nsys.path.insert(0, {path!r})\nfrom inspector.cli import run\nrun()\n"
+pathlib.Path(target, "bin", "inspector").write_text(text)
 LAUNCHER
 chmod 755 "$target/bin/inspector"
 "$target/bin/inspector" --version

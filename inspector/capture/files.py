@@ -109,7 +109,7 @@ class CaptureFile:
         for batch in frames if self._most_packets is None else self._first(frames, self._most_packets):
             stamps.put_right(batch)
             yield batch
-        if source.problem:
+        if source.problem and not self.is_cut:
             info.truncated = True
             info.damage = ReadingStopped(info.packets, ForeignText(source.problem))
         info.bytes_read = source.total

@@ -103,6 +103,7 @@ def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, s
     from inspector.bundle.scope import ScopeRequest
     from inspector.bundle.writing import BundleRequest, write_bundle
     from inspector.text.safe import path_text, safe_text
+    from inspector.text.zones import UTC
 
     key = None
     if options.redact or options.redact_key:
@@ -121,7 +122,7 @@ def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, s
         key,
         options.force,
         secrets,
-        zone=options.zone,
+        zone=UTC if key is not None else options.zone,  # strangers need not know where we are
     )
     bundle = write_bundle(analysis, options.directory, request)
     for note in bundle.notes:

@@ -31,9 +31,6 @@ WORTHWHILE_HANDSHAKES = 30_000
 shared.
 """
 
-FEW_PACKETS = 1_000_000
-"""Fewer are read by one process, whatever the captures hold."""
-
 HANDSHAKES_EACH = 15_000
 """A further process for so many: it costs a quarter of a second to start, and some 60 MB of memory."""
 
@@ -127,8 +124,7 @@ def _extracted(
     ``is_shared``: by several processes, unless it turns out that their shards cannot be joined.
     """
     work = workload(paths)
-    is_passing = is_passing and most_packets is None
-    if not is_shared or (secrets is not None and secrets.server_keys) or (most_packets or FEW_PACKETS) < FEW_PACKETS:
+    if not is_shared or (secrets is not None and secrets.server_keys) or most_packets is not None:
         count = 1
     else:
         count = _processes(work)
@@ -148,7 +144,6 @@ def _extracted(
                     is_passing=is_passing,
                     is_polite=is_polite,
                     beside=count - 1,
-                    most_packets=most_packets,
                 )
                 workers[index] = _started(task)
         from inspector.errors.bounds import PacketsLeft
@@ -186,7 +181,7 @@ def _extracted(
     return facts, clocks_apart(parts)
 
 
-def _story(paths: Sequence[str], late: Mapping[int, int], most_packets: int | None) -> Story:
+def _story(paths: Sequence[str], late: Mapping[int, int], most_packets: int | None = None) -> Story:
     from inspector.capture.files import Story
 
     return Story(paths, late, most_packets=most_packets)
@@ -279,7 +274,7 @@ def _scaled(progress: Progress, factor: float) -> Progress:
 
 class ShardTask(NamedTuple):
     """What a worker does. ``is_passing``: as in ``_extracted``. ``is_polite``: somebody paints a screen meanwhile.
-    ``beside``: as in ``extract_shard``. ``most_packets``: as in ``extract``.
+    ``beside``: as in ``extract_shard``.
     """
 
     paths: Sequence[str]
@@ -290,7 +285,6 @@ class ShardTask(NamedTuple):
     is_passing: bool
     is_polite: bool
     beside: int
-    most_packets: int | None
 
 
 class _Worker:
@@ -370,7 +364,7 @@ def work() -> None:
     task: ShardTask = pickle.load(sys.stdin.buffer)
     if task.is_polite:
         os.nice(5)
-    story = _story(task.paths, task.late, task.most_packets)
+    story = _story(task.paths, task.late)
     if task.is_passing:
         story.pass_over(task.begin)
     part = extract_shard(story, task.begin, task.end, secrets=task.secrets, beside=task.beside)

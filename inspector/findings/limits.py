@@ -15,7 +15,7 @@ from inspector.errors.captures import InputProblem, NotExtracted
 from inspector.errors.internal import InternalError
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
-from inspector.findings.shared_remedies import again, outside
+from inspector.findings.shared_remedies import again, outside, read_on
 from inspector.findings.unopened import clipped, not_opened
 from inspector.findings.wording import worded
 from inspector.tracking.observed import Observed
@@ -204,6 +204,9 @@ LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one
 
 def _mends(case: Case, kinds: set[str]) -> Iterator[Remedy]:
     """Only what would help: what the program cannot read, and what a server shows, another capture holds as well."""
+    if "packets_left" in kinds:
+        yield read_on()
+        return
     is_cut = "clipped" in kinds or any(
         unopened.why == "cut" for capture in case.facts.captures for unopened in capture.unopened
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import NamedTuple
 
+from inspector.errors.bounds import PacketsLeft
 from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
@@ -75,6 +76,9 @@ class Exposure(NamedTuple):
     has_ems_beside: bool
 
 
+READ_ON = "read all packets, without -c"
+
+
 @dataclass
 class Scene:
     """What the rows look at: a service, what happened to it, its connections without health checks, how far they
@@ -115,7 +119,9 @@ class Scene:
 
     @property
     def again(self) -> str:
-        """How to capture what is missing."""
+        """How to come by what is missing."""
+        if any(isinstance(bound, PacketsLeft) for bound in self.case.facts.bounded):
+            return READ_ON
         return (
             "capture again:"
             f" {capture_remedy(self.service.name, self.service.port, self.service.addresses, self.case.is_cut).check}"

@@ -139,6 +139,11 @@ def outside() -> Remedy:
     return Remedy("whoever captures", text, "tcpdump -i any -w vip.pcap 'tcp port PORT'")
 
 
+def read_on() -> Remedy:
+    """What helps where reading was ended."""
+    return Remedy("whoever reads it", "Read all packets: without -c.", "inspector analyze vip.pcap")
+
+
 def again(is_cut: bool) -> Remedy:
     """How to capture what was lost. ``is_cut``: frames were cut short; where they were whole, nobody is told to capture
     whole ones.

@@ -128,7 +128,7 @@ UNDECODED = "undecoded"
 UNMENDED = frozenset(
     (
         *("unreadable", "not_extracted", "bounded", "internal_errors", "preamble", "unreadable_certificate", "reading"),
-        *("forgotten", "packets_left"),
+        "forgotten",
     )
 )
 """What another capture would hide as well."""

@@ -181,7 +181,7 @@ def means() -> Iterator[Check]:
         whose = f"found as {library.file}" if library.is_of_system else "which cypcap brings"
         yield Check("good", f"{library.version}, {whose}, reads interfaces")
     except ImportError:
-        yield Check("bad", "there is no libpcap: interfaces are read by Scapy, a fraction as fast", _libpcap_remedy())
+        yield Check("bad", "there is no libpcap: interfaces cannot be read without it", _libpcap_remedy())
     for one in scarce():
         yield Check("note", as_text(one))
     yield from _confinement()

@@ -15,7 +15,13 @@ PACKAGE = Path(__file__).parent.parent.parent
 CODECS = ("ascii", "idna", "latin_1", "punycode", "unicode_escape", "utf_16", "utf_16_be", "utf_16_le", "utf_32_be")
 """Encodings in which something that is read may be written."""
 
-CAPTURE = ("concurrent.futures.thread", "numpy.ma", "statistics", *(f"encodings.{codec}" for codec in CODECS))
+CAPTURE = (
+    "concurrent.futures.thread",
+    "numpy.ma",
+    "statistics",
+    "zoneinfo",
+    *(f"encodings.{codec}" for codec in CODECS),
+)
 """What is loaded late beside our own modules."""
 
 SECRETS = ("inspector.secrets", "inspector.live.sources.growing_keys")

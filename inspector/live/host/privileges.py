@@ -110,8 +110,8 @@ def hand_on(capability: int) -> None:
 
 
 def take_up(capability: int) -> None:
-    """Use a capability that this process has been permitted: a program file gives it so (``cap_net_raw=p``) where it
-    must run without it as well. Raises OSError.
+    """Use a capability that this process has been permitted, and all others that it has been, until it gives them up:
+    a program file gives it so (``cap_net_raw=p``) where it must run without it as well. Raises OSError.
     """
     permitted, inheritable = _capabilities()
     if permitted >> capability & 1:

@@ -51,8 +51,12 @@ LOOP_SECONDS = 4.0
 """How long the loop may take to make them: it goes round several times a second."""
 
 RETRY_SECONDS = 1.0
-FORMS = 3
-"""In which the same samples are written out."""
+OPENMETRICS = "application/openmetrics-text"
+FORMS = {False: choose_encoder(""), True: choose_encoder(f"{OPENMETRICS};version=1.0.0")}
+"""In which samples are written out, with the media type of each: as text, and (True) as OpenMetrics. Versions and
+escaping that a scraper names make no difference to names in ASCII, and are not taken from it: whoever asks for ever
+new ones must not crowd out the others.
+"""
 
 MISTAKES = 32
 """Of this program, that the loop has not counted yet."""
@@ -90,24 +94,21 @@ class MetricsSnapshot:
         began = time.monotonic()
         self._collector = SamplesCollector([*make()])
         self.seconds = time.monotonic() - began
-        self._forms: dict[str, bytes] = {}
+        self._forms: dict[bool, bytes] = {}
         self._lock = threading.Lock()
 
-    def written(self, accept: str) -> WrittenForm | None:
-        """As the library chooses by the header ``Accept``; None where that asks for what it does not know, or where so
-        many forms were asked for already.
-        """
+    def written(self, accept: str) -> WrittenForm:
+        """As the library chooses by the header ``Accept``; as text where that asks for what it does not know."""
         try:
-            encoder, media_type = choose_encoder(accept)
+            is_openmetrics = choose_encoder(accept)[1].startswith(OPENMETRICS)
         except (TypeError, ValueError):  # a version that is none
-            return None
+            is_openmetrics = False
+        encoder, media_type = FORMS[is_openmetrics]
         with self._lock:
-            body = self._forms.get(media_type)
+            body = self._forms.get(is_openmetrics)
             if body is None:
-                if len(self._forms) >= FORMS or not media_type.isprintable() or not media_type.isascii():
-                    return None
                 began = time.monotonic()
-                body = self._forms[media_type] = encoder(self._collector)
+                body = self._forms[is_openmetrics] = encoder(self._collector)
                 self.seconds += time.monotonic() - began
         return WrittenForm(media_type, body)
 
@@ -245,9 +246,6 @@ class _Exchange(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain="The capture does not answer")
             return
         form = snapshot.written(" ".join(",".join(self.headers.get_all("Accept", ())).split()))
-        if form is None:
-            self.send_error(HTTPStatus.NOT_ACCEPTABLE)
-            return
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", form.media_type)
         self.send_header("Content-Length", str(len(form.body)))

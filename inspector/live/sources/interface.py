@@ -33,7 +33,7 @@ MAPPED_BYTES = 4 << 20
 
 REMEDIES: dict[Obstacle, str] = {
     "permission": "run it with sudo, or: inspector doctor",
-    "library": "inspector doctor names what to install; --capture-by any takes what there is",
+    "library": "inspector doctor names what to install",
     "device": "inspector live -D lists the interfaces",
     "filter": "filters are written as for tcpdump: man pcap-filter",
 }

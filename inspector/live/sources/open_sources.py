@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from inspector.errors import UsageError
 from inspector.live.host.places import settle_at_home
-from inspector.live.host.privileges import Account, account, become
+from inspector.live.host.privileges import Account, account, become, keep_only, may_capture
 from inspector.live.sources.capture_launch import CaptureLaunch
 from inspector.live.sources.launch import Launch, launch_of
 from inspector.live.sources.sniff_messages import CaptureMethod, SniffOptions
@@ -164,6 +164,8 @@ def opened(ready: ReadySource) -> OpenedSource:
             if who is not None:
                 become(who)
                 settle_at_home(who)
+            elif os.geteuid() and may_capture():  # the right came with the program or its service
+                keep_only(())
         except OSError as error:
             raise UsageError(f"rights could not be given up: {error.strerror or error}", "-Z root keeps them") from None
         for command in ready.commands:

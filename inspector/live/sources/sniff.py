@@ -8,13 +8,13 @@ nothing else, whoever it was started by.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import struct
 import sys
 import time
+from ctypes.util import find_library
 from typing import Any, NoReturn, Protocol
 
 from inspector.capture.parent import die_with_parent
@@ -131,6 +131,7 @@ class Libpcap:
         try:
             pcap.set_filter(options.filter)
         except PcapError as error:
+            pcap.close()
             raise Unavailable("filter", f"-f {options.filter}: {error}") from None
         return pcap
 
@@ -183,7 +184,7 @@ class Libpcap:
 
 
 class Scapy:
-    """Scapy's packet sockets, one for each interface: no libpcap is needed, at a fraction of its speed."""
+    """Scapy's packet sockets, one for each interface, at a fraction of libpcap's speed; that compiles the filter."""
 
     method: CaptureMethod = "scapy"
 
@@ -219,7 +220,8 @@ class Scapy:
         except PermissionError as error:
             raise Unavailable("permission", f"{interface}: {error.strerror}") from None
         except (OSError, ValueError) as error:
-            raise Unavailable("device", f"{interface}: {error}") from None
+            obstacle: Obstacle = "device" if find_library("pcap") else "library"
+            raise Unavailable(obstacle, f"{interface}: {error}") from None
         except Scapy_Exception as error:
             raise Unavailable("filter", f"-f {options.filter}: {error}") from None
         if not sockets:
@@ -299,8 +301,11 @@ def capture() -> NoReturn:
         report(_confined())
         while handle is None:
             time.sleep(REOPEN_SECONDS)
-            with contextlib.suppress(Unavailable):
+            try:
                 handle = opened(options, handover)
+            except Unavailable as problem:
+                if problem.obstacle != "device":
+                    raise
     except Unavailable as problem:
         report(CaptureFailed(problem.obstacle, str(problem)))
         raise SystemExit(1) from None

@@ -11,7 +11,9 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -47,7 +49,8 @@ def remove(folders: WiresharkFolders, *, forced: bool) -> list[InstalledFile]:
     removed = [_remove(path, forced=forced) for path, _ in _contents(folders)]
     profile = profile_of(folders)
     if profile.is_dir() and not any(profile.iterdir()):
-        profile.rmdir()
+        with suppress(OSError):  # a link to it, which is not ours
+            profile.rmdir()
     return removed
 
 
@@ -82,22 +85,28 @@ def _is_ours(content: bytes) -> bool:
 def _launcher() -> bytes:
     """Runs this program with the Python that runs it now, wherever both lie."""
     around = Path(__file__).parents[3]
-    code = f"import sys; sys.path.append({str(around)!r}); from inspector.cli import run; run()"
-    return os.fsencode(f'exec {shlex.quote(sys.executable)} -P -c {shlex.quote(code)} extcap "$@"\n')
+    code = f"import sys; sys.path.insert(0, {str(around)!r}); from inspector.cli import run; run()"
+    return os.fsencode(f'exec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)} extcap "$@"\n')
 
 
 def _write(path: Path, content: bytes, *, forced: bool) -> InstalledFile:
     try:
-        before = path.read_bytes() if path.is_symlink() or path.exists() else None
-        if before == content:
+        mode = 0o755 if content.startswith(INTERPRETER) else 0o644
+        before = path.read_bytes() if path.exists() else None
+        if before == content and path.stat().st_mode & 0o777 == mode:
             return InstalledFile(path, "as it was")
         if before is not None and not (_is_ours(before) or forced):
             return InstalledFile(path, "kept")
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_bytes(content)
-        beside.chmod(0o755 if content.startswith(INTERPRETER) else 0o644)
-        beside.replace(path)
+        descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                os.fchmod(descriptor, mode)
+            os.replace(beside, path)
+        except OSError:
+            os.unlink(beside)
+            raise
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
     return InstalledFile(path, "written" if before is None else "replaced")
@@ -105,9 +114,9 @@ def _write(path: Path, content: bytes, *, forced: bool) -> InstalledFile:
 
 def _remove(path: Path, *, forced: bool) -> InstalledFile:
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             return InstalledFile(path, "missing")
-        if not (forced or _is_ours(path.read_bytes())):
+        if path.exists() and not (forced or _is_ours(path.read_bytes())):
             return InstalledFile(path, "kept")
         path.unlink()
     except OSError as error:
