@@ -90,7 +90,8 @@ class Afterwards:
     def _of_program(self) -> dict[Hashable, ObservedSelection]:
         """Connections of each program to each service, in the order of their hellos."""
         everybody = self._case.observed
-        return grouped(everybody, ((_program(o), o) for o in everybody if o.offer is not None and not o.health_check))
+        checks = self._case.columns.health_check
+        return grouped(everybody, (o for o in everybody if o.offer is not None and not checks[o.index]), _program)
 
 
 def _behind(connections: ObservedSelection, index: int) -> Iterator[Observed]:

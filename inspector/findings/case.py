@@ -111,7 +111,7 @@ class Case:
     """Of each service, connections that count elsewhere and may be to it (``tracking.unnamed``)."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
-    known_members: dict[int, ObservedSelection] = field(default_factory=dict)
+    known_members: dict[int, Sequence[Observed]] = field(default_factory=dict)
     """What ``members`` says, once it was asked for."""
     known_unnamed: dict[int, Unnamed] = field(default_factory=dict)
     """Of each service that was asked about: as ``prediction.unnamed`` says."""
@@ -213,9 +213,14 @@ class Case:
         """A service's connections without health checks."""
         known = self.known_members.get(service.index)
         if known is None:
-            checks = self.columns.health_check
-            indices = (i for i in service.connections if not checks[i])
-            known = self.known_members[service.index] = ObservedSelection(self.observed, indices)
+            checks, observed = self.columns.health_check, self.observed
+            indices = (index for index in service.connections if not checks[index])
+            known = (
+                [observed[index] for index in indices]
+                if isinstance(observed, list)
+                else ObservedSelection(observed, indices)
+            )
+            self.known_members[service.index] = known
         return known
 
     def label(self, observed: Observed) -> str:

@@ -180,7 +180,8 @@ def _of_connections(case: Case, doubtful: Sequence[Observed], rows: Sequence[Lac
 
 
 def _not_decrypted(case: Case) -> Iterator[Limit]:
-    by_reason = grouped(case.observed, ((worded(o.secrets), o) for o in case.observed if o.secrets))
+    some = (observed for observed in case.observed if observed.secrets)
+    by_reason = grouped(case.observed, some, lambda observed: worded(observed.secrets) if observed.secrets else "")
     for reason, members in sorted(by_reason.items()):
         yield _limit("not_decrypted", members, f"not decrypted, or not all of it: {reason}")
 

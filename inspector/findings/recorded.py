@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, overload
 
 from msgspec import Struct
 
+from inspector import bounds
 from inspector.findings.case import Case, Program
 from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.judgement import goes_on
@@ -61,25 +62,29 @@ class Recorded(Struct, frozen=True, gc=False):
 NO_ISSUER, UNKNOWN_ISSUER = -1, -2
 
 
+WIDTH = 4
+
+
 class RecordedConnections(Sequence[Recorded]):
     """Connections in their order. There may be millions, so their numbers stand in columns."""
 
     def __init__(self) -> None:
-        self._connections, self._clients, self._caches = array("I"), array("I"), array("I")
-        self._issuers, self._traits_numbers = array("i"), array("I")
+        self._connections = array("I")
+        self._rows = array("i")
+        """Of each client, cache, issuer, and the number of its traits."""
         self._numbers: dict[RecordedTraits, int] = {}
         self._traits: list[RecordedTraits] = []
+        self._listed: list[Recorded] = []
+        """All of them, where they are few, for each remedy is held against all."""
 
     def add(self, connection: int, client: int, cache: int, issuer: int, traits: RecordedTraits) -> None:
         """One more, as ``Recorded`` has it."""
-        number = self._numbers.setdefault(traits, len(self._traits))
-        if number == len(self._traits):
+        number = self._numbers.get(traits)
+        if number is None:
+            number = self._numbers[traits] = len(self._traits)
             self._traits.append(traits)
         self._connections.append(connection)
-        self._clients.append(client)
-        self._caches.append(cache)
-        self._issuers.append(issuer)
-        self._traits_numbers.append(number)
+        self._rows.extend((client, cache, issuer, number))
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -92,25 +97,32 @@ class RecordedConnections(Sequence[Recorded]):
 
     def __getitem__(self, index: int | slice) -> Recorded | list[Recorded]:
         if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
-        return Recorded(
-            self._connections[index],
-            self._clients[index],
-            self._caches[index],
-            self._issuers[index],
-            self._traits[self._traits_numbers[index]],
-        )
+            return [self[number] for number in range(*index.indices(len(self)))]
+        client, cache, issuer, number = self._rows[index * WIDTH : (index + 1) * WIDTH]
+        return Recorded(self._connections[index], client, cache, issuer, self._traits[number])
 
     def __iter__(self) -> Iterator[Recorded]:
-        traits = map(self._traits.__getitem__, self._traits_numbers)
-        return map(Recorded, self._connections, self._clients, self._caches, self._issuers, traits)
+        if len(self) > bounds.CORE_CONNECTIONS:
+            return self._made()
+        if len(self._listed) < len(self):
+            self._listed = list(self._made())
+        return iter(self._listed)
 
-    def backend(self, connection: int) -> int | None:
-        """The back end that answered a connection, -1 where it is not known; None where it is none of these."""
-        at = bisect_left(self._connections, connection)
-        if at == len(self) or self._connections[at] != connection:
-            return None
-        return self._traits[self._traits_numbers[at]].backend
+    def _made(self) -> Iterator[Recorded]:
+        numbers, traits = iter(self._rows), self._traits
+        for connection, client, cache, issuer, number in zip(self._connections, *(numbers,) * WIDTH, strict=True):
+            yield Recorded(connection, client, cache, issuer, traits[number])
+
+    def issued(self) -> Iterator[tuple[int, RecordedTraits]]:
+        """Of each offer of a session that one of these was issued, the back end that answered that one, -1 where it is
+        not known, and the traits of the offer.
+        """
+        connections, rows, traits = self._connections, self._rows, self._traits
+        for issuer, number in zip(rows[2::WIDTH], rows[3::WIDTH], strict=True):
+            if issuer >= 0:
+                at = bisect_left(connections, issuer)
+                if at < len(connections) and connections[at] == issuer:
+                    yield traits[rows[(at + 1) * WIDTH - 1]].backend, traits[number]
 
 
 def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> RecordedConnections:
@@ -120,31 +132,29 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> Rec
     programs = {case.program_of(case.observed[index]) for index in aborted}
 
     def members() -> Iterator[Observed]:
-        for one in case.members(service):
-            is_read = one.kind is not None and one.answer is not None
-            if is_read and (one.stack.name in AS_JAVA or case.program_of(one) in programs):
-                yield one
+        for member in case.members(service):
+            is_read = member.kind is not None and member.answer is not None
+            if is_read and (member.stack.name in AS_JAVA or case.program_of(member) in programs):
+                yield member
 
     patient_members = [s for s in members() if goes_on(s, case.judgements[s.index])] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs
     patient_caches = {case.caches[s.index] for s in patient_members}
-    issuing = case.issuing
+    issuing, columns = case.issuing, case.columns
     caches = _Caches()
     recording = RecordedConnections()
     for observed in members():
-        answer, offer, entry = observed.answer, observed.offer, observed.entry
-        session = entry.session
+        answer, offer, index = observed.answer, observed.offer, observed.index
+        session = observed.session if not observed.is_tls13 else None
         assert answer is not None
-        if observed.is_tls13:
-            session = None
         program = case.program_of(observed)
-        has_session = bool(issuing[observed.index])
+        has_session = bool(issuing[index])
         ending = _ending(observed, aborted, has_session=has_session)
         offers_ems = offer is not None and offer.extended_master_secret
         issued_in = observed.issuer if session is not None else None
         key = None if session is None else issued_in if issued_in is not None else session.key
         is_parallel = key in caches.declined
-        cache = caches.cache(program, observed.index, key)
+        cache = caches.cache(program, index, key)
         is_offerable = ending == "resumed" or (
             ending == "full" and has_session and (answer.extended_master_secret or not offers_ems)
         )
@@ -160,13 +170,13 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> Rec
             offers_ems=offers_ems,
             offers_tls13=offer is not None and TLS13 in offer.versions,
             cached_leaf=session.leaf if session is not None else None,
-            is_marked=entry.resumed_before is True or ending == "aborted",
+            is_marked=columns.resumed_before(index) is True or ending == "aborted",
             is_parallel=is_parallel,
             has_session=has_session,
-            is_patient=bool(patient_caches) and (program in patient or case.caches[observed.index] in patient_caches),
+            is_patient=bool(patient_caches) and (program in patient or case.caches[index] in patient_caches),
         )
         issuer = NO_ISSUER if session is None else UNKNOWN_ISSUER if issued_in is None else issued_in
-        recording.add(observed.index, observed.client, cache, issuer, traits)
+        recording.add(index, program[0], cache, issuer, traits)
     return recording
 
 

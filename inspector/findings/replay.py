@@ -86,10 +86,7 @@ class Replayer:
         self._steps = steps
         self._members = members
         self._offers = {(step.client, step.traits.offers_ems, step.traits.offers_tls13) for step in steps}
-        issued = ((steps.backend(step.issuer), step.traits) for step in steps if step.issuer >= 0)
-        met = {
-            (issuing, traits.backend, traits.ending == "resumed") for issuing, traits in issued if issuing is not None
-        }
+        met = {(issuing, offer.backend, offer.ending == "resumed") for issuing, offer in steps.issued()}
         self._resuming = {(issuing, answering) for issuing, answering, is_resumed in met if is_resumed}
         self._forgetful = {
             answering for issuing, answering, is_resumed in met if issuing == answering and not is_resumed

@@ -209,10 +209,7 @@ class Scene:
         """
         if self.went_on:
             return None
-        stacks = ((s.stack, s) for s in self.java)
-        alike = grouped(
-            self.case.observed, ((stack if stack.is_probe else stack._replace(basis=()), s) for stack, s in stacks)
-        )
+        alike = grouped(self.case.observed, self.java, _configured)
         exposures = (self._exposure(client, java) for client, java in alike.items())
         return next((exposure for exposure in exposures if exposure is not None), None)
 
@@ -246,6 +243,12 @@ class Scene:
     def hidden_renegotiations(self) -> int:
         """Connections in which Java's rule would look at a certificate that is encrypted."""
         return sum(_hides_a_certificate(s) for s in self.old)
+
+
+def _configured(observed: Observed) -> Stack:
+    """The client's stack; of JVMs that are configured alike one."""
+    stack = observed.stack
+    return stack if stack.is_probe else stack._replace(basis=())
 
 
 def connections(count: int) -> str:

@@ -105,6 +105,10 @@ class ConnectionColumns:
         self._resumers[index] = NOBODY if entry.resumed_by is None else entry.resumed_by
         self._pasts[index] = RESUMED_BEFORE.index(entry.resumed_before) + CLOUD * entry.clouded
 
+    def resumed_before(self, index: int) -> bool | None:
+        """As ``LedgerEntry`` has it."""
+        return RESUMED_BEFORE[self._pasts[index] % CLOUD]
+
     def entry(self, index: int) -> LedgerEntry:
         """What the ledger knew of it then."""
         past, resumer, number = self._pasts[index], self._resumers[index], self.offered[index]

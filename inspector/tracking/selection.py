@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar, overload
 
 from inspector.tracking.observed import Observed
@@ -45,12 +45,16 @@ class ObservedSelection(Sequence[Observed]):
         return map(self._observed.__getitem__, self.indices)
 
 
-def grouped(observed: Sequence[Observed], keyed: Iterable[tuple[K, Observed]]) -> dict[K, ObservedSelection]:
-    """Some of ``observed`` by their keys, in the order in which each key first comes."""
-    groups: dict[K, ObservedSelection] = {}
-    for key, one in keyed:
-        group = groups.get(key)
+def grouped(
+    observed: Sequence[Observed], some: Iterable[Observed], key: Callable[[Observed], K]
+) -> dict[K, ObservedSelection]:
+    """``some`` of ``observed`` by what ``key`` says of each, in the order in which each key first comes."""
+    groups: dict[K, array[int]] = {}
+    for one in some:
+        of_one = key(one)
+        group = groups.get(of_one)
         if group is None:
-            group = groups[key] = ObservedSelection(observed, ())
-        group.indices.append(one.index)
-    return groups
+            groups[of_one] = array("I", (one.index,))
+        else:
+            group.append(one.index)
+    return {of_group: ObservedSelection(observed, group) for of_group, group in groups.items()}
