@@ -226,7 +226,5 @@ def test_an_interrupted_cluster_ends_quietly(tmp_path: Path) -> None:
         os.killpg(command.pid, signal.SIGINT)
         output, errors = command.communicate(timeout=PATIENCE_SECONDS)
     assert command.returncode == 130
-    assert output == ""
-    # a worker that is being started at that very moment says that its input ended: multiprocessing's own words
-    assert not errors or errors.endswith("EOFError: Ran out of input\n")
+    assert (output, errors) == ("", "")
     assert not list(tmp_path.glob("inspector-workers-*"))

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
+from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 WORKERS_SECONDS = 60
 """So long a cluster may take until it has a worker."""
+
+LOOKS = 10
+"""For processes of workers, in STARTED_SECONDS."""
+
+STARTED_SECONDS = 0.3
+"""Within it a process whose start another thread has begun is one that can be ended: left alone, it would complain that
+its input ended.
+"""
 
 KILLED_SECONDS = 0.3
 """So long a process that was killed may take until it is gone."""
@@ -271,8 +280,10 @@ def _closing(cluster: LocalCluster) -> Callable[[type[BaseException] | None, obj
             return
         if (loop := cluster.loop) is not None:
             loop.add_callback(loop.stop)  # else it starts others in their place
-        for worker in multiprocessing.active_children():
-            worker.kill()
-            worker.join(KILLED_SECONDS)
+        for _ in range(LOOKS):
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join(KILLED_SECONDS)
+            Event().wait(STARTED_SECONDS / LOOKS)
 
     return close
