@@ -61,8 +61,8 @@ class Recorded(Struct, frozen=True, gc=False):
 
 NO_ISSUER, UNKNOWN_ISSUER = -1, -2
 
-
 WIDTH = 4
+"""Numbers of a row of ``RecordedConnections``."""
 
 
 class RecordedConnections(Sequence[Recorded]):

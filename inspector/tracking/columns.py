@@ -60,7 +60,6 @@ class ConnectionColumns:
         self.backend = self.column("i")
         self.health_check = self.column("B")
         self.declined = self.column("B")
-        self._unknown = self.offered, self.issuer, self.service, self.client, self.backend
 
     def column(self, typecode: Typecode, width: int = 1) -> IntegerColumn:
         """One more, with ``width`` zeros for each connection."""
