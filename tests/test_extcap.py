@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -306,14 +307,19 @@ class TestByTshark:
         fields = ["-T", "fields", "-e", "frame.number", "-e", "tcp.dstport", "-e", "frame.comment", "-l"]
         words = ["ip", "netns", "exec", namespace, TSHARK, "-i", "inspector", *chosen, *fields, "-c", "20"]
         with subprocess.Popen(
-            globally(extcaps, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            globally(extcaps, *words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         ) as shark:
             player = threading.Thread(target=played, args=(namespace, frames))
             player.start()
             try:
                 out, errors = shark.communicate(timeout=PATIENCE_SECONDS)
             finally:
-                shark.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(shark.pid, signal.SIGKILL)  # what tshark started would outlive it
                 player.join()
         assert "Error by extcap" not in errors
         lines = out.splitlines()

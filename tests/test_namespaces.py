@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -118,11 +119,28 @@ def cabled(namespace: str) -> None:
         subprocess.run(["ip", "-n", namespace, "link", "set", interface, "up", "mtu", "9000"], check=True)
 
 
+FILTER = re.compile(r"\*:(\w+) .*bpf filter \(\d+\): +(.*?),? *$")
+"""The interface of a packet socket, and its filter in instructions, as ss tells them."""
+
+DROPS_ALL = "0x06 0 0 0"
+"""What libpcap sets while it throws away what came before its own filter."""
+
+
 def is_captured(namespace: str) -> bool:
-    """Whether a socket takes frames of an interface that is there now (packet(7))."""
-    words = ["ip", "netns", "exec", namespace, "cat", "/proc/net/packet"]
-    _, *sockets = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    return any(int(socket.split()[4]) > 0 for socket in sockets)
+    """Whether a socket takes frames of an interface that is there now, through the filter that it will keep: what comes
+    between binding and that is lost to whoever captures.
+    """
+    words = ["ip", "netns", "exec", namespace, "ss", "--packet", "--bpf", "--numeric", "--oneline", "--no-header"]
+    sockets = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    here = interfaces_of(namespace)
+    filters = [match for line in sockets if (match := FILTER.search(line))]
+    return any(name in here and program != DROPS_ALL for name, program in (match.groups() for match in filters))
+
+
+def interfaces_of(namespace: str) -> set[str]:
+    words = ["ip", "-n", namespace, "-o", "link", "show"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return {re.split("[:@]", line.split()[1])[0] for line in listed.splitlines()}
 
 
 def played(namespace: str, path: Path, interface: str = "one", times: int = 1) -> None:
