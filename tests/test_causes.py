@@ -363,7 +363,7 @@ def test_how_many_of_how_many(tmp_path: Path) -> None:
     java.given_up(B, Y, X)
     beside.full(B, Z)
     case = build(facts_of(written(tmp_path, java.flows + beside.flows)), Options())
-    (hit,) = hits(case.observed, [s for s in case.observed if s.gave_up]).values()
+    (hit,) = hits(case.everybody, [s for s in case.observed if s.gave_up]).values()
     assert (hit.aborted, hit.total, case.clients[hit.client].stack.name) == (1, 3, "jsse")
 
 

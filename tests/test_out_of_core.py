@@ -171,7 +171,6 @@ def test_all_that_is_large_is_out_of_core(monkeypatch: pytest.MonkeyPatch) -> No
         case = judge(facts).case
         assert entered == {MappedNumbers if is_mapped else dict}
         assert {isinstance(column.obj, mmap) for column in (case.columns.first_ns, case.columns.backend)} == {is_mapped}
-        assert isinstance(case.members(case.services[0]), ObservedSelection if is_mapped else list)
 
 
 def test_numbers_are_kept_as_a_dictionary_keeps_them() -> None:
@@ -244,8 +243,8 @@ def test_a_selection_is_as_a_list_of_the_same() -> None:
     assert [*some] == listed
     assert (len(some), some[0], some[-1]) == (len(listed), listed[0], listed[-1])
     assert [*some[1:3]] == listed[1:3]
-    some.append(observed[0])
-    assert some[-1] == observed[0]
+    full = ObservedSelection(observed, range(len(observed))).where(lambda shape: shape.traits.kind == "full")
+    assert [*full] == [one for one in observed if one.kind == "full"]
     groups = grouped(observed, observed, lambda one: one.kind)
     assert {kind: [*group] for kind, group in groups.items()} == {
         kind: [one for one in observed if one.kind == kind] for kind in dict.fromkeys(one.kind for one in observed)

@@ -11,7 +11,9 @@ Offers that were built before the first abort was over say nothing: connections 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 
@@ -24,7 +26,7 @@ from inspector.text.times import span
 from inspector.tracking.closing import first_close
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
-from inspector.tracking.selection import ObservedSelection, grouped
+from inspector.tracking.selection import ObservedSelection
 
 
 def tell_aftermath(case: Case, aborts: Sequence[Raised[Weighed]]) -> None:
@@ -89,9 +91,13 @@ class Afterwards:
     @cached_property
     def _of_program(self) -> dict[Hashable, ObservedSelection]:
         """Connections of each program to each service, in the order of their hellos."""
-        everybody = self._case.observed
-        checks = self._case.columns.health_check
-        return grouped(everybody, (o for o in everybody if o.offer is not None and not checks[o.index]), _program)
+        columns = self._case.columns
+        groups: defaultdict[Hashable, array[int]] = defaultdict(lambda: array("I"))
+        for index in range(len(columns)):
+            shape = columns.shapes[columns.shape[index]]
+            if shape.offer is not None and not columns.health_check[index]:
+                groups[columns.client[index], shape.traits.program, columns.service[index]].append(index)
+        return {program: ObservedSelection(self._case.observed, group) for program, group in groups.items()}
 
 
 def _behind(connections: ObservedSelection, index: int) -> Iterator[Observed]:

@@ -26,7 +26,7 @@ from inspector.findings.scene import NOTHING, Occurrences, Scene, connections
 from inspector.findings.unseen import ALL, Aspect, is_for_want_of_frames, look
 from inspector.text.times import span
 from inspector.tls.types import TLS13
-from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
 
 NAMED = 5
@@ -51,7 +51,7 @@ def assess(
 def assess_rule(
     case: Case,
     service: ServiceGroup,
-    members: Sequence[Observed],
+    members: ObservedSelection,
     hidden_everywhere: Sequence[tuple[Unseen, Aspect]],
     ems: Extended,
 ) -> tuple[str, Assessment]:
@@ -114,10 +114,11 @@ def _who(scene: Scene, struck: Sequence[Hit]) -> str:
 
 
 def _why_confirmed(scene: Scene) -> list[str]:
-    members = scene.members
-    leaves = {s.leaf for s in members if s.leaf}
-    versions = [s.answer.version for s in members if s.answer is not None]
-    declined, resumed = sum(s.declined for s in members), sum(s.is_resumed for s in members)
+    tallies = scene.tallies
+    leaves = {tally.shape.leaf for tally in tallies if tally.shape.leaf}
+    versions = [tally.shape.answer.version for tally in tallies if tally.shape.answer is not None]
+    declined = sum(tally.count for tally in tallies if tally.declined)
+    resumed = sum(tally.count for tally in tallies if tally.shape.traits.is_resumed)
     offered = f"{declined} offered session{' was' if declined == 1 else 's were'} declined"
     because = [f"{offered}, {resumed} {'was' if resumed == 1 else 'were'} resumed"]
     if len(leaves) > 1:
@@ -133,7 +134,7 @@ def _why_confirmed(scene: Scene) -> list[str]:
             )
     elif ems.silent and len(ems.silent) == len(scene.case.service_clients[scene.service.index]):
         because.append("no client offers extended master secret (EMS)")
-    machine = next((jvm for s in members if (jvm := scene.case.machine_of(s)) is not None), None)
+    machine = next((jvm for s in scene.members if (jvm := scene.case.machine_of(s)) is not None), None)
     if machine is not None and machine.has_ems_off:
         because.append(f"the client's JVM (process {machine.process}) runs with -D{USE_EMS}=false")
     return because

@@ -5,7 +5,8 @@ is worded.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from inspector import bounds
@@ -43,6 +44,7 @@ from inspector.tracking.services import (
 )
 from inspector.tracking.sessions import Ledger
 from inspector.tracking.sightings import merge_sightings
+from inspector.tracking.tallies import Tally, tallied
 from inspector.tracking.unnamed import is_name_unread, unnamed
 
 Program = tuple[int, bytes]
@@ -111,8 +113,18 @@ class Case:
     """Of each service, connections that count elsewhere and may be to it (``tracking.unnamed``)."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
-    known_members: dict[int, Sequence[Observed]] = field(default_factory=dict)
+    known_members: dict[int, ObservedSelection] = field(default_factory=dict)
     """What ``members`` says, once it was asked for."""
+    known_tallies: dict[int, list[Tally]] = field(default_factory=dict)
+    """What ``tallies`` says, once it was asked for."""
+    known_tallies_at: dict[int, list[Tally]] = field(default_factory=dict)
+    """The same by back end."""
+    known_aborted_by: dict[int, int] | None = None
+    """What ``aborted_by`` says, once it was asked for."""
+    known_everybody: ObservedSelection | None = None
+    """What ``everybody`` says, once it was asked for."""
+    going_on: array[int] = field(default_factory=lambda: array("I"))
+    """The connections that went on where Java's rule says abort, as ``judgement.goes_on`` tells."""
     known_unnamed: dict[int, Unnamed] = field(default_factory=dict)
     """Of each service that was asked about: as ``prediction.unnamed`` says."""
     border: Border = field(default_factory=Border)
@@ -209,19 +221,50 @@ class Case:
         """``line 16 of puppetserver.log``."""
         return f"line {line} of {self.facts.logs[log].path.rsplit('/', 1)[-1]}"
 
-    def members(self, service: ServiceGroup) -> Sequence[Observed]:
+    def members(self, service: ServiceGroup) -> ObservedSelection:
         """A service's connections without health checks."""
         known = self.known_members.get(service.index)
         if known is None:
-            checks, observed = self.columns.health_check, self.observed
-            indices = (index for index in service.connections if not checks[index])
-            known = (
-                [observed[index] for index in indices]
-                if isinstance(observed, list)
-                else ObservedSelection(observed, indices)
-            )
-            self.known_members[service.index] = known
+            known = self.known_members[service.index] = self.unchecked(service.connections)
         return known
+
+    def tallies(self, service: ServiceGroup) -> list[Tally]:
+        """A service's connections, counted by what they have in common."""
+        known = self.known_tallies.get(service.index)
+        if known is None:
+            known = self.known_tallies[service.index] = tallied(self.columns, service.connections)
+            for tally in known:
+                self.known_tallies_at.setdefault(tally.backend, []).append(tally)
+        return known
+
+    def member_tallies(self, service: ServiceGroup) -> list[Tally]:
+        """The same without health checks."""
+        return [tally for tally in self.tallies(service) if not tally.health_check]
+
+    def tallies_at(self, backend: BackendGroup) -> list[Tally]:
+        """The same of one back end."""
+        self.tallies(self.services[backend.service])
+        return self.known_tallies_at.get(backend.index, [])
+
+    def unchecked(self, connections: Iterable[int]) -> ObservedSelection:
+        """Some connections without health checks."""
+        checks = self.columns.health_check
+        return ObservedSelection(self.observed, (index for index in connections if not checks[index]))
+
+    @property
+    def aborted_by(self) -> dict[int, int]:
+        """How many connections of each client that has any were aborted, health checks left out."""
+        if self.known_aborted_by is None:
+            aborted = self.unchecked(self.everybody.where(lambda shape: shape.traits.outcome == "aborted").indices)
+            self.known_aborted_by = Counter(map(self.columns.client.__getitem__, aborted.indices))
+        return self.known_aborted_by
+
+    @property
+    def everybody(self) -> ObservedSelection:
+        """All connections, health checks too."""
+        if self.known_everybody is None:
+            self.known_everybody = ObservedSelection(self.observed, range(len(self.observed)))
+        return self.known_everybody
 
     def label(self, observed: Observed) -> str:
         """The letter of the back end that answered, or ``?``."""
@@ -268,7 +311,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     ]
     _judge_each(case)
     has_losses = bool(facts.logs) and (
-        any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
+        any(c.drops or c.damage for c in facts.captures) or any(shape.traits.lost for shape in columns.shapes)
     )
     case.logged = logged.joined(observed, services, facts.logs, case.may_change, has_losses=has_losses)
     return case
@@ -340,6 +383,9 @@ def _judge_each(case: Case) -> None:
         judgements.append(judgement)
         if observed.health_check:
             continue
+        is_going_on = goes_on(observed, judgement)
+        if is_going_on:
+            case.going_on.append(observed.index)
         outcome, leaf = observed.outcome, observed.leaf
         if outcome != "established" and not is_clear(observed) and may_be_abort(observed):
             case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
@@ -357,7 +403,7 @@ def _judge_each(case: Case) -> None:
                     case.manners.setdefault(key, Manner()).slow_unmarked += 1
         elif outcome == "established":
             signs.accepted += 1
-            if goes_on(observed, judgement):
+            if is_going_on:
                 case.manners.setdefault(key, Manner()).went_on += 1
                 case.went_on.setdefault(case.caches[observed.index], observed.index)
 

@@ -10,7 +10,6 @@ from inspector.document.rules import Rule
 from inspector.findings import unreadable
 from inspector.findings.case import Case, frames
 from inspector.findings.finding import Raised, finding
-from inspector.findings.judgement import goes_on
 from inspector.findings.pool import pool_remedies
 from inspector.findings.prediction import Extended
 from inspector.findings.problems import certificate_name
@@ -50,7 +49,7 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[Raised[Weighed]]:
     names. ``ems``: who does it, of each service.
     """
     known: dict[int, Pool] = {}
-    for observed in case.observed:
+    for observed in case.everybody.where(lambda shape: shape.traits.gave_up):
         if not _is_candidate(case, observed) or (evidence := case.weighed(observed)).weight == "not":
             continue
         index = observed.service
@@ -238,9 +237,8 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
     """
     apart = two_programs(case, aborted)
     groups: dict[tuple[int, int], list[Observed]] = {}
-    for observed, judgement in zip(case.observed, case.judgements, strict=True):
-        if goes_on(observed, judgement):
-            groups.setdefault((observed.client, observed.service), []).append(observed)
+    for observed in map(case.observed.__getitem__, case.going_on):
+        groups.setdefault((observed.client, observed.service), []).append(observed)
     for (client, service_index), members in groups.items():
         last = members[-1]
         programs = apart.get(client)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -9,8 +12,9 @@ from inspector.findings.case import Case
 from inspector.pool.alike import Alike, alike
 from inspector.pool.attributes import OF_HELLOS, Extractor, PoolAttribute, Value, of_certificates
 from inspector.pool.odd_one import PoolDifference, difference
-from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
+from inspector.tracking.tallies import tallied
 
 
 class ComparedPool:
@@ -22,14 +26,20 @@ class ComparedPool:
         self._differences: dict[PoolAttribute, PoolDifference | None] = {}
 
     @cached_property
-    def members(self) -> Sequence[Observed]:
+    def members(self) -> ObservedSelection:
         """Its connections without health checks."""
         return self.case.members(self.service)
 
     @cached_property
     def groups(self) -> list[Alike]:
         """These put together."""
-        return alike(self.members, self._turns())
+        turns, observed = self._turns(), self.case.observed
+        if not turns:
+            return alike(observed, {0: self.case.member_tallies(self.service)})
+        by_turn: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
+        for member in self.members:
+            by_turn[bisect_right(turns.get(member.leaf or b"", ()), member.hello_ns)].append(member.index)
+        return alike(observed, {turn: tallied(self.case.columns, indices) for turn, indices in by_turn.items()})
 
     def _turns(self) -> dict[bytes, tuple[int, int]]:
         """Of certificates that become valid, or expire, while the connections go on."""

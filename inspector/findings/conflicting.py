@@ -13,6 +13,7 @@ from inspector.findings.finding import finding
 from inspector.findings.wording import worded
 from inspector.tls.anomalies import TWO_READINGS
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
 
 RULE = Rule.CONFLICTING_SEGMENTS
@@ -23,9 +24,7 @@ MOST_SHOWN = 3
 def conflicting_segments(case: Case) -> Iterator[Finding]:
     """One for each service."""
     for service in case.services:
-        members = [
-            observed for observed in map(case.observed.__getitem__, service.connections) if observed.has_conflicts
-        ]
+        members = ObservedSelection(case.observed, service.connections).where(lambda shape: shape.traits.has_conflicts)
         if members:
             yield _finding_of(case, service, members)
 

@@ -55,8 +55,8 @@ def failures(case: Case, explained: Set[int], compared: Sequence[ComparedPool]) 
     """Aborted connections that no other rule explains. ``explained``: their indexes."""
     names = CertificateNames(case)
     failed: dict[int, list[tuple[Observed, Cause]]] = {}
-    for observed in case.observed:
-        if observed.outcome == "aborted" and not observed.health_check and observed.index not in explained:
+    for observed in case.everybody.where(lambda shape: shape.traits.outcome == "aborted"):
+        if not observed.health_check and observed.index not in explained:
             failed.setdefault(observed.service, []).append((observed, cause(case, observed, names)))
     for index, pairs in failed.items():
         yield from _of_service(case, compared[index], pairs, names)

@@ -163,7 +163,9 @@ def _service(
 ) -> doc.Service:
     members = case.members(service)
     checks = len(service.connections) - len(members)
-    results = Counter(map(result, members))
+    results: Counter[str] = Counter()
+    for tally in case.member_tallies(service):
+        results[result(tally.shape.traits)] += tally.count
     cells, nothing, offer_unseen = pool_of_document.matrix(case, members)
     return doc.Service(
         id=service.id,
@@ -209,14 +211,13 @@ def _checkers(case: Case, service: ServiceGroup) -> list[doc.Checker]:
 
 def _client(case: Case, index: int) -> doc.Client:
     client = case.clients[index]
-    members = ObservedSelection(case.observed, client.connections)
     return doc.Client(
         id=client.id,
         ip=client.ip,
         stack=client.stack.name,
         basis=list(client.stack.basis),
         grade=client.stack.grade,
-        connections=len(members),
-        aborted=sum(s.outcome == "aborted" and not s.health_check for s in members),
+        connections=len(client.connections),
+        aborted=case.aborted_by.get(index, 0),
         probed_as=client.stack.stands_for or None,
     )

@@ -18,8 +18,9 @@ from inspector.findings.case import Case
 from inspector.findings.shared_remedies import again, outside, read_on
 from inspector.findings.unopened import clipped, not_opened
 from inspector.findings.wording import worded
-from inspector.tracking.observed import Observed
-from inspector.tracking.selection import ObservedSelection, grouped
+from inspector.tracking.columns import ConnectionColumns
+from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers, grouped
 from inspector.tracking.services import short_id
 
 CAPTURES = (
@@ -113,7 +114,7 @@ IN_HANDSHAKES: tuple[Lacking, ...] = (
 def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     """All limits, those of whole captures first."""
     facts = case.facts
-    doubtful = ObservedSelection.of(case.observed, filter(may_lack, case.observed))
+    doubtful = ObservedSelection(case.observed, may_lack(case.columns))
     return [
         *(Limit(_of_problem(problem), worded(problem), None, []) for problem in facts.problems),
         *_of_captures(case),
@@ -143,7 +144,7 @@ def _kind(bound: Bound) -> str:
 
 
 def _of_captures(case: Case) -> Iterator[Limit]:
-    is_missed = any(observed.lost for observed in case.observed)
+    is_missed = any(shape.traits.lost for shape in case.columns.shapes)
     for index, capture in enumerate(case.facts.captures):
         lacking = (
             ("truncated" if capture.truncated else "damaged", worded(capture.damage)),
@@ -156,18 +157,24 @@ def _of_captures(case: Case) -> Iterator[Limit]:
                 yield Limit(kind, f"{capture.path}: {words}", index, [])
 
 
-def may_lack(observed: Observed) -> bool:
-    """Whether any row may hold for a connection: a quick look, for most lack nothing."""
-    traits = observed.traits
+def may_lack(columns: ConnectionColumns) -> Iterator[int]:
+    """The connections for which any row may hold: a quick look, for most lack nothing."""
+    lacking = ShapeAnswers(_may_lack, columns.shapes)
+    shapes, gap_bytes, issuers, offered = columns.shape, columns.gap_bytes, columns.issuer, columns.offered
+    for index in range(len(columns)):
+        if lacking[shapes[index]] or gap_bytes[index] > 0 or issuers[index] < 0 <= offered[index]:
+            yield index
+
+
+def _may_lack(shape: ConnectionShape) -> bool:
+    traits = shape.traits
     return (
         traits.lost
-        or observed.gap_bytes > 0
         or traits.one_sided
-        or observed.offer is None
+        or shape.offer is None
         or traits.long_preamble
         or traits.sequence_jump
-        or observed.is_tls13
-        or (observed.issuer is None and observed.offers_session)
+        or traits.is_tls13
     )
 
 
@@ -180,7 +187,7 @@ def _of_connections(case: Case, doubtful: Sequence[Observed], rows: Sequence[Lac
 
 
 def _not_decrypted(case: Case) -> Iterator[Limit]:
-    some = (observed for observed in case.observed if observed.secrets)
+    some = case.everybody.where(lambda shape: bool(shape.traits.secrets))
     by_reason = grouped(case.observed, some, lambda observed: worded(observed.secrets) if observed.secrets else "")
     for reason, members in sorted(by_reason.items()):
         yield _limit("not_decrypted", members, f"not decrypted, or not all of it: {reason}")

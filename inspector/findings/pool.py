@@ -47,7 +47,8 @@ def ems_of(case: Case, backend: BackendGroup) -> bool | str | None:
 
 def versions_of(case: Case, backend: BackendGroup) -> list[str]:
     """The versions that a back end chose, oldest first."""
-    versions = {a.version for i in backend.connections if (a := case.observed[i].answer) is not None}
+    tallies = case.tallies_at(backend)
+    versions = {tally.shape.answer.version for tally in tallies if tally.shape.answer is not None}
     return [version_name(v) or f"0x{v:04x}" for v in sorted(versions)]
 
 
@@ -277,15 +278,20 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
         for observed in raised.on
     }
     last: dict[bytes, int] = {}
+    seen: dict[bytes, int] = {}
+    """Where each certificate was first shown to whoever does no health check."""
     showing: dict[tuple[int, bytes], tuple[int, int]] = {}
     """The first connection to each service that shows each, and how many do."""
-    for member in case.observed:
-        if member.leaf is not None:
-            first, count = showing.get((member.service, member.leaf), (member.index, 0))
-            showing[member.service, member.leaf] = first, count + 1
-            if not member.health_check:
-                last[member.leaf] = member.index
-    for leaf, index in last.items():
+    for service in case.services:
+        for tally in case.tallies(service):
+            if (leaf := tally.shape.leaf) is not None:
+                first, count = showing.get((service.index, leaf), (tally.first, 0))
+                showing[service.index, leaf] = min(first, tally.first), count + tally.count
+                if not tally.health_check:
+                    last[leaf] = max(last.get(leaf, 0), tally.last)
+                    seen[leaf] = min(seen.get(leaf, tally.first), tally.first)
+    for leaf in sorted(last, key=lambda leaf: seen[leaf]):
+        index = last[leaf]
         certificate = case.certificates.get(leaf)
         if certificate is None or certificate.not_after is None:
             continue

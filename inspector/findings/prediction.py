@@ -18,7 +18,8 @@ from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.observed import Observed
+from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.selection import ShapeAnswers
 from inspector.tracking.services import ServiceGroup
 
 Tie = Literal["certificate", "dns", "ip", "subject"]
@@ -103,12 +104,12 @@ def ems_answers(case: Case, backend: BackendGroup) -> EmsAnswers:
         return known
     answering: set[bool] = set()
     unasked: set[bool] = set()
-    for index in backend.connections:
-        observed = case.observed[index]
-        if observed.answer is None or observed.is_tls13:
+    for tally in case.tallies_at(backend):
+        offer, answer = tally.shape.offer, tally.shape.answer
+        if answer is None or tally.shape.traits.is_tls13:
             continue
-        offered = observed.offer is not None and observed.offer.extended_master_secret
-        (answering if offered else unasked).add(observed.answer.extended_master_secret)
+        offered = offer is not None and offer.extended_master_secret
+        (answering if offered else unasked).add(answer.extended_master_secret)
     answers = case.ems_answered[backend.index] = _kept_once(frozenset(answering), frozenset(unasked))
     return answers
 
@@ -123,15 +124,21 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
     doing: list[int] = []
     lacking: list[int] = []
     offers: dict[int, bool] = {}
+    columns, offering = case.columns, ShapeAnswers(_offers, case.columns.shapes)
     for backend in case.pools[service.index]:
         answering, _ = ems_answers(case, backend)
         if answering:
             (lacking if False in answering else doing).append(backend.index)
-        for index in backend.connections:
-            observed = case.observed[index]
-            if observed.offer is not None and not observed.is_tls13 and not observed.health_check:
-                offers[observed.client] = offers.get(observed.client, False) or observed.offer.extended_master_secret
+        for index in case.unchecked(backend.connections).indices:
+            if (does := offering[columns.shape[index]]) is not None:
+                client = columns.client[index]
+                offers[client] = offers.get(client, False) or does
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
+
+
+def _offers(shape: ConnectionShape) -> bool | None:
+    """Whether a client offers EMS, where it is asked up to TLS 1.2."""
+    return shape.offer.extended_master_secret if shape.offer is not None and not shape.traits.is_tls13 else None
 
 
 def extended_among(members: Sequence[Observed]) -> Extended:

@@ -8,12 +8,13 @@ or two settings in one. Always an inference.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from inspector.findings.case import Case
-from inspector.findings.judgement import goes_on
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 
 
 class Hit(NamedTuple):
@@ -33,19 +34,15 @@ class Programs(NamedTuple):
     basis: tuple[str, ...]
 
 
-def hits(connections: Iterable[Observed], aborted: Iterable[Observed]) -> dict[tuple[int, int], Hit]:
-    """By service and client, of those that were hit. ``aborted``: those of the connections that ended because of the
-    change.
+def hits(members: ObservedSelection, aborted: Iterable[Observed]) -> dict[int, Hit]:
+    """By client, of those that were hit. ``members``: connections of a service without health checks; ``aborted``:
+    those of them that ended because of the change.
     """
-    counts: dict[tuple[int, int], int] = {}
+    counts: dict[int, int] = {}
     for observed in aborted:
-        key = (observed.service, observed.client)
-        counts[key] = counts.get(key, 0) + 1
-    totals: dict[tuple[int, int], int] = dict.fromkeys(counts, 0)
-    for observed in connections:
-        if (key := (observed.service, observed.client)) in totals and not observed.health_check:
-            totals[key] += 1
-    return {key: Hit(key[1], count, totals[key]) for key, count in counts.items()}
+        counts[observed.client] = counts.get(observed.client, 0) + 1
+    totals = Counter(map(members.columns.client.__getitem__, members.indices)) if counts else counts
+    return {client: Hit(client, count, totals[client]) for client, count in counts.items()}
 
 
 def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]:
@@ -56,8 +53,8 @@ def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]
     for observed in aborted:
         hit.setdefault(observed.client, []).append(observed)
     patient: dict[int, list[Observed]] = {}
-    for observed, judgement in zip(case.observed, case.judgements, strict=True):
-        if observed.client in hit and goes_on(observed, judgement):
+    for observed in map(case.observed.__getitem__, case.going_on):
+        if observed.client in hit:
             patient.setdefault(observed.client, []).append(observed)
     programs: dict[int, Programs] = {}
     for client, went_on in patient.items():

@@ -34,12 +34,13 @@ def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = NO
 
 def as_far_as_met(scene: Scene, assessment: Assessment) -> Assessment:
     """What a probe says: of members that it is likely to have missed nothing follows from those that it met."""
-    answered = {s.backend for s in scene.members if s.backend >= 0}
-    count = sum(s.answer is not None for s in scene.members)
+    tallies = scene.tallies
+    answered = {tally.backend for tally in tallies if tally.backend >= 0}
+    count = sum(tally.count for tally in tallies if tally.shape.answer is not None)
     if (
         assessment.state != "protected"
         or assessment.grade != "observed"
-        or not all(s.stack.is_probe for s in scene.members)
+        or not all(tally.shape.traits.stack.is_probe for tally in tallies)
         or chance_missed(max(len(answered), 1), count) <= DOUBT
     ):
         return assessment

@@ -55,7 +55,7 @@ class InnerHandshake(NamedTuple):
 
 def renegotiations(case: Case) -> Iterator[Raised[InnerHandshake]]:
     """Every renegotiation, and what is said of it beside."""
-    for observed in case.observed:
+    for observed in map(case.observed.__getitem__, sorted(case.columns.renegotiating)):
         is_checked = observed.is_resumed and observed.answer is not None and not observed.answer.extended_master_secret
         for number, attempt in enumerate(observed.renegotiations):
             inner = InnerHandshake(

@@ -5,6 +5,7 @@ never issues any.
 from __future__ import annotations
 
 import shlex
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from inspector.pool.attributes import PoolAttribute
 from inspector.pool.rates import is_more_often, middle
 from inspector.pool.waits import evenly, until_ready
 from inspector.text.times import SECOND_NS, rfc3339, span
-from inspector.tracking.selection import ObservedSelection
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 
 FEWEST = 5
 """Offers that were declined before anything is said of it."""
@@ -96,24 +97,23 @@ def resumption_lost(pools: Sequence[ComparedPool]) -> Iterator[Finding]:
 def _offers(pool: ComparedPool) -> Offers:
     """Offers of sessions that were issued shortly before, or when is not known, by this service."""
     everybody, columns = pool.case.observed, pool.case.columns
-    offers = Offers(ObservedSelection(everybody, ()), ObservedSelection(everybody, ()))
-    for observed in pool.members:
-        issuer = observed.issuer
-        if issuer is not None and columns.service[issuer] != pool.service.index:
+    full, short = array("I"), array("I")
+    offers = Offers(ObservedSelection(everybody, full), ObservedSelection(everybody, short))
+    resuming = ShapeAnswers(lambda shape: shape.traits.is_resumed or shape.traits.kind == "psk", columns.shapes)
+    for index in pool.members.indices:
+        issuer, is_declined = columns.issuer[index], columns.declined[index] != 0
+        if not (is_declined or resuming[columns.shape[index]]):
             continue
-        is_declined = observed.declined
+        if issuer >= 0 and columns.service[issuer] != pool.service.index:
+            continue
         if is_declined:
-            session = observed.session
+            session = everybody[index].session
             issued_ns = session.issued_ns if session is not None else None
-            if issued_ns is not None and observed.hello_ns - issued_ns > FRESH_NS:
+            if issued_ns is not None and columns.hello_ns[index] - issued_ns > FRESH_NS:
                 continue
-            offers.declined.append(observed)
-        elif observed.is_resumed or observed.kind == "psk":
-            offers.resumed.append(observed)
-        else:
-            continue
-        issuing = columns.backend[issuer] if issuer is not None else -1
-        answering = observed.backend
+        (full if is_declined else short).append(index)
+        issuing = columns.backend[issuer] if issuer >= 0 else -1
+        answering = columns.backend[index]
         if issuing < 0 or answering < 0:
             continue
         if issuing == answering:

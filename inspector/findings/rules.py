@@ -32,7 +32,7 @@ def occurrences(case: Case, ems: Sequence[Extended], compared: Sequence[Compared
         attribute_aborts(compared, aborts)
     with case.border:
         tell_aftermath(case, aborts)
-    explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
+    explained = {raised.on[-1].index for raised in aborts} | case.columns.renegotiating
     return Occurrences(
         aborts,
         _heard(case, lambda: renegotiation.renegotiations(case)),

@@ -22,9 +22,10 @@ from inspector.findings.signs import Weighed
 from inspector.findings.stale import Stale
 from inspector.findings.unseen import Sight
 from inspector.tracking.clients import Stack
-from inspector.tracking.observed import Observed
+from inspector.tracking.observed import ConnectionShape, Observed
 from inspector.tracking.selection import ObservedSelection, grouped
 from inspector.tracking.services import ServiceGroup
+from inspector.tracking.tallies import Tally, tallied
 
 MOST_PAIRS = 10_000
 """Certificates of very large pools that are held against each other; one pair that differs is enough."""
@@ -88,9 +89,16 @@ class Scene:
     case: Case
     service: ServiceGroup
     occurrences: Occurrences
-    members: Sequence[Observed]
+    members: ObservedSelection
     sight: Sight
     ems: Extended
+
+    @lazy
+    def tallies(self) -> list[Tally]:
+        """Its connections, counted by what they have in common."""
+        if self.members is self.case.members(self.service):
+            return self.case.member_tallies(self.service)
+        return tallied(self.case.columns, self.members.indices)
 
     @lazy
     def confirmed(self) -> list[Raised[Weighed]]:
@@ -156,24 +164,25 @@ class Scene:
         return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
 
     @lazy
-    def old(self) -> Sequence[Observed]:
+    def old(self) -> ObservedSelection:
         """Connections up to TLS 1.2 whose handshake is known."""
-        return self._those(s for s in self.members if s.answer is not None and s.kind is not None and not s.is_tls13)
+        return self.members.where(_is_old)
 
     @lazy
-    def java(self) -> Sequence[Observed]:
+    def java(self) -> ObservedSelection:
         """Of these the ones of Java clients, or of a probe that stands for one."""
-        return self._those(s for s in self.old if s.stack.name in AS_JAVA)
+        return self.old.where(lambda shape: shape.traits.stack.name in AS_JAVA)
 
     @lazy
-    def full(self) -> Sequence[Observed]:
+    def full(self) -> ObservedSelection:
         """Of these, whoever the client is, the full handshakes."""
-        return self._those(s for s in self.old if s.kind == "full")
+        return self.old.where(lambda shape: shape.traits.kind == "full")
 
     @lazy
     def tls13(self) -> int:
         """How many connections use TLS 1.3."""
-        return sum(s.is_tls13 and s.kind is not None for s in self.members)
+        of_shapes = ((tally.shape.traits, tally.count) for tally in self.tallies)
+        return sum(count for traits, count in of_shapes if traits.is_tls13 and traits.kind is not None)
 
     @lazy
     def leaves(self) -> list[bytes]:
@@ -243,6 +252,10 @@ class Scene:
     def hidden_renegotiations(self) -> int:
         """Connections in which Java's rule would look at a certificate that is encrypted."""
         return sum(_hides_a_certificate(s) for s in self.old)
+
+
+def _is_old(shape: ConnectionShape) -> bool:
+    return shape.answer is not None and shape.traits.kind is not None and not shape.traits.is_tls13
 
 
 def _configured(observed: Observed) -> Stack:

@@ -17,7 +17,9 @@ from inspector.text.times import rfc3339, span
 def slow_at_nobody(pool: ComparedPool) -> Finding | None:
     """Where back ends are not visible, or one certificate hides them all."""
     is_one = len(pool.case.pools[pool.service.index]) <= 1
-    slow = slow_answers(o for o in pool.members if is_one or o.backend < 0)
+    backends = pool.case.columns.backend
+    unknown = (index for index in pool.members.indices if is_one or backends[index] < 0)
+    slow = slow_answers(map(pool.case.observed.__getitem__, unknown))
     return _finding(pool, slow) if slow is not None else None
 
 

@@ -55,7 +55,9 @@ def stale(case: Case) -> Iterator[Raised[Stale]]:
     """One for each service."""
     for service in case.services:
         members = case.members(service)
-        closed = {observed.index: close for observed in members if (close := idle_close(observed)) is not None}
+        quiet_ns = case.columns.quiet_ns
+        quiet = (case.observed[index] for index in members.indices if quiet_ns[index])
+        closed = {observed.index: close for observed in quiet if (close := idle_close(observed)) is not None}
         used = {
             index: use for index, close in closed.items() if (use := stale_use(case.observed[index], close)) is not None
         }

@@ -21,7 +21,8 @@ from inspector.document import Limit, Unseen
 from inspector.findings.case import Case
 from inspector.findings.giving_up import is_unfinished_inside, may_be_abort
 from inspector.findings.signs import MENDED
-from inspector.tracking.observed import Observed
+from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 from inspector.tracking.services import ServiceGroup
 
 
@@ -149,19 +150,20 @@ class Sight(NamedTuple):
         return [unseen for unseen, part in self.hidden if part & rests_on]
 
 
-def is_plainly_whole(case: Case, observed: Observed) -> bool:
-    """Whether a full handshake was seen whole: a quick look at what most connections are."""
-    leaf = observed.leaf
+def is_plainly_whole(case: Case, shape: ConnectionShape) -> bool:
+    """Whether a full handshake was seen whole, but for renegotiations inside: a quick look at what most connections
+    are.
+    """
+    leaf, traits = shape.leaf, shape.traits
     if (
         leaf is None
-        or observed.one_sided
-        or observed.lost
-        or observed.lost_both_ways
-        or observed.renegotiations
-        or observed.is_resumed
-        or observed.offer is None
-        or observed.kind is None
-        or observed.outcome == "incomplete"
+        or traits.one_sided
+        or traits.lost
+        or traits.lost_both_ways
+        or traits.is_resumed
+        or shape.offer is None
+        or traits.kind is None
+        or traits.outcome == "incomplete"
     ):
         return False
     certificate = case.certificates.get(leaf)
@@ -170,7 +172,7 @@ def is_plainly_whole(case: Case, observed: Observed) -> bool:
 
 def way(case: Case, observed: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
-    if is_plainly_whole(case, observed):
+    if not observed.renegotiations and is_plainly_whole(case, observed.shape):
         return None
     for known in WAYS:
         if known.holds(case, observed):
@@ -198,7 +200,7 @@ def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Aspect]]:
 def look(
     case: Case,
     service: ServiceGroup,
-    members: Sequence[Observed],
+    members: ObservedSelection,
     hidden_everywhere: Sequence[tuple[Unseen, Aspect]],
 ) -> Sight:
     """How far connections of one service were seen. ``members``: which ones. ``hidden_everywhere``: as ``of_captures``
@@ -207,7 +209,13 @@ def look(
     whole: list[int] = []
     suspects: dict[str, int] = {}
     hidden: dict[str, int] = {}
-    for observed in members:
+    columns, renegotiating = case.columns, case.columns.renegotiating
+    plainly = ShapeAnswers(lambda shape: is_plainly_whole(case, shape), columns.shapes)
+    for index in members.indices:
+        if plainly[columns.shape[index]] and index not in renegotiating:
+            whole.append(index)
+            continue
+        observed = case.observed[index]
         not_whole = way(case, observed)
         if not_whole is None or not_whole.is_inside:
             whole.append(observed.index)

@@ -11,6 +11,7 @@ from inspector import document as doc
 from inspector.facts import FRAME_BITS, CaptureFacts, ClockOffset
 from inspector.findings.case import Case
 from inspector.text.times import span
+from inspector.tracking.selection import ShapeAnswers
 from inspector.tracking.shared_clocks import by_clock
 
 COARSE_NS = 10_000_000
@@ -106,11 +107,14 @@ def _unaligned(captures: Sequence[CaptureFacts]) -> list[doc.Limit]:
 
 
 def _duplicates(case: Case) -> list[doc.Limit]:
-    twice = [
-        observed
-        for observed in case.observed
-        if observed.is_repeated or (observed.packed_legs and any(leg.sightings for leg in observed.legs))
-    ]
+    columns = case.columns
+    repeated = ShapeAnswers(lambda shape: shape.traits.is_repeated, columns.shapes)
+    several = (
+        case.observed[index]
+        for index in range(len(columns))
+        if columns.second_leg[index] >= 0 or repeated[columns.shape[index]]
+    )
+    twice = [observed for observed in several if observed.is_repeated or any(leg.sightings for leg in observed.legs)]
     if not twice:
         return []
     where: Counter[int] = Counter()

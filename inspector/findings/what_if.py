@@ -161,9 +161,9 @@ def _has_ems(case: Case, backend: BackendGroup) -> bool:
 def _speaks_tls13(case: Case, backend: BackendGroup) -> bool:
     """Whether a back end chose TLS 1.3 for all who offered it."""
     chosen = {
-        s.is_tls13
-        for s in (case.observed[i] for i in backend.connections)
-        if s.answer is not None and s.offer is not None and TLS13 in s.offer.versions
+        shape.traits.is_tls13
+        for shape in (tally.shape for tally in case.tallies_at(backend))
+        if shape.answer is not None and shape.offer is not None and TLS13 in shape.offer.versions
     }
     return chosen == {True}
 

@@ -8,7 +8,6 @@ count for nothing.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from inspector.tls.extension_types import ExtensionType
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import is_grease
 from inspector.tracking.observed import Observed
+from inspector.tracking.tallies import Tally
 
 Question = Hashable
 _NOT_COUNTED = frozenset((ExtensionType.PADDING, ExtensionType.PRE_SHARED_KEY, ExtensionType.EARLY_DATA))
@@ -38,45 +38,48 @@ class Alike(Struct, gc=False):
     question: Question = None
 
 
-def alike(members: Iterable[Observed], turns: Mapping[bytes, Sequence[int]] | None = None) -> list[Alike]:
-    """The groups of some connections, which come in the order of their hellos. ``turns``: of certificates, by digest,
-    the moments (ns) from which on they are valid, or no longer.
+def alike(observed: Sequence[Observed], tallies: Mapping[int, Iterable[Tally]]) -> list[Alike]:
+    """The groups of some connections of ``observed``, which stands in the order of hellos. ``tallies``: of those, by
+    how often their certificates had become valid, or expired, by then.
     """
-    turns = turns or {}
-    groups: dict[Hashable, Alike] = {}
-    for observed in members:
-        offer, answer = observed.offer, observed.answer
-        has_failed = observed.outcome == "aborted"
-        key = (
-            offer.key if offer is not None else None,
-            answer.key if answer is not None else None,
-            observed.leaf,
-            observed.backend,
-            observed.kind,
-            observed.shown,
-            observed.outcome,
-            bisect_right(turns.get(observed.leaf, ()), observed.hello_ns) if turns and observed.leaf else 0,
-        )
-        group = groups.get(key)
-        if group is None:
-            groups[key] = Alike(
-                sample=observed,
-                backend=observed.backend,
-                count=1,
-                failed=int(has_failed),
-                first_ns=observed.hello_ns,
-                last_ns=observed.hello_ns,
+    groups: dict[Hashable, list[Tally]] = {}
+    for turn, of_turn in tallies.items():
+        for tally in of_turn:
+            shape = tally.shape
+            offer, answer, traits = shape.offer, shape.answer, shape.traits
+            key = (
+                offer.key if offer is not None else None,
+                answer.key if answer is not None else None,
+                shape.leaf,
+                tally.backend,
+                traits.kind,
+                shape.shown,
+                traits.outcome,
+                turn,
             )
-        else:
-            group.count += 1
-            group.failed += has_failed
-            group.last_ns = observed.hello_ns
-    if len(groups) > 1:
-        for group in groups.values():
-            offer = group.sample.offer
+            groups.setdefault(key, []).append(tally)
+    alike = [_together(observed, group) for group in groups.values()]
+    alike.sort(key=lambda one: one.sample.index)
+    if len(alike) > 1:
+        for one in alike:
+            offer = one.sample.offer
             if offer is not None and not offer.partial:
-                group.question = asked_of(offer)
-    return list(groups.values())
+                one.question = asked_of(offer)
+    return alike
+
+
+def _together(observed: Sequence[Observed], tallies: Sequence[Tally]) -> Alike:
+    sample = observed[min(tally.first for tally in tallies)]
+    last = observed[max(tally.last for tally in tallies)]
+    count = sum(tally.count for tally in tallies)
+    return Alike(
+        sample=sample,
+        backend=sample.backend,
+        count=count,
+        failed=count if sample.outcome == "aborted" else 0,
+        first_ns=sample.hello_ns,
+        last_ns=last.hello_ns,
+    )
 
 
 @lru_cache(maxsize=512)

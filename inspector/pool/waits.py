@@ -17,6 +17,7 @@ from inspector.facts import ConnectionFacts, FirstMoments
 from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
 from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 
 Item = TypeVar("Item")
 Wait = Literal["connect", "answer", "reply"]
@@ -59,15 +60,20 @@ class _Timed(NamedTuple):
     hello_ns: int
 
 
-def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
+def slow_members(members: ObservedSelection, looks: int) -> list[SlowMember]:
     """Those of one service, the slowest first, each with what it is slowest in. ``looks``: how many members are held
     against the others.
     """
+    if not members:
+        return []
+    backends, shapes = members.columns.backend, members.columns.shape
     of_member: dict[int, array[int]] = {}
     """By back end, which of the members they are."""
-    for number, observed in enumerate(members):
-        if observed.backend >= 0 and observed.answer is not None:
-            of_member.setdefault(observed.backend, array("I")).append(number)
+    answered = ShapeAnswers(lambda shape: shape.answer is not None, members.columns.shapes)
+    for number, index in enumerate(members.indices):
+        backend = backends[index]
+        if backend >= 0 and answered[shapes[index]]:
+            of_member.setdefault(backend, array("I")).append(number)
     if len(of_member) < 2:
         return []
     timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}

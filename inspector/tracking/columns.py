@@ -5,11 +5,15 @@ millions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from inspector.facts import ConnectionFacts, Facts
 from inspector.facts.mapped import IntegerColumn, Typecode, column
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.sessions import LedgerEntry
+
+if TYPE_CHECKING:
+    from inspector.tracking.observed import ConnectionShape
 
 DIGEST_BYTES = 6
 
@@ -25,7 +29,7 @@ class ConnectionColumns:
     indices too, ``offered`` is the number of the session that it offered, ``issuer`` the connection that was issued
     that one: each is NOBODY where there is none. ``health_check``, ``declined``: 1 where it is.
     ``second_leg``: the number of the leg behind the nearest, NOBODY where there is none. ``gap_bytes``: that are
-    missing in the midst of what was sent, on all legs.
+    missing in the midst of what was sent, on all legs. ``shape`` is a number among ``shapes``.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class ConnectionColumns:
         self._is_mapped = is_mapped
         self._count = 0
         self._numbers = self.column("I")
+        self.shape = self.column("I")
+        self.shapes: list[ConnectionShape] = []
         self.first_ns = self.column("q")
         self.hello_ns = self.column("q")
         self.quiet_ns = self.column("q")
@@ -60,6 +66,11 @@ class ConnectionColumns:
         self.backend = self.column("i")
         self.health_check = self.column("B")
         self.declined = self.column("B")
+        self.renegotiating: set[int] = set()
+        """The connections with further handshakes inside."""
+
+    def __len__(self) -> int:
+        return self._count
 
     def column(self, typecode: Typecode, width: int = 1) -> IntegerColumn:
         """One more, with ``width`` zeros for each connection."""

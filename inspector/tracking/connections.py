@@ -69,6 +69,7 @@ def observe(
         if observed.kind in (None, "resumed") and observed.may_have_resumed:
             ledger.cloud(peers, observed.hello_ns)
         if observed.renegotiations:
+            columns.renegotiating.add(index)
             pending.add(observed, client_leg)
     pending.enter_before(None)
     ledger.close()

@@ -1,5 +1,5 @@
-"""What was observed, out of core: of each connection a row of numbers in a mapped column. What several have in common,
-a number points at; what few have stays in memory.
+"""What was observed, out of core: of each connection its columns and a row of numbers that point at what others have
+too. What few have stays in memory.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 from inspector.facts import PackedEndpoint
-from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tracking.columns import ConnectionColumns
-from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, SharedTraits
-from inspector.tracking.shown import ShownByServer
+from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars
 
-ROW = struct.Struct("=7I")
-"""The numbers of traits, offer, answer, client's address, server, leaf, and what the server showed."""
+ROW = struct.Struct("=2I")
+"""The numbers of the client's address and the server."""
 
 T = TypeVar("T")
 
@@ -43,13 +41,8 @@ class MappedObserved(Sequence[Observed]):
         self._rows = columns.column("B", ROW.size)
         self._count = 0
         self._particulars: dict[int, Particulars] = {}
-        self._traits = SharedValues[SharedTraits]()
-        self._offers = SharedValues[HelloShape | None]()
-        self._answers = SharedValues[AnswerShape | None]()
         self._addresses = SharedValues[bytes]()
         self._servers = SharedValues[PackedEndpoint]()
-        self._leaves = SharedValues[bytes | None]()
-        self._shown = SharedValues[ShownByServer]()
 
     def __len__(self) -> int:
         return self._count
@@ -70,22 +63,24 @@ class MappedObserved(Sequence[Observed]):
         return self._made(index)
 
     def _made(self, index: int) -> Observed:
-        number, offer, answer, address, server, leaf, shown = ROW.unpack_from(self._rows, index * ROW.size)
-        traits = self._traits.values[number]
+        address, server = ROW.unpack_from(self._rows, index * ROW.size)
+        columns = self._columns
+        shape = columns.shapes[columns.shape[index]]
+        traits = shape.traits
         return Observed(
-            columns=self._columns,
+            columns=columns,
+            shape=shape,
             traits=traits,
             particulars=self._particulars.get(index, NO_PARTICULARS),
             index=index,
             outcome=traits.outcome,
             kind=traits.kind,
             is_tls13=traits.is_tls13,
-            offer=self._offers.values[offer],
-            answer=self._answers.values[answer],
+            offer=shape.offer,
+            answer=shape.answer,
             client_address=self._addresses.values[address],
             server=self._servers.values[server],
-            leaf=self._leaves.values[leaf],
-            shown=self._shown.values[shown],
+            leaf=shape.leaf,
         )
 
     def __iter__(self) -> Iterator[Observed]:
@@ -93,15 +88,7 @@ class MappedObserved(Sequence[Observed]):
 
     def append(self, observed: Observed) -> None:
         """The next one."""
-        numbers = (
-            self._traits.number(observed.traits),
-            self._offers.number(observed.offer),
-            self._answers.number(observed.answer),
-            self._addresses.number(observed.client_address),
-            self._servers.number(observed.server),
-            self._leaves.number(observed.leaf),
-            self._shown.number(observed.shown),
-        )
+        numbers = self._addresses.number(observed.client_address), self._servers.number(observed.server)
         ROW.pack_into(self._rows, self._count * ROW.size, *numbers)
         if observed.particulars is not NO_PARTICULARS:
             self._particulars[self._count] = observed.particulars

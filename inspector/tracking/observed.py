@@ -55,6 +55,18 @@ class SharedTraits(Struct, gc=False, kw_only=True):
     is_repeated: bool = False
 
 
+class ConnectionShape(Struct, frozen=True, gc=False, kw_only=True):
+    """What repeats of connections: all but whose they are, their moments, and what few have. A story holds each once,
+    so that what is asked of it alone is answered once for all connections of that shape.
+    """
+
+    traits: SharedTraits
+    offer: HelloShape | None
+    answer: AnswerShape | None
+    leaf: bytes | None
+    shown: ShownByServer
+
+
 class Particulars(Struct, gc=False, kw_only=True):
     """What few connections have. ``beyond``: the numbers of the legs of the same handshake behind the second."""
 
@@ -68,11 +80,12 @@ NO_PARTICULARS = Particulars()
 
 class Observed(Struct, frozen=True, gc=False, kw_only=True):
     """What was observed of one connection. There are millions, so it holds little: what others have too stands in
-    ``traits``, numbers stand in columns, and ``client_leg`` and ``legs`` are unpacked from the facts each time. Of the
-    traits those stand here once more that are asked for most. Only columns are filled in step by step by ``judge``.
+    ``shape``, numbers stand in columns, and ``client_leg`` and ``legs`` are unpacked from the facts each time. Of the
+    shape that stands here once more which is asked for most. Only columns are filled in step by step by ``judge``.
     """
 
     columns: ConnectionColumns
+    shape: ConnectionShape
     traits: SharedTraits
     particulars: Particulars
     index: int
@@ -84,7 +97,11 @@ class Observed(Struct, frozen=True, gc=False, kw_only=True):
     client_address: bytes
     server: PackedEndpoint
     leaf: bytes | None
-    shown: ShownByServer
+
+    @property
+    def shown(self) -> ShownByServer:
+        """What the server showed of itself beyond its hello and its leaf."""
+        return self.shape.shown
 
     @property
     def service(self) -> int:

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import TypeVar, overload
 
-from inspector.tracking.observed import Observed
+from inspector.tracking.columns import ConnectionColumns
+from inspector.tracking.observed import ConnectionShape, Observed
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
 class ObservedSelection(Sequence[Observed]):
-    """Some of ``observed``, in this order. ``indices``: which ones, uint32."""
+    """Some of ``observed``, in this order. ``indices``: which ones; an array and a range are taken as they are."""
 
     def __init__(self, observed: Sequence[Observed], indices: Iterable[int]) -> None:
         self._observed = observed
-        self.indices = array("I", indices)
+        self.indices = indices if isinstance(indices, array | range) else array("I", indices)
 
     @classmethod
     def of(cls, observed: Sequence[Observed], some: Iterable[Observed]) -> ObservedSelection:
         """``some`` of ``observed``, in the order of ``some``."""
         return cls(observed, array("I", (one.index for one in some)))
 
-    def append(self, one: Observed) -> None:
-        """One more of them."""
-        self.indices.append(one.index)
+    @property
+    def columns(self) -> ConnectionColumns:
+        """Those of all connections; raises IndexError where these are none."""
+        return self[0].columns
+
+    def where(self, holds: Callable[[ConnectionShape], bool]) -> ObservedSelection:
+        """Those for whose shapes something holds, which is asked once for each shape."""
+        if not self.indices:
+            return self
+        columns = self.columns
+        answers = ShapeAnswers(holds, columns.shapes)
+        numbers = map(columns.shape.__getitem__, self.indices)
+        return ObservedSelection(self._observed, compress(self.indices, map(answers.__getitem__, numbers)))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -43,6 +56,19 @@ class ObservedSelection(Sequence[Observed]):
 
     def __iter__(self) -> Iterator[Observed]:
         return map(self._observed.__getitem__, self.indices)
+
+
+class ShapeAnswers(dict[int, T]):
+    """What a question says of shapes, by their numbers, each once."""
+
+    def __init__(self, question: Callable[[ConnectionShape], T], shapes: Sequence[ConnectionShape]) -> None:
+        super().__init__()
+        self._question = question
+        self._shapes = shapes
+
+    def __missing__(self, number: int) -> T:
+        answer = self[number] = self._question(self._shapes[number])
+        return answer
 
 
 def grouped(

@@ -36,7 +36,14 @@ from inspector.tracking.closing import (
 )
 from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import has_no_certificate, kind_of
-from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, SharedTraits, connection_digest
+from inspector.tracking.observed import (
+    NO_PARTICULARS,
+    ConnectionShape,
+    Observed,
+    Particulars,
+    SharedTraits,
+    connection_digest,
+)
 from inspector.tracking.outcomes import is_torn_down, outcome_of
 from inspector.tracking.renegotiation import find_renegotiations, renegotiates
 from inspector.tracking.shown import ShownByServer, shown_by
@@ -153,6 +160,8 @@ class Observer:
         self._by_traits: dict[tuple[Traits, Writer], SharedTraits] = {}
         self._shared: dict[tuple[object, ...], SharedTraits] = {}
         """By what they say, those that were worked out for a connection by itself."""
+        self._numbers: dict[tuple[int, ...], int] = {}
+        """Of shapes, by the identities of what they hold."""
         self._writers: dict[bytes, Writer] = {}
         self._probes = {index: capture.known_turns for index, capture in enumerate(facts.captures) if capture.is_probe}
         addresses: dict[bytes, bytes] = {}
@@ -189,9 +198,11 @@ class Observer:
             quiet_before(client_leg, close[0].ns) if close is not None else 0,
         )
         self.columns.gap_bytes[index] = client_leg.from_client.gap + client_leg.from_server.gap
-        shown = shown_by(client_leg)
+        leaf = self._leaf(chain[0], chain[0]) if chain else None
+        self.columns.shape[index] = shape = self._shape(traits, offer, handshake.answer, leaf, shown_by(client_leg))
         return Observed(
             columns=self.columns,
+            shape=self.columns.shapes[shape],
             traits=traits,
             particulars=particulars,
             index=index,
@@ -202,9 +213,24 @@ class Observer:
             answer=handshake.answer,
             client_address=self._address(address, address),
             server=self._server(server, server),
-            leaf=self._leaf(chain[0], chain[0]) if chain else None,
-            shown=self._shown(shown, shown),
+            leaf=leaf,
         )
+
+    def _shape(
+        self,
+        traits: SharedTraits,
+        offer: HelloShape | None,
+        answer: AnswerShape | None,
+        leaf: bytes | None,
+        shown: ShownByServer,
+    ) -> int:
+        """The number of a shape."""
+        shown = self._shown(shown, shown)
+        shapes = self.columns.shapes
+        number = self._numbers.setdefault((id(traits), id(offer), id(answer), id(leaf), id(shown)), len(shapes))
+        if number == len(shapes):
+            shapes.append(ConnectionShape(traits=traits, offer=offer, answer=answer, leaf=leaf, shown=shown))
+        return number
 
     def _writer(self, offer: HelloShape) -> Writer:
         """Who writes such hellos, and keep it."""

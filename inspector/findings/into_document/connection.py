@@ -14,7 +14,7 @@ from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY
 from inspector.tls.registry import alert_name
-from inspector.tracking.observed import Observed
+from inspector.tracking.observed import Observed, SharedTraits
 from inspector.tracking.services import ip_text
 
 LETTER = [
@@ -119,7 +119,7 @@ def alert(fact: AlertFact) -> doc.Alert:
     )
 
 
-def result(observed: Observed) -> str:
+def result(observed: Observed | SharedTraits) -> str:
     """Every connection is exactly one of full, resumed, aborted, other."""
     if observed.outcome == "aborted":
         return "aborted"

@@ -5,7 +5,6 @@ resumed where.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from inspector import document as doc, facts
 from inspector.findings.case import Case
@@ -18,7 +17,7 @@ from inspector.tls.types import TLS13
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
-from inspector.tracking.selection import ObservedSelection
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 
 
 def captures(case: Case) -> list[doc.Capture]:
@@ -52,10 +51,11 @@ def captures(case: Case) -> list[doc.Capture]:
 def _at_balancers(case: Case) -> set[int]:
     """The captures that were taken at a balancer: both legs of a handshake show there."""
     captured: set[int] = set()
-    for observed in case.observed:
+    for index in range(len(case.columns)):
         if len(captured) == len(case.facts.captures):
             break
-        if observed.packed_legs:
+        if case.columns.second_leg[index] >= 0:
+            observed = case.observed[index]
             of_legs = {leg.first_frame >> facts.FRAME_BITS for leg in (observed.client_leg, *observed.legs)}
             if len(of_legs) == 1:
                 captured |= of_legs
@@ -107,9 +107,10 @@ def session(case: Case, entry: LedgerSession) -> doc.Session:
 
 def backend(case: Case, group: BackendGroup) -> doc.Backend:
     """One row of the pool; health checks are left out of it."""
-    checks = case.columns.health_check
-    members = ObservedSelection(case.observed, (i for i in group.connections if not checks[i]))
-    results = Counter(map(result, members))
+    tallies = [tally for tally in case.tallies_at(group) if not tally.health_check]
+    results = Counter[str]()
+    for tally in tallies:
+        results[result(tally.shape.traits)] += tally.count
     ems = ems_of(case, group)
     return doc.Backend(
         id=group.id,
@@ -117,10 +118,10 @@ def backend(case: Case, group: BackendGroup) -> doc.Backend:
         label=group.label,
         basis=group.basis,
         leaf=group.leaf.hex() if group.leaf else None,
-        connections=len(members),
+        connections=results.total(),
         full=results["full"],
         resumed=results["resumed"],
-        declined=sum(s.declined for s in members),
+        declined=sum(tally.count for tally in tallies if tally.declined),
         aborted=results["aborted"],
         other=results["other"],
         ems=ems if isinstance(ems, bool) or ems is None else "mixed",
@@ -143,20 +144,24 @@ def _offers(observed: Observed) -> bool:
     )
 
 
-def matrix(case: Case, members: Sequence[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
+def matrix(case: Case, members: ObservedSelection) -> tuple[list[doc.MatrixCell], int, int]:
     """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to
     be a session; and of how many the ClientHello was not captured.
     """
     cells: dict[tuple[str | None, str | None], list[int]] = {}
     backend_of = case.columns.backend
     nothing = unseen = 0
-    for observed in members:
-        declined = observed.declined
-        if not (declined or observed.is_resumed or observed.kind == "psk"):
-            is_unseen = observed.offer is None or (observed.kind is None and _offers(observed))
+    resuming = ShapeAnswers(lambda shape: shape.traits.is_resumed or shape.traits.kind == "psk", case.columns.shapes)
+    hiding = ShapeAnswers(lambda shape: shape.offer is None or shape.traits.kind is None, case.columns.shapes)
+    shape_of, declined_of = case.columns.shape, case.columns.declined
+    for index in members.indices:
+        declined, shape = declined_of[index], shape_of[index]
+        if not (declined or resuming[shape]):
+            is_unseen = hiding[shape] and ((observed := case.observed[index]).offer is None or _offers(observed))
             nothing += not is_unseen
             unseen += is_unseen
             continue
+        observed = case.observed[index]
         issued_in = observed.issuer
         issuer = backend_of[issued_in] if issued_in is not None else -1
         answerer = backend_of[observed.index]

@@ -13,6 +13,7 @@ from inspector.findings.prediction import extended_among
 from inspector.findings.unseen import Aspect
 from inspector.pool.placement import FAILED, UNTOLD, placement
 from inspector.tracking.observed import Observed
+from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup, ip_text
 
 Hidden = Sequence[tuple[doc.Unseen, Aspect]]
@@ -23,7 +24,7 @@ def probed(case: Case, service: ServiceGroup, hidden_everywhere: Hidden) -> doc.
     """None where no probe asked it."""
     by_address: dict[tuple[str, int], list[Observed]] = {}
     by_model: dict[str, list[Observed]] = {}
-    probes = [observed for observed in case.members(service) if observed.stack.is_probe]
+    probes = case.members(service).where(lambda shape: shape.traits.stack.is_probe)
     for observed in sorted(probes, key=lambda observed: observed.first_ns):
         by_address.setdefault((ip_text(observed.server.address), observed.server.port), []).append(observed)
         by_model.setdefault(observed.stack.stands_for, []).append(observed)
@@ -39,7 +40,8 @@ def _as(
     case: Case, service: ServiceGroup, model: str, members: Sequence[Observed], hidden_everywhere: Hidden
 ) -> doc.ProbedAs:
     """What one JVM meets that was stood for."""
-    row, assessment = assess_rule(case, service, members, hidden_everywhere, extended_among(members))
+    selected = ObservedSelection.of(case.observed, members)
+    row, assessment = assess_rule(case, service, selected, hidden_everywhere, extended_among(members))
     state = assessment.state
     answered = [s for s in members if s.answer is not None and s.backend >= 0]
     return doc.ProbedAs(
