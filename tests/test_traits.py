@@ -23,7 +23,8 @@ from inspector.tls.history import Letter
 from inspector.tls.types import TLS12, TLS13
 from inspector.tracking import traits
 from inspector.tracking.columns import ConnectionColumns
-from inspector.tracking.observed import Observed, Particulars, SharedTraits
+from inspector.tracking.observed import Observed, Particulars
+from inspector.tracking.shape import SharedTraits
 from inspector.tracking.traits import Observer
 from tests.build import facts_of
 from tests.conftest import find

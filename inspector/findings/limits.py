@@ -19,9 +19,10 @@ from inspector.findings.shared_remedies import again, outside, read_on
 from inspector.findings.unopened import clipped, not_opened
 from inspector.findings.wording import worded
 from inspector.tracking.columns import ConnectionColumns
-from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection, ShapeAnswers, grouped
 from inspector.tracking.services import short_id
+from inspector.tracking.shape import ConnectionShape
 
 CAPTURES = (
     "unreadable",

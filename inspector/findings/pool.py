@@ -278,7 +278,7 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
         for observed in raised.on
     }
     last: dict[bytes, int] = {}
-    seen: dict[bytes, int] = {}
+    first_shown: dict[bytes, int] = {}
     """Where each certificate was first shown to whoever does no health check."""
     showing: dict[tuple[int, bytes], tuple[int, int]] = {}
     """The first connection to each service that shows each, and how many do."""
@@ -289,8 +289,8 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
                 showing[service.index, leaf] = min(first, tally.first), count + tally.count
                 if not tally.health_check:
                     last[leaf] = max(last.get(leaf, 0), tally.last)
-                    seen[leaf] = min(seen.get(leaf, tally.first), tally.first)
-    for leaf in sorted(last, key=lambda leaf: seen[leaf]):
+                    first_shown[leaf] = min(first_shown.get(leaf, tally.first), tally.first)
+    for leaf in sorted(last, key=lambda leaf: first_shown[leaf]):
         index = last[leaf]
         certificate = case.certificates.get(leaf)
         if certificate is None or certificate.not_after is None:

@@ -18,9 +18,10 @@ from inspector.findings.giving_up import AS_JAVA
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ShapeAnswers
 from inspector.tracking.services import ServiceGroup
+from inspector.tracking.shape import ConnectionShape
 
 Tie = Literal["certificate", "dns", "ip", "subject"]
 MOST_COMPARED = 40

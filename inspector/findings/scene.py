@@ -22,9 +22,10 @@ from inspector.findings.signs import Weighed
 from inspector.findings.stale import Stale
 from inspector.findings.unseen import Sight
 from inspector.tracking.clients import Stack
-from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection, grouped
 from inspector.tracking.services import ServiceGroup
+from inspector.tracking.shape import ConnectionShape
 from inspector.tracking.tallies import Tally, tallied
 
 MOST_PAIRS = 10_000

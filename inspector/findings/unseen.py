@@ -21,9 +21,10 @@ from inspector.document import Limit, Unseen
 from inspector.findings.case import Case
 from inspector.findings.giving_up import is_unfinished_inside, may_be_abort
 from inspector.findings.signs import MENDED
-from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 from inspector.tracking.services import ServiceGroup
+from inspector.tracking.shape import ConnectionShape
 
 
 class Aspect(Flag):

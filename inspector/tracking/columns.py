@@ -5,15 +5,12 @@ millions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from inspector.facts import ConnectionFacts, Facts
 from inspector.facts.mapped import IntegerColumn, Typecode, column
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.sessions import LedgerEntry
-
-if TYPE_CHECKING:
-    from inspector.tracking.observed import ConnectionShape
+from inspector.tracking.shape import ConnectionShape
 
 DIGEST_BYTES = 6
 

@@ -13,58 +13,17 @@ from inspector.errors.decryption import NotDecrypted
 from inspector.facts import AlertFact, ConnectionFacts, FrameRange, PackedEndpoint
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import AlertDescription
-from inspector.tracking.clients import UNKNOWN, Stack
+from inspector.tracking.clients import Stack
 from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import Kind, KindReason, is_read
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.outcomes import Outcome
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import LedgerEntry
+from inspector.tracking.shape import ConnectionShape, SharedTraits
 from inspector.tracking.shown import ShownByServer
 
 BAD_CERTIFICATE = int(AlertDescription.BAD_CERTIFICATE)
-
-
-class SharedTraits(Struct, gc=False, kw_only=True):
-    """What many connections of a story have in common: they hold it, and each combination is there once. ``secrets``:
-    as in the facts. ``program``: as in ``clients.Writer``.
-    """
-
-    outcome: Outcome
-    is_completed: bool
-    """Both sides finished its first handshake, whatever became of a later one inside."""
-    kind: Kind | None
-    reason: KindReason
-    stack: Stack = UNKNOWN
-    program: bytes = b""
-    lost: bool
-    one_sided: bool
-    is_tls13: bool
-    is_resumed: bool
-    closed_by: Literal["client", "server"] | None
-    closed_how: Literal["fin", "rst"] | None
-    gave_up: bool
-    shows_no_certificate: bool
-    offers: bool
-    secrets: NotDecrypted | str | None
-    long_preamble: bool = False
-    contradicted: bool = False
-    has_conflicts: bool = False
-    sequence_jump: bool = False
-    lost_both_ways: bool = False
-    is_repeated: bool = False
-
-
-class ConnectionShape(Struct, frozen=True, gc=False, kw_only=True):
-    """What repeats of connections: all but whose they are, their moments, and what few have. A story holds each once,
-    so that what is asked of it alone is answered once for all connections of that shape.
-    """
-
-    traits: SharedTraits
-    offer: HelloShape | None
-    answer: AnswerShape | None
-    leaf: bytes | None
-    shown: ShownByServer
 
 
 class Particulars(Struct, gc=False, kw_only=True):

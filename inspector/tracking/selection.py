@@ -8,7 +8,8 @@ from itertools import compress
 from typing import TypeVar, overload
 
 from inspector.tracking.columns import ConnectionColumns
-from inspector.tracking.observed import ConnectionShape, Observed
+from inspector.tracking.observed import Observed
+from inspector.tracking.shape import ConnectionShape
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

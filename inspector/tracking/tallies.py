@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from inspector.tracking.columns import ConnectionColumns
-from inspector.tracking.observed import ConnectionShape
+from inspector.tracking.shape import ConnectionShape
 
 
-class Tally(Struct, gc=False):
+class Tally(Struct, gc=False, kw_only=True):
     """Connections of one shape to one back end, by index (-1 where it is not known). ``declined``, ``health_check``: as
     ``Observed`` has them. ``first``, ``last``: of them, by index.
     """
@@ -35,7 +35,15 @@ def tallied(columns: ConnectionColumns, indices: Iterable[int]) -> list[Tally]:
         tally = tallies.get(key)
         if tally is None:
             shape, backend, is_declined, is_check = key
-            tallies[key] = Tally(columns.shapes[shape], backend, bool(is_declined), bool(is_check), 1, index, index)
+            tallies[key] = Tally(
+                shape=columns.shapes[shape],
+                backend=backend,
+                declined=bool(is_declined),
+                health_check=bool(is_check),
+                count=1,
+                first=index,
+                last=index,
+            )
         else:
             tally.count += 1
             tally.last = index

@@ -36,16 +36,10 @@ from inspector.tracking.closing import (
 )
 from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import has_no_certificate, kind_of
-from inspector.tracking.observed import (
-    NO_PARTICULARS,
-    ConnectionShape,
-    Observed,
-    Particulars,
-    SharedTraits,
-    connection_digest,
-)
+from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, connection_digest
 from inspector.tracking.outcomes import is_torn_down, outcome_of
 from inspector.tracking.renegotiation import find_renegotiations, renegotiates
+from inspector.tracking.shape import ConnectionShape, SharedTraits
 from inspector.tracking.shown import ShownByServer, shown_by
 
 Traits = tuple[object, ...]

@@ -14,8 +14,9 @@ from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY
 from inspector.tls.registry import alert_name
-from inspector.tracking.observed import Observed, SharedTraits
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
+from inspector.tracking.shape import SharedTraits
 
 LETTER = [
     [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],

@@ -1,0 +1,56 @@
+"""What repeats of connections. A story of millions has a few dozen shapes for each client and back end."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from inspector.errors.decryption import NotDecrypted
+from inspector.tls.extensions import AnswerShape, HelloShape
+from inspector.tracking.clients import UNKNOWN, Stack
+from inspector.tracking.kinds import Kind, KindReason
+from inspector.tracking.outcomes import Outcome
+from inspector.tracking.shown import ShownByServer
+
+
+class SharedTraits(Struct, gc=False, kw_only=True):
+    """What many connections of a story have in common: they hold it, and each combination is there once. ``secrets``:
+    as in the facts. ``program``: as in ``clients.Writer``.
+    """
+
+    outcome: Outcome
+    is_completed: bool
+    """Both sides finished its first handshake, whatever became of a later one inside."""
+    kind: Kind | None
+    reason: KindReason
+    stack: Stack = UNKNOWN
+    program: bytes = b""
+    lost: bool
+    one_sided: bool
+    is_tls13: bool
+    is_resumed: bool
+    closed_by: Literal["client", "server"] | None
+    closed_how: Literal["fin", "rst"] | None
+    gave_up: bool
+    shows_no_certificate: bool
+    offers: bool
+    secrets: NotDecrypted | str | None
+    long_preamble: bool = False
+    contradicted: bool = False
+    has_conflicts: bool = False
+    sequence_jump: bool = False
+    lost_both_ways: bool = False
+    is_repeated: bool = False
+
+
+class ConnectionShape(Struct, frozen=True, gc=False, kw_only=True):
+    """What repeats of connections: all but whose they are, their moments, and what few have. A story holds each once,
+    so that what is asked of it alone is answered once for all connections of that shape.
+    """
+
+    traits: SharedTraits
+    offer: HelloShape | None
+    answer: AnswerShape | None
+    leaf: bytes | None
+    shown: ShownByServer
