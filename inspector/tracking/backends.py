@@ -18,7 +18,7 @@ from inspector.facts import PackedEndpoint
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 from inspector.tracking.rotations import successors
-from inspector.tracking.selection import ObservedSelection
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 from inspector.tracking.services import ServiceGroup, ip_text, short_id
 
 
@@ -116,15 +116,16 @@ def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
     leaves: dict[bytes, None] = {}
     servers: dict[PackedEndpoint, None] = {}
     has_legs = False
+    columns = observed[service.connections[0]].columns
     for index in service.connections:
-        member = observed[index]
-        if member.leaf is not None:
-            leaves[member.leaf] = None
-        elif member.health_check:
+        shape = columns.shapes[columns.shape[index]]
+        if shape.leaf is not None:
+            leaves[shape.leaf] = None
+        elif columns.health_check[index]:
             continue
         connections.append(index)
-        servers[member.server] = None
-        if member.columns.second_leg[index] >= 0:
+        servers[shape.server] = None
+        if columns.second_leg[index] >= 0:
             has_legs = True
     return Members(ObservedSelection(observed, connections), leaves, servers, has_legs)
 
@@ -134,28 +135,29 @@ BASIS = {"endpoint": ("leg", "address"), "leaf": ("certificate", "session"), "lo
 
 
 def _fill(
-    backend: BackendGroup, key: Key, group: Sequence[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
+    backend: BackendGroup, key: Key, group: ObservedSelection, servers: Mapping[int, str], texts: dict[bytes, str]
 ) -> None:
     """Number a back end in its connections, and keep what these show of it. ``texts``: addresses as text."""
     kinds, is_endpoint = BASIS[key[0]], key[0] == "endpoint"
     basis: dict[str, None] = {}
     ends: dict[bytes, None] = {}
-    shown: dict[bytes, Observed] = {}
-    for member in group:
-        member.columns.backend[member.index] = backend.index
-        leaf, legs = member.leaf, member.packed_legs
-        basis[kinds[not (legs if is_endpoint else leaf)]] = None
-        if servers and (name := servers.get(member.index)):
+    shown: dict[bytes, int] = {}
+    columns = group.columns
+    for number, index in enumerate(group.indices):
+        columns.backend[index] = backend.index
+        shape, has_legs = columns.shapes[columns.shape[index]], columns.second_leg[index] >= 0
+        basis[kinds[not (has_legs if is_endpoint else shape.leaf)]] = None
+        if servers and (name := servers.get(index)):
             basis["log"] = None
             backend.server = backend.server or name
-        if leaf is not None and leaf not in shown:
-            shown[leaf] = member
-        ends[(member.legs[-1].server if legs else member.server).address] = None
+        if shape.leaf is not None and shape.leaf not in shown:
+            shown[shape.leaf] = number
+        ends[(group[number].legs[-1].server if has_legs else shape.server).address] = None
     backend.basis, backend.leaves = list(basis), list(shown)
     backend.addresses = [texts.get(end) or texts.setdefault(end, ip_text(end)) for end in ends]
     for old, new in pairwise(shown):
-        at_ns = shown[new].client_leg.handshake.answer_ns
-        backend.rotations.append(Rotation(old, new, at_ns, shown[new].index))
+        first = group[shown[new]]
+        backend.rotations.append(Rotation(old, new, first.client_leg.handshake.answer_ns, first.index))
 
 
 def _find_keys(
@@ -168,10 +170,13 @@ def _find_keys(
     connections.
     """
     connections, leaves = members.connections, members.leaves
+    if not connections:
+        return
+    columns = connections.columns
     endpoint_of = _distinguishing_endpoint(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
     of_endpoint: dict[PackedEndpoint, Key] = {}
-    for member in connections:
+    for member in connections if endpoint_of is not None else ():
         endpoint = endpoint_of(member) if endpoint_of is not None else None
         if endpoint is not None:
             of_endpoint.setdefault(endpoint, _endpoint_key(endpoint))
@@ -184,20 +189,23 @@ def _find_keys(
         of_leaf[leaf] = of_endpoint[next(iter(only))] if len(only) == 1 else ("leaf", successor.get(leaf, leaf))
     lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
-    for member in connections:
-        endpoint = endpoint_of(member) if endpoint_of is not None else None
+    key_of = ShapeAnswers(lambda shape: of_leaf[shape.leaf] if shape.leaf is not None else None, columns.shapes)
+    resumes = ShapeAnswers(lambda shape: shape.traits.is_resumed or shape.traits.kind == "psk", columns.shapes)
+    for index in connections.indices:
+        endpoint = endpoint_of(observed[index]) if endpoint_of is not None else None
+        shape, offered = columns.shape[index], columns.offered[index]
         if endpoint is not None:
-            keys[member.index] = of_endpoint[endpoint]
-        elif member.leaf is not None:
-            keys[member.index] = of_leaf[member.leaf]
-        elif (member.is_resumed or member.kind == "psk") and (session := member.session) is not None:
-            issuer = member.issuer
-            if issuer is not None and keys[issuer] is not None and observed[issuer].service == member.service:
-                keys[member.index] = keys[issuer]
-            elif session.leaf is not None:
-                keys[member.index] = ("leaf", successor.get(session.leaf, session.leaf))
-            elif issuer is None and only_leaf is not None and not member.is_tls13:
-                keys[member.index] = ("leaf", only_leaf)
+            keys[index] = of_endpoint[endpoint]
+        elif (key := key_of[shape]) is not None:
+            keys[index] = key
+        elif resumes[shape] and offered >= 0:
+            issuer = columns.issuer[index]
+            if issuer >= 0 and keys[issuer] is not None and columns.service[issuer] == columns.service[index]:
+                keys[index] = keys[issuer]
+            elif (issued := columns.sessions[offered].leaf) is not None:
+                keys[index] = ("leaf", successor.get(issued, issued))
+            elif issuer < 0 and only_leaf is not None and not columns.shapes[shape].traits.is_tls13:
+                keys[index] = ("leaf", only_leaf)
 
 
 def _endpoint_key(endpoint: PackedEndpoint) -> Key:
@@ -257,7 +265,8 @@ def _distinguishing_endpoint(members: Members) -> Callable[[Observed], PackedEnd
                 leaves.append(observed.leaf)
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in in_turn.values()):
         return None  # one address shows certificates in turn: it is a balancer too
-    return _in_front if in_turn or all(s.is_tls13 for s in members.connections) else None
+    older = members.connections.where(lambda shape: not shape.traits.is_tls13)
+    return _in_front if in_turn or not older else None
 
 
 def _label(number: int) -> str:

@@ -26,7 +26,8 @@ class ConnectionColumns:
     indices too, ``offered`` is the number of the session that it offered, ``issuer`` the connection that was issued
     that one: each is NOBODY where there is none. ``health_check``, ``declined``: 1 where it is.
     ``second_leg``: the number of the leg behind the nearest, NOBODY where there is none. ``gap_bytes``: that are
-    missing in the midst of what was sent, on all legs. ``shape`` is a number among ``shapes``.
+    missing in the midst of what was sent, on all legs. ``shape`` is a number among ``shapes``, ``address``, the
+    client's, one among ``addresses``.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class ConnectionColumns:
         self._numbers = self.column("I")
         self.shape = self.column("I")
         self.shapes: list[ConnectionShape] = []
+        self.address = self.column("I")
+        self.addresses: list[bytes] = []
         self.first_ns = self.column("q")
         self.hello_ns = self.column("q")
         self.quiet_ns = self.column("q")

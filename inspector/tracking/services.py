@@ -16,7 +16,7 @@ from inspector.tls.extensions import HelloShape
 from inspector.tls.types import FATAL, ProtocolVersion
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
-from inspector.tracking.selection import ObservedSelection
+from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 
 IPV4_BYTES = 4
 CHECKS_AT_LEAST = 4
@@ -127,14 +127,18 @@ NamedServer = tuple[PackedEndpoint, bytes | None]
 def _alike(observed: Sequence[Observed]) -> dict[NamedServer, array[int]]:
     """Connections of one server and one name, by their indices, in the order in which each pair first comes."""
     alike: dict[NamedServer, array[int]] = {}
-    for member in observed:
-        offer = member.offer
-        key = member.server, offer.server_name if offer is not None else None
-        members = alike.get(key)
-        if members is None:
-            alike[key] = array("I", (member.index,))
-        else:
-            members.append(member.index)
+    if not observed:
+        return alike
+    columns = observed[0].columns
+    members_of = ShapeAnswers(
+        lambda shape: alike.setdefault(
+            (shape.server, shape.offer.server_name if shape.offer is not None else None), array("I")
+        ),
+        columns.shapes,
+    )
+    shapes = columns.shape
+    for index in range(len(columns)):
+        members_of[shapes[index]].append(index)
     return alike
 
 
@@ -150,16 +154,22 @@ def _names(observed: Sequence[Observed], alike: dict[NamedServer, array[int]]) -
 
 def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
     """Group connections by address and stack, of a probe by whom it stands for, and number them in ``observed``."""
-    clients: dict[tuple[bytes, str, str], ClientGroup] = {}
-    for member in observed:
-        key = (member.client_address, member.stack.name, member.stack.stands_for)
+    clients: dict[tuple[int, str, str], ClientGroup] = {}
+    if not observed:
+        return []
+    columns = observed[0].columns
+    stacks = ShapeAnswers(lambda shape: shape.traits.stack, columns.shapes)
+    addresses, shapes, numbers = columns.address, columns.shape, columns.client
+    for index in range(len(columns)):
+        stack = stacks[shapes[index]]
+        key = addresses[index], stack.name, stack.stands_for
         client = clients.get(key)
         if client is None:
-            ip = ip_text(key[0])
+            ip = ip_text(columns.addresses[key[0]])
             name = short_id("client", ip, *filter(None, key[1:]))
-            client = clients[key] = ClientGroup(len(clients), name, ip, member.stack, array("I"))
-        member.columns.client[member.index] = client.index
-        client.connections.append(member.index)
+            client = clients[key] = ClientGroup(len(clients), name, ip, stack, array("I"))
+        numbers[index] = client.index
+        client.connections.append(index)
     return list(clients.values())
 
 
@@ -171,8 +181,9 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceG
         if len(service.connections) < CHECKS_AT_LEAST:
             continue
         by_client: dict[int, array[int]] = {}
+        clients = observed[service.connections[0]].columns.client
         for index in service.connections:
-            by_client.setdefault(observed[index].client, array("I")).append(index)
+            by_client.setdefault(clients[index], array("I")).append(index)
         for indices in by_client.values():
             if len(indices) < CHECKS_AT_LEAST:
                 continue

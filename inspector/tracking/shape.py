@@ -1,4 +1,4 @@
-"""What repeats of connections. A story of millions has a few dozen shapes for each client and back end."""
+"""What repeats of connections. A story of millions has a few dozen shapes for each server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.errors.decryption import NotDecrypted
+from inspector.facts import PackedEndpoint
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tracking.clients import UNKNOWN, Stack
 from inspector.tracking.kinds import Kind, KindReason
@@ -44,12 +45,14 @@ class SharedTraits(Struct, gc=False, kw_only=True):
     is_repeated: bool = False
 
 
-class ConnectionShape(Struct, frozen=True, gc=False, kw_only=True):
-    """What repeats of connections: all but whose they are, their moments, and what few have. A story holds each once,
+class ConnectionShape(Struct, frozen=True, gc=False):
+    """What repeats of connections: all but whose they are, their moments, and what few have. ``server``: as it was
+    called. A story holds each once,
     so that what is asked of it alone is answered once for all connections of that shape.
     """
 
     traits: SharedTraits
+    server: PackedEndpoint
     offer: HelloShape | None
     answer: AnswerShape | None
     leaf: bytes | None

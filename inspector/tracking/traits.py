@@ -158,11 +158,11 @@ class Observer:
         """Of shapes, by the identities of what they hold."""
         self._writers: dict[bytes, Writer] = {}
         self._probes = {index: capture.known_turns for index, capture in enumerate(facts.captures) if capture.is_probe}
-        addresses: dict[bytes, bytes] = {}
+        self._address_numbers: dict[bytes, int] = {}
         servers: dict[PackedEndpoint, PackedEndpoint] = {}
         leaves: dict[bytes, bytes] = {}
         shown: dict[ShownByServer, ShownByServer] = {}
-        self._address, self._server, self._leaf = addresses.setdefault, servers.setdefault, leaves.setdefault
+        self._server, self._leaf = servers.setdefault, leaves.setdefault
         self._shown = shown.setdefault
 
     def observed(self, index: int, number: int, client_leg: ConnectionFacts) -> Observed:
@@ -192,11 +192,18 @@ class Observer:
             quiet_before(client_leg, close[0].ns) if close is not None else 0,
         )
         self.columns.gap_bytes[index] = client_leg.from_client.gap + client_leg.from_server.gap
-        leaf = self._leaf(chain[0], chain[0]) if chain else None
-        self.columns.shape[index] = shape = self._shape(traits, offer, handshake.answer, leaf, shown_by(client_leg))
+        server, shown = self._server(server, server), shown_by(client_leg)
+        shown, leaf = self._shown(shown, shown), self._leaf(chain[0], chain[0]) if chain else None
+        of_shape = traits, server, offer, handshake.answer, leaf, shown
+        identity = tuple(map(id, of_shape))
+        shape_number = self._numbers.get(identity)
+        if shape_number is None:
+            shape_number = self._numbers[identity] = len(self.columns.shapes)
+            self.columns.shapes.append(ConnectionShape(*of_shape))
+        self.columns.shape[index] = shape_number
         return Observed(
             columns=self.columns,
-            shape=self.columns.shapes[shape],
+            shape=self.columns.shapes[shape_number],
             traits=traits,
             particulars=particulars,
             index=index,
@@ -205,26 +212,18 @@ class Observer:
             is_tls13=traits.is_tls13,
             offer=offer,
             answer=handshake.answer,
-            client_address=self._address(address, address),
-            server=self._server(server, server),
+            client_address=self._address(index, address),
+            server=server,
             leaf=leaf,
         )
 
-    def _shape(
-        self,
-        traits: SharedTraits,
-        offer: HelloShape | None,
-        answer: AnswerShape | None,
-        leaf: bytes | None,
-        shown: ShownByServer,
-    ) -> int:
-        """The number of a shape."""
-        shown = self._shown(shown, shown)
-        shapes = self.columns.shapes
-        number = self._numbers.setdefault((id(traits), id(offer), id(answer), id(leaf), id(shown)), len(shapes))
-        if number == len(shapes):
-            shapes.append(ConnectionShape(traits=traits, offer=offer, answer=answer, leaf=leaf, shown=shown))
-        return number
+    def _address(self, index: int, address: bytes) -> bytes:
+        """A client's address, the same each time."""
+        addresses = self.columns.addresses
+        number = self.columns.address[index] = self._address_numbers.setdefault(address, len(addresses))
+        if number == len(addresses):
+            addresses.append(address)
+        return addresses[number]
 
     def _writer(self, offer: HelloShape) -> Writer:
         """Who writes such hellos, and keep it."""
