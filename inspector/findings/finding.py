@@ -76,8 +76,13 @@ def finding(
         verdict, grade = ("possible" if verdict == "confirmed" else verdict), "inferred"
     first, last = map(rfc3339, times) if times is not None else (None, None)
     title, shown = intern(title), list(evidence)
+    ids = [observed.id for observed in on]
+    named = dict(zip(ids, ids, strict=True))
     for each in shown:
-        each.text, each.connection = intern(each.text), each.connection and intern(each.connection)
+        each.text, each.connection = (
+            intern(each.text),
+            each.connection and named.setdefault(each.connection, each.connection),
+        )
     return Finding(
         id=short_id(rule, *key),
         rule=rule,
@@ -91,7 +96,7 @@ def finding(
         service=service.id if service is not None else None,
         backends=_in_common(*dict.fromkeys([backend.id for backend in backends])),
         clients=_in_common(*dict.fromkeys([client.id for client in clients])),
-        connections=[intern(observed.id) for observed in on],
+        connections=ids,
         first=first,
         last=last,
         count=count if count is not None else len(on),
