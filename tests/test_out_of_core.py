@@ -221,6 +221,18 @@ def test_sessions_are_kept_as_they_were_changed_last() -> None:
     assert len(sessions) == len(known)
 
 
+def test_a_session_that_is_used_again_and_again_is_not_written_each_time() -> None:
+    sessions = SpooledSessions()
+    for number in range(STEPS):
+        sessions.append(LedgerSession(key=b"%d" % number, method="ticket"))
+        sessions[0].note_offer(number, is_resumed=True)
+        sessions.put_away()
+    written, waiting = sessions._spool._end
+    assert written + len(waiting) < 100 * STEPS
+    sessions.close()
+    assert len(sessions[0].uses) == STEPS
+
+
 def test_what_was_observed_is_got_as_a_list_has_it() -> None:
     facts = facts_of(find("renegotiation"))
     in_core, out_of_core = judge(facts).case.observed, judge(spooled(facts)).case.observed

@@ -1,6 +1,6 @@
 """The sessions of a ledger, in memory or out of core. A session is asked for again within hours, if ever: those that
-were issued, or read again, last are in memory, the others in a file without a name. That file only grows: whoever is
-offered again after a while is written once more, with all its offers.
+were issued or asked for last are in memory, the others in a file without a name. That file only grows: whoever is
+offered again after so many others is written once more, with all its offers.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class SpooledSessions(Sequence[LedgerSession]):
         self._starts = array("Q")
         self._lengths = array("I")
         self._live: dict[int, LedgerSession] = {}
+        """By number, whoever was asked for last behind the others."""
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -53,8 +54,9 @@ class SpooledSessions(Sequence[LedgerSession]):
             return [self[number] for number in range(*index.indices(len(self)))]
         if index < 0:
             index += len(self)
-        live = self._live.get(index)
+        live = self._live.pop(index, None)
         if live is not None:
+            self._live[index] = live
             return live
         packed = self._spool.read(self._starts[index], self._lengths[index])
         session = LedgerSession(**dict(zip(LedgerSession.__struct_fields__, _decode(packed), strict=True)))
@@ -72,7 +74,7 @@ class SpooledSessions(Sequence[LedgerSession]):
         self._lengths.append(0)
 
     def put_away(self) -> None:
-        """Those that have been in memory longest, where there are many: nobody has one at hand."""
+        """Those that nobody has asked for longest, where there are many: nobody has one at hand."""
         if len(self._live) > bounds.LIVE_SESSIONS:
             self._write(len(self._live) // 2)
 
