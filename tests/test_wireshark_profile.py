@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+import inspector
 from inspector.cli.commands import cli
 from inspector.errors import UsageError
-from inspector.live.wireshark import folders as wireshark_folders
+from inspector.live.wireshark import folders as wireshark_folders, installing
 from inspector.live.wireshark.folders import WiresharkFolders
 from inspector.live.wireshark.installing import PROFILE_FILES, install, launcher_of, profile_of, remove
 from tests.conftest import CAPTURES
@@ -106,7 +110,7 @@ def test_folders_without_tshark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_folders_as_tshark_says(
     said: str, extcaps: str | None, elsewhere: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older Wireshark has none for one person: where it looks is named, with the line that copies it there."""
+    """An older Wireshark has none for one person: where it looks is named."""
     tshark = tmp_path / "tshark"
     tshark.write_text(f"#!/bin/sh\nprintf 'Temp: /tmp\\nPersonal configuration:\\t{tmp_path}/wireshark\\n{said}'\n")
     tshark.chmod(0o755)
@@ -116,10 +120,42 @@ def test_folders_as_tshark_says(
     assert found.configuration == tmp_path / "wireshark"
     assert found.extcaps == Path(extcaps or tmp_path / "own")
     assert found.elsewhere == (Path(elsewhere) if elsewhere else None)
-    if elsewhere:
-        done = CliRunner().invoke(cli, ["wireshark", "install"])
-        assert done.exit_code == 0
-        assert f"sudo install -m 755 {tmp_path}/own/inspector {elsewhere}/inspector" in done.output
+
+
+@pytest.mark.parametrize("unsafe", ["", "/home/x/venv/bin/python"])
+def test_a_capture_source_for_all_is_for_roots_own_programs_alone(
+    unsafe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever may change them would be run by all who run Wireshark; a copy that lies there is taken away."""
+    for_all, launcher = tmp_path / "system", tmp_path / "own/inspector"
+    for_all.mkdir()
+    folders = WiresharkFolders(tmp_path / "wireshark", launcher.parent, for_all)
+    monkeypatch.setattr(wireshark_folders, "wireshark_folders", lambda: folders)
+    monkeypatch.setattr(installing, "unsafe_for_all", lambda: unsafe)
+    install_line, remove_line = f"sudo install -m 755 {launcher} {for_all}/inspector", f"sudo rm {for_all}/inspector"
+    run = CliRunner().invoke
+    for is_there in (False, True):
+        if is_there:
+            (for_all / "inspector").write_text("")
+        done = run(cli, ["wireshark", "install"])
+        assert (done.exit_code, install_line in done.output) == (0, not unsafe)
+        assert (unsafe in done.output, "Install Inspector as root" in done.output) == (True, bool(unsafe))
+        assert (remove_line in done.output) == (is_there and bool(unsafe))
+    assert remove_line in run(cli, ["wireshark", "remove"]).output
+
+
+def test_what_a_launcher_runs_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter, where it looks when it is isolated, and this package."""
+    looked: list[str] = []
+
+    def noted(paths: list[str]) -> str:
+        looked.extend(paths)
+        return "/of/somebody"
+
+    monkeypatch.setattr(installing, "changeable", noted)
+    assert installing.unsafe_for_all() == "/of/somebody"
+    assert {sys.executable, str(Path(inspector.__file__).parent), os.path.dirname(os.__file__)} <= set(looked)
+    assert any(os.path.samefile(path, Path(click.__file__).parents[1]) for path in looked if os.path.exists(path))
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import click
 
@@ -35,11 +36,34 @@ def wireshark_command(action: str, forced: bool) -> None:
             continue
         remedy = f": it was changed since it was written; --force {action}s it" if one.became == "kept" else ""
         click.echo(f"{one.became}: {safe_text(path_text(str(one.path)), 4_000)}{remedy}")
-    launcher = launcher_of(folders)
-    there = None if folders.elsewhere is None else folders.elsewhere / launcher.name
-    if there is not None and (action == "install" or there.exists()):
-        command = ["install", "-m", "755", str(launcher), str(there)] if action == "install" else ["rm", str(there)]
-        click.echo(
-            "This Wireshark looks for capture sources in one directory alone, which is the system's:\n"
-            f"    sudo {safe_text(shlex.join(command), 4_000)}"
-        )
+    if folders.elsewhere is not None:
+        _for_all(launcher_of(folders), folders.elsewhere, installs=action == "install")
+
+
+def _for_all(launcher: Path, folder: Path, *, installs: bool) -> None:
+    """What root may do where Wireshark looks in a directory of the system's alone."""
+    from inspector.live.wireshark.installing import unsafe_for_all
+    from inspector.text.safe import path_text, safe_text
+
+    there = folder / launcher.name
+    unsafe = unsafe_for_all() if installs else ""
+    lines = []
+    if unsafe:
+        lines += [
+            "Ours must not lie there: whoever runs Wireshark, root too, would run what others than root may change:",
+            f"    {safe_text(path_text(unsafe), 4_000)}",
+            "Install Inspector as root, from its package or into /opt/inspector, and run this with that one.",
+        ]
+    elif installs:
+        lines.append(_as_root("install", "-m", "755", str(launcher), str(there)))
+    if there.exists() and (unsafe or not installs):
+        lines += ["What lies there now is removed by:", _as_root("rm", str(there))]
+    if lines:
+        click.echo("This Wireshark looks for capture sources in one directory alone, which is the system's.")
+        click.echo("\n".join(lines))
+
+
+def _as_root(*command: str) -> str:
+    from inspector.text.safe import safe_text
+
+    return f"    sudo {safe_text(shlex.join(command), 4_000)}"

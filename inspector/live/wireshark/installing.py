@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +20,16 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from inspector.errors import UsageError
+from inspector.live.host.ownership import changeable
 from inspector.live.wireshark.folders import WiresharkFolders
 from inspector.text.version import VERSION
 
 PROFILE, LAUNCHER = "Inspector", "inspector"
 PROFILE_FILES = ("colorfilters", "dfilter_buttons", "preferences")
 INTERPRETER = b"#!/bin/sh\n"
+AROUND = Path(__file__).parents[3]
+"""Where this package lies."""
+
 MARK = re.compile(rb"(?:#![^\n]*\n)?# Inspector \S+; SHA-256 of what follows: ([0-9a-f]{64})\n")
 
 Became = Literal["written", "replaced", "as it was", "kept", "removed", "missing"]
@@ -64,6 +69,17 @@ def launcher_of(folders: WiresharkFolders) -> Path:
     return folders.extcaps / LAUNCHER
 
 
+def unsafe_for_all() -> str:
+    """What of this program, its Python and their libraries somebody beside root may change, so that nobody else, and
+    root least, must run the launcher; ``""`` where there is nothing. Raises OSError, subprocess.SubprocessError.
+    """
+    code = r"import os, sys; sys.stdout.buffer.write(os.fsencode('\0'.join(sys.path)))"
+    answer = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    searched = os.fsdecode(answer.stdout).split("\0")
+    package = os.path.join(AROUND, __name__.partition(".")[0])
+    return changeable([sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), package, *searched])
+
+
 def _contents(folders: WiresharkFolders) -> Iterator[tuple[Path, bytes]]:
     """Each file with its content, marked."""
     for name in PROFILE_FILES:
@@ -84,8 +100,7 @@ def _is_ours(content: bytes) -> bool:
 
 def _launcher() -> bytes:
     """Runs this program with the Python that runs it now, wherever both lie."""
-    around = Path(__file__).parents[3]
-    code = f"import sys; sys.path.insert(0, {str(around)!r}); from inspector.cli import run; run()"
+    code = f"import sys; sys.path.insert(0, {str(AROUND)!r}); from inspector.cli import run; run()"
     return os.fsencode(f'exec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)} extcap "$@"\n')
 
 
