@@ -47,6 +47,8 @@ NEVER = (
     "sniff",
     "growing_keys",
     "metrics_endpoint",
+    "metrics_exchange",
+    "metrics_snapshot",
     "fleet",
     "tables",
     "sql",
