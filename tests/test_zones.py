@@ -183,15 +183,37 @@ def inspector(*words: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize(
-    ("zone", "offset"),
-    [("America/St_Johns", "-03:30"), ("Asia/Kolkata", "+05:30"), ("CET-1CEST", "+01:00"), ("UTC", "+00:00")],
+    ("zone", "offset", "name"),
+    [
+        ("America/St_Johns", "-03:30", "NST "),
+        ("Asia/Kolkata", "+05:30", "IST "),
+        ("Asia/Dubai", "+04:00", ""),
+        ("CET-1CEST", "+01:00", "CET "),
+        ("UTC", "+00:00", "UTC "),
+    ],
 )
-def test_the_zone_of_the_system(zone: str, offset: str) -> None:
+def test_the_zone_of_the_system(zone: str, offset: str, name: str) -> None:
+    """It is named with its offset; some zones have numbers for names."""
     done = inspector("analyze", str(find("silent-abort")), "--tz", "local", "--fail-on", "never", TZ=zone)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("\nall times local\n")
+    assert done.stdout.endswith(f"\nall times local ({name}{offset})\n")
     assert offset in done.stdout
     assert without_zone(done.stdout, offset) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last", "heading"),
+    [
+        ("Europe/Berlin", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00", " (CEST +02:00, CET +01:00)"),
+        ("Europe/Berlin", "2026-10-25T01:30:00+00:00", "2026-10-25T01:30:00+00:00", " (CET +01:00)"),
+        ("America/Sao_Paulo", "2026-10-25T01:30:00+00:00", "2026-10-25T01:30:00+00:00", " (-03:00)"),
+        ("UTC", "2026-10-25T01:30:00+00:00", "2026-10-25T01:30:00+00:00", ""),
+    ],
+)
+def test_what_is_said_of_all_times(name: str, first: str, last: str, heading: str) -> None:
+    zone = zone_named(name)
+    assert zone.heading(at(first), at(last)) == f"all times {name}{heading}"
+    assert zone.heading(0, 0) == f"all times {name}"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tzdata") is not None, reason="a package brings the database")
@@ -210,7 +232,7 @@ def test_no_time_is_without_its_offset(path: Path) -> None:
     zone = zone_named("Asia/Kolkata")
     text = text_of(bundled(path.name.split(".pcap")[0]), zone)
     assert without_zone(text, "+05:30") == []
-    assert text.endswith("\nall times Asia/Kolkata\n")
+    assert text.endswith("\nall times Asia/Kolkata (IST +05:30)\n")
 
 
 def test_no_time_of_findings_is_without_its_zone(tmp_path: Path) -> None:
@@ -227,7 +249,7 @@ def test_a_report(tmp_path: Path) -> None:
     write_bundle(analysis, str(tmp_path / "b"), BundleRequest([str(find("puppet-session-ids"))]))
     for name in ("report.html", "report.md"):
         text = (tmp_path / "a" / name).read_text()
-        assert "all times America/St_Johns" in text.replace("\\_", "_")
+        assert "all times America/St_Johns (NST -03:30)" in re.sub(r"\\(.)", r"\1", text)
         assert "-03:30" in text.replace("\\-", "-")
         assert without_zone(text.replace("\\-", "-"), "-03:30") == []
     for name in ("analysis.json", "connections.csv"):

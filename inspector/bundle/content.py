@@ -128,6 +128,9 @@ class Content:
     limits: list[Limit]
     logs: list[LogFile]
     scope: str
+    times: str
+    """In which zone they are shown."""
+
     incidents: int
     left_out: int
     nothing: str
@@ -166,6 +169,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         limits=document.limits,
         logs=document.logs,
         scope=scope.text,
+        times=overview.times(document, zone),
         incidents=len(scope.incidents),
         left_out=len(scope.incidents) - len(cut.incidents),
         nothing=overview.nothing_found(document),

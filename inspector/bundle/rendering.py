@@ -129,7 +129,6 @@ def _where_cell(where: Location | None) -> str:
 def _times(zone: TimeZone) -> dict[str, object]:
     """What templates write times of the document with."""
     return {
-        "zone": zone,
         "moment": lambda stamp: zone.moment(nanoseconds(stamp), 0) if stamp else "",
         "rfc3339": lambda stamp: zone.rfc3339(nanoseconds(stamp)) if stamp else "?",
     }

@@ -58,6 +58,11 @@ def end(document: Document) -> int:
     return extent(document)[1]
 
 
+def times(document: Document, zone: TimeZone) -> str:
+    """In which zone all times are shown."""
+    return zone.heading(*extent(document))
+
+
 def length(document: Document) -> str:
     """How long the captures last."""
     first, last = extent(document)

@@ -47,7 +47,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
         for limit in document.limits:
             for line in wrap(safe_text(limit.text), "  - ", "    "):
                 write(line + "\n")
-    write(f"\n{zone.heading}\n")
+    write(f"\n{overview.times(document, zone)}\n")
 
 
 def heading(document: Document) -> str:

@@ -34,20 +34,26 @@ SHOWN = re.compile(
 
 
 class TimeZone(NamedTuple):
-    """``name``: as people write it. ``offset_at``: seconds east of UTC, by the second since the epoch."""
+    """``name``: as people write it. By the second since the epoch ``offset_at``: seconds east of UTC;
+    ``abbreviation_at``: what such a time is called, as ``CET``.
+    """
 
     name: str
     offset_at: Callable[[int], int]
+    abbreviation_at: Callable[[int], str]
 
     @property
     def is_utc(self) -> bool:
         """Whether times stand without an offset."""
         return self.name == "UTC"
 
-    @property
-    def heading(self) -> str:
-        """What is said once over many times."""
-        return f"all times {safe_text(self.name, 60)}"
+    def heading(self, first_ns: int, last_ns: int) -> str:
+        """What is said once over many times from one to another, 0 for none: ``all times local (CET +01:00)``; where
+        clocks were set in between, what they show at both ends.
+        """
+        ends = [] if self.is_utc else [self._named_offset(ns) for ns in (first_ns, last_ns) if ns]
+        shown = f" ({', '.join(dict.fromkeys(ends))})" if ends else ""
+        return f"all times {safe_text(f'{self.name}{shown}', 100)}"
 
     @property
     def clock_width(self) -> int:
@@ -120,7 +126,17 @@ class TimeZone(NamedTuple):
 
     def _offset(self, ns: int) -> int:
         """In whole minutes, as it can be shown: the time beside it is right then, too, where clocks had others."""
-        return self.offset_at(min(max(ns // SECOND_NS, 0), LAST_SECOND)) // MINUTE * MINUTE
+        return self.offset_at(_second(ns)) // MINUTE * MINUTE
+
+    def _named_offset(self, ns: int) -> str:
+        """``CET +01:00``; many zones have a number for such a name, which is left out."""
+        name = self.abbreviation_at(_second(ns))
+        return (f"{name} " if name.isalpha() else "") + _offset_text(self._offset(ns))
+
+
+def _second(ns: int) -> int:
+    """As near as ``datetime`` comes to it."""
+    return min(max(ns // SECOND_NS, 0), LAST_SECOND)
 
 
 def _offset_text(offset: int) -> str:
@@ -130,10 +146,10 @@ def _offset_text(offset: int) -> str:
 
 def fixed(offset: int) -> TimeZone:
     """So many seconds east of UTC at all times."""
-    return TimeZone(_offset_text(offset), lambda second: offset)
+    return TimeZone(_offset_text(offset), lambda second: offset, lambda second: "")
 
 
-UTC = TimeZone("UTC", lambda second: 0)
+UTC = TimeZone("UTC", lambda second: 0, lambda second: "UTC")
 
 
 def zone_named(name: str) -> TimeZone:
@@ -141,7 +157,7 @@ def zone_named(name: str) -> TimeZone:
     if name.upper() == UTC.name:
         return UTC
     if name.lower() == LOCAL:
-        return TimeZone(LOCAL, lambda second: _offset_in(None, second))
+        return _of(LOCAL, None)
     from zoneinfo import ZoneInfo, available_timezones  # most times are shown in UTC
 
     try:
@@ -152,10 +168,17 @@ def zone_named(name: str) -> TimeZone:
         else:
             hint = "this system has no database of time zones (tzdata): local and UTC are known without it"
         raise UsageError(f"{safe_text(name, 60)}: no time zone that can be loaded", hint) from None
-    return TimeZone(name, lambda second: _offset_in(zone, second))
+    return _of(name, zone)
 
 
-def _offset_in(zone: tzinfo | None, second: int) -> int:
+def _of(name: str, zone: tzinfo | None) -> TimeZone:
     """``zone``: None for that of the system."""
-    offset = (EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
-    return (offset or timedelta()) // timedelta(seconds=1)
+
+    def shown(second: int) -> datetime:
+        return (EPOCH + timedelta(seconds=second)).astimezone(zone)
+
+    return TimeZone(
+        name,
+        lambda second: (shown(second).utcoffset() or timedelta()) // timedelta(seconds=1),
+        lambda second: shown(second).tzname() or "",
+    )

@@ -164,7 +164,7 @@ class Area(Page):
 
     def subject(self, width: int) -> Line:
         """The same without what was forgotten."""
-        times = f"   {self.state.zone.heading}"
+        times = f"   {overview.times(self.state.document, self.state.zone)}"
         service = self.state.in_view
         if service is None:
             return [("no service", "head"), (times, "dim")]

@@ -58,7 +58,7 @@ class ServicesScreen(Area):
         names = ", ".join(safe_text(c.path, 60) for c in document.captures[:2]) + (
             f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else ""
         )
-        summary = f"   {frames:,} frames   {overview.length(document)}   {self.state.zone.heading}"
+        summary = f"   {frames:,} frames   {overview.length(document)}   {overview.times(document, self.state.zone)}"
         return [(cut(names, max(width - len(summary), 12)), "head"), (summary, "dim")]
 
     def renew(self) -> None:
