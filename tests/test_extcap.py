@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -27,7 +28,7 @@ from inspector.cli.extcap_options import ExtcapOptions
 from inspector.errors import NotPermittedError
 from inspector.facts import frame_reference
 from inspector.findings.case import Options
-from inspector.live.host import doctor, privileges, seccomp
+from inspector.live.host import doctor, privileges, sandbox, seccomp
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.commenting import Commenting
 from inspector.live.outputs.packet_stream import MOST_COMMENT, PacketStream, ReaderPipe, StreamedIncidents
@@ -272,6 +273,19 @@ def test_who_may_not_capture_does_so_by_dumpcap(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(doctor, "permitted_dumpcap", lambda: "")
     with pytest.raises(NotPermittedError, match="neither this user nor dumpcap"):
         extcap_capture._request(options)
+
+
+def test_one_means_of_confinement_does_not_wait_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    def fail(paths: tuple[str, ...], *more: object) -> None:
+        reads.extend(paths)
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr(privileges, "keep_only", fail)
+    monkeypatch.setattr(sandbox, "confine_loop", fail)
+    extcap_capture._confine(ExtcapOptions("eth0", "all", 3, "", "/of/keys/log", ""))
+    assert reads == ["/of/keys"]
 
 
 TSHARK = shutil.which("tshark") or ""

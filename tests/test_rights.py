@@ -302,7 +302,7 @@ def test_live_as_root_runs_whoever_may_read_python(tmp_path: Path) -> None:
 
 
 PERMITTED = """
-import socket
+import builtins, os, socket
 from inspector.live.host.privileges import CAP_NET_RAW, is_kept_from_capturing, may_capture, take_up
 
 def opens():
@@ -312,8 +312,12 @@ def opens():
         return False
     return True
 
+def hidden(*arguments, **options):
+    raise FileNotFoundError
+
 before = opens()
 take_up(CAP_NET_RAW)
+builtins.open = os.open = hidden  # as where there is no /proc
 print(may_capture(), is_kept_from_capturing(), before, opens())
 """
 

@@ -18,15 +18,17 @@ from pathlib import Path
 
 import pytest
 
-from inspector.live.host import landlock, sandbox, seccomp
+from inspector.cli.confinement import confine_watch
+from inspector.live.host import landlock, privileges, sandbox, seccomp
 from inspector.live.host.doctor import _confinement
 from inspector.live.host.seccomp import ALLOW, MACHINES, REFUSE, REFUSED, SEND_TO, SOCKET, X32, CallNumbers, program
 from inspector.live.sources.capture_launch import CaptureLaunch
 from inspector.live.sources.interface import InterfaceSource
+from inspector.live.sources.open_sources import OpenedSource
 from inspector.live.sources.sniff_messages import CaptureConfined, SniffOptions, encoded
 from tests.build import capture
 from tests.conftest import CAPTURES
-from tests.live import WATCH_AS_USUAL
+from tests.live import WATCH_AS_USUAL, listened
 from tests.test_watch import fault
 
 needs_landlock = pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
@@ -308,6 +310,24 @@ def test_watch_says_what_holds(place: Path, further: tuple[str, ...], said: str)
     for name in ("j.sqlite", "w.pcapng", "m"):
         assert (place / name).stat().st_size
     assert list((place / "in").iterdir())
+
+
+def test_watch_is_confined_where_its_rights_stay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says both."""
+
+    def fail(keep: tuple[int, ...]) -> None:
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr(privileges, "keep_only", fail)
+    monkeypatch.setattr(sandbox, "confine_loop", lambda reads, writes, *, accepts: sandbox.Confinement(4, True))
+    live = listened(capture(fault(1).flows))[0]
+    opened = OpenedSource([], None, "", None, "")
+    confine_watch(live, opened, reads=(), writes=(), folders=(), accepts=False, is_wanted=True)
+    rights, confined = capsys.readouterr().err.splitlines()
+    assert rights == "inspector: rights are not given up: not here"
+    assert confined.startswith("inspector: confined by Landlock and a filter of system calls: ")
 
 
 REFUSING = """

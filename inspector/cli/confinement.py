@@ -46,6 +46,9 @@ def confine_watch(
     written = sorted({*map(_folder, files), *map(os.path.abspath, folders)})
     try:
         keep_only((CAP_DAC_OVERRIDE,) if os.geteuid() == 0 else ())  # root writes where it was told to
+    except OSError as error:
+        click.echo(f"inspector: rights are not given up: {error.strerror or error}", err=True)
+    try:
         confinement = confine_loop(map(_folder, reads), written, accepts=accepts)
     except OSError as error:
         click.echo(f"inspector: not confined: {error.strerror or error}", err=True)

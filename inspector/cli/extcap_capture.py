@@ -124,11 +124,12 @@ def _run(source: OpenedSource, request: Request, keeping: Keeping, pipe: ReaderP
 
 
 def _confine(options: ExtcapOptions) -> None:
-    """As far as this kernel can; that it cannot is no mistake of a capture."""
+    """As far as this kernel can, by each means; that it cannot is no mistake of a capture."""
     from inspector.live.host.privileges import keep_only
     from inspector.live.host.sandbox import confine_loop
 
     reads = [os.path.dirname(os.path.abspath(options.key_log))] if options.key_log else []
     with contextlib.suppress(OSError):
         keep_only(())
+    with contextlib.suppress(OSError):
         confine_loop(reads, ())

@@ -8,11 +8,13 @@ import os
 NO_NEW_PRIVS = 38
 
 
-def prctl(option: int, *arguments: object) -> None:
-    """Arguments that are not given are 0. Raises OSError where the kernel says no."""
+def prctl(option: int, *arguments: object) -> int:
+    """What the kernel answers. Arguments that are not given are 0. Raises OSError where it says no."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, *arguments, *[0] * (4 - len(arguments))):
+    answer: int = libc.prctl(option, *arguments, *[0] * (4 - len(arguments)))
+    if answer < 0:
         raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")
+    return answer
 
 
 def no_new_privileges() -> None:

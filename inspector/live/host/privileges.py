@@ -19,7 +19,7 @@ from inspector.live.host.prctl import no_new_privileges, prctl
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_RAW = 1, 2, 13
 LAST_CAPABILITY = 63
-PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_CAP_AMBIENT = 8, 24, 47
+PR_SET_KEEPCAPS, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_CAP_AMBIENT = 8, 23, 24, 47
 PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 VERSION_3 = 0x20080522
 NOBODY = "nobody"
@@ -189,25 +189,17 @@ def unwritable(path: str) -> str:
     return "" if os.access(ancestor, os.W_OK | (os.X_OK if os.path.isdir(ancestor) else 0)) else ancestor
 
 
-def _status_bits(field: str) -> int:
-    """Capabilities as the kernel tells them, ``CapPrm`` or ``CapBnd``; all of them where that cannot be told and it is
-    root.
-    """
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            for line in status:
-                if line.startswith(f"{field}:"):
-                    return int(line.split()[1], 16)
-    except (OSError, ValueError):
-        pass
-    return -1 if os.geteuid() == 0 else 0
-
-
 def may_capture() -> bool:
     """Whether this process may open a capture itself, once it has taken that right up (``take_up``)."""
-    return bool(_status_bits("CapPrm") >> CAP_NET_RAW & 1)
+    try:
+        return bool(_capabilities()[0] >> CAP_NET_RAW & 1)
+    except (OSError, AttributeError):  # another system has no capabilities
+        return os.geteuid() == 0
 
 
 def is_kept_from_capturing() -> bool:
     """Whether no program that this process starts can ever have the right to capture: a container without it."""
-    return not _status_bits("CapBnd") >> CAP_NET_RAW & 1
+    try:
+        return not prctl(PR_CAPBSET_READ, CAP_NET_RAW)
+    except (OSError, AttributeError):
+        return False
