@@ -15,6 +15,11 @@ FRAME_BYTES = 16 << 20
 INTERFACES = 1 << 14
 """Interface descriptions of one section of a pcapng; frames of further ones are not opened."""
 
+DROP_COUNTS = 1 << 12
+"""Growths of the number of dropped packets of which is known at which packet of a pcapng they were written; of further
+ones the last.
+"""
+
 BLOCK_OPTIONS = 256
 """Options of one block of a pcapng that are looked at."""
 

@@ -14,7 +14,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from inspector.capture.blocks import ByteSource
 from inspector.capture.files import Story
+from inspector.capture.frames import CaptureInfo
+from inspector.capture.pcap import read_pcap
 from inspector.capture.writer import PcapngWriter
 from inspector.cli.commands import cli
 from inspector.document import Document
@@ -140,6 +143,31 @@ def test_what_is_damaged_behind_them_is_not_their_matter(tmp_path: Path) -> None
     (part,) = first(path, 10).captures
     assert part.damage is None
     assert not part.truncated
+
+
+@pytest.mark.parametrize("size", [None, 1024], ids=["one buffer", "many buffers"])
+def test_what_was_dropped_later_is_not_counted(
+    size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statistics behind the last packet that is read; all of them where the file is read to its end."""
+    if size is not None:
+        monkeypatch.setattr(ByteSource.__init__, "__defaults__", (size,))
+    made = frames()[:8]
+    path = tmp_path / "a.pcapng"
+    with open(path, "wb") as file:
+        for section in (made[:4], made[4:]):
+            writer = PcapngWriter(file)
+            for ns, frame in section:
+                for batch in read_pcap(ByteSource(io.BytesIO(pcap([(ns, frame)]))), CaptureInfo("built")):
+                    writer.write(batch)
+                writer.statistics(0, ns, 0, 10 * (made.index((ns, frame)) + 1))
+    assert [first(path, count).captures[0].drops for count in range(1, 10)] == [
+        *(None if count == 1 else 10 * (count - 1) for count in range(1, 8)),
+        80,
+        80,
+    ]
+    monkeypatch.setattr("inspector.bounds.DROP_COUNTS", 3)
+    assert [first(path, count).captures[0].drops for count in (1, 2, 3, 4, 7, 8)] == [None, 10, 20, 20, 20, 80]
 
 
 def test_buffers_are_no_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

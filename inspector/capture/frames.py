@@ -119,6 +119,8 @@ class CaptureInfo(Struct):
     truncated: bool = False
     damage: CaptureDamage | None = None
     drops: int | None = None
+    drop_counts: list[tuple[int, int]] = field(default_factory=list)
+    """Where a file says that more were dropped: how many packets stand before that, and how many were."""
     snapped: int = 0
     shortest: int = 0
     longest: int = 0
@@ -162,11 +164,23 @@ class CaptureInfo(Struct):
         """Not all frames that were counted here were wanted: only those that were counted there. ``late_ns``: what was
         taken out of their times.
         """
+        if counted.packets < self.packets:
+            wanted = [drops for before, drops in self.drop_counts if before < counted.packets]
+            self.drops = wanted[-1] if wanted else None
         self.packets = counted.packets
         self.first_ns = counted.first_ns + late_ns if counted.first_ns is not None else None
         self.last_ns = counted.last_ns + late_ns if counted.last_ns is not None else None
         self.link_types = counted.link_types
         self.snapped, self.shortest, self.longest = counted.snapped, counted.shortest, counted.longest
+
+    def add_drops(self, before: int, drops: int) -> None:
+        """So many packets were dropped in all, as the file says behind ``before`` others."""
+        if self.drops is not None and drops <= self.drops:
+            return
+        self.drops = drops
+        if len(self.drop_counts) == bounds.DROP_COUNTS:
+            self.drop_counts.pop()
+        self.drop_counts.append((before, drops))
 
     def add_secrets(self, body: bytes) -> None:
         """A Decryption Secrets Block. Where too much waits that nobody takes it is not kept."""

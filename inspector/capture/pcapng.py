@@ -94,11 +94,11 @@ class Section:
         names = (client_of(value) for code, value in self._options(body[8:]) if code == IF_NAME)
         return next((client for client in names if client is not None), None)
 
-    def add_drops(self, body: bytes, info: CaptureInfo) -> None:
-        """An Interface Statistics Block: the last one holds the totals."""
+    def add_drops(self, body: bytes, info: CaptureInfo, before: int) -> None:
+        """An Interface Statistics Block: the last one holds the totals. ``before``: how many packets stand there."""
         for code, value in self._options(body[12:]):
             if code in (ISB_IFDROP, ISB_OSDROP) and len(value) == 8:
-                info.drops = max(info.drops or 0, struct.unpack(self.byte_order + "Q", value)[0])
+                info.add_drops(before, struct.unpack(self.byte_order + "Q", value)[0])
 
 
 Row = tuple[int, int, int, int, int]
@@ -177,9 +177,12 @@ class Packets:
         section.described_at = [0] * len(section.interfaces)
         self.latest = SectionPackets(buffer, section)
         self._sections = [self.latest]
+        self._before = 0
+        """Packets of the sections before the latest."""
 
     def begin(self, section: Section) -> None:
         """A section begins; whoever adds packets asks for ``latest`` anew."""
+        self._before += len(self.latest)
         if not len(self.latest):
             self._sections.pop()
         self.latest = SectionPackets(self.buffer, section)
@@ -189,7 +192,7 @@ class Packets:
         return bool(len(self.latest)) or len(self._sections) > 1
 
     def __len__(self) -> int:
-        return sum(map(len, self._sections))
+        return self._before + len(self.latest)
 
     def batch(self, number: int, probe: ProbeMarks) -> FrameBatch:
         """The frames in file order; stamps become nanoseconds by each interface's resolution. ``number``: of the first
@@ -293,7 +296,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 keep = packets.latest.enhanced.append
                 head_at = HEADS[byte_order]
             else:
-                _other_block(kind, at, length, packets, info)
+                _other_block(kind, at, length, packets, info, number - 1 + len(packets))
             at += length
         if packets or (source.is_live and not damaged):
             batch = packets.batch(number, info.probe)
@@ -307,8 +310,10 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             return
 
 
-def _other_block(kind: int, at: int, length: int, packets: Packets, info: CaptureInfo) -> None:
-    """A block that is neither a section nor an enhanced packet; unknown kinds are passed over."""
+def _other_block(kind: int, at: int, length: int, packets: Packets, info: CaptureInfo, before: int) -> None:
+    """A block that is neither a section nor an enhanced packet; unknown kinds are passed over. ``before``: how many
+    packets stand there.
+    """
     body = slice(at + 8, at + length - 4)
     latest = packets.latest
     if kind == SIMPLE and length >= 16:
@@ -318,6 +323,6 @@ def _other_block(kind: int, at: int, length: int, packets: Packets, info: Captur
     elif kind == INTERFACE:
         latest.section.add_interface(bytes(packets.buffer[body]), at, info.probe)
     elif kind == STATISTICS:
-        latest.section.add_drops(bytes(packets.buffer[body]), info)
+        latest.section.add_drops(bytes(packets.buffer[body]), info, before)
     elif kind == SECRETS:
         info.add_secrets(bytes(packets.buffer[body]))
