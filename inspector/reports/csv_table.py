@@ -10,6 +10,7 @@ from typing import TextIO
 
 from inspector.document import Connection
 from inspector.findings.judge import Analysis
+from inspector.reports.document_names import DocumentNames
 from inspector.text.safe import csv_cell
 
 COLUMNS = (
@@ -47,8 +48,7 @@ COLUMNS = (
 
 def write_csv(analysis: Analysis, connections: Iterable[Connection], out: TextIO) -> None:
     """A header and a row a connection."""
-    services = {s.id: f"{s.name}:{s.port}" for s in analysis.document.services}
-    labels = {b.id: b.label for b in analysis.document.backends}
+    names = DocumentNames(analysis.document)
     clients = {c.id: c for c in analysis.document.clients}
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -59,10 +59,10 @@ def write_csv(analysis: Analysis, connections: Iterable[Connection], out: TextIO
             c.id,
             c.first_seen,
             c.last_seen,
-            services.get(c.service, c.service),
+            names.service(c.service),
             f"{c.client_endpoint.ip} {c.client_endpoint.port}",
             f"{c.server_endpoint.ip} {c.server_endpoint.port}",
-            labels.get(c.backend or "", ""),
+            names.backend(c.backend),
             c.outcome,
             h.kind or "",
             h.declined,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from inspector import document as doc
 from inspector.reports.arrow.columns import ArrowColumn as Column, RowTable
-from inspector.reports.arrow.document_names import DocumentNames
+from inspector.reports.document_names import DocumentNames
 
 
 class NumberedHandshake(NamedTuple):

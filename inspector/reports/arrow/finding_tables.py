@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspector import document as doc
 from inspector.reports.arrow.columns import ArrowColumn as Column, RowTable
-from inspector.reports.arrow.document_names import DocumentNames
+from inspector.reports.document_names import DocumentNames
 
 
 def finding_table(document: doc.Document) -> RowTable[doc.Finding]:
