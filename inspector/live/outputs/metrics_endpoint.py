@@ -103,7 +103,8 @@ class MetricsEndpoint:
         self._is_closed.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # which wakes the thread; it closes what it has open
-        if not self._thread.ident:
+        if self._thread.ident is None:
+            self._selector.close()
             self._socket.close()
 
     def write(self, capture: LiveCapture, counts: HandshakeCounts, now: float) -> str:
