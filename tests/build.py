@@ -212,6 +212,9 @@ def numbered(n: int) -> bytes:
 CHANGE = record(20, b"\1")
 FINISHED = record(22, b"\xf1" * 40)
 DONE = message(14, b"")
+CURVE = b"\x03\x00\x1d"
+"""Of a ServerKeyExchange in x25519."""
+
 KEY_EXCHANGE = record(22, message(16, b"\x20" + b"k" * 32))
 DATA = record(23, b"d" * 200)
 
@@ -246,7 +249,7 @@ class Pool:
 
     def _flight(self, flow: Flow, der: bytes, answered: bytes, ems: bool) -> None:
         hello = server_hello(numbered(flow.port + (1 << 20)), answered, ems=ems)
-        flow.server_says(record(22, hello + certificates(der) + message(12, b"s" * 70) + self.request + DONE))
+        flow.server_says(record(22, hello + certificates(der) + message(12, CURVE + b"s" * 67) + self.request + DONE))
 
     def full(
         self, der: bytes, session_id: bytes, offered: bytes = b"", *, ems: bool = False, data: bool = True

@@ -90,7 +90,9 @@ def test_another_reader_reads_what_is_written(name: str, tmp_path: Path) -> None
         assert (log["ja3"], log["ja3s"], log["inspector.ja4"]) == (h.ja3, h.ja3s, h.ja4)
         assert log["inspector.outcome"] == row.outcome
         assert log["inspector.java_verdict"] == h.jsse.verdict
-        assert log["curve"] is None
+        assert (log["curve"] is not None) == (
+            h.version == "TLSv1.3" or (h.kind == "full" and "_ECDHE_" in str(log["cipher"]))
+        )
         assert (log["sni_matches_cert"] is None) == (h.server_name is None or not h.server_chain)
     fingerprints = {fp for row in rows for h in row.handshakes for fp in (*h.server_chain, *h.client_chain)}
     assert {row["fingerprint"] for row in logs["x509"]} == fingerprints

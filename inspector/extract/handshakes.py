@@ -71,6 +71,8 @@ def _server_hello(
     handshake.answer = hello.shape
     handshake.server_random = b"" if retry else hello.random
     handshake.answered_id = hello.session_id
+    if hello.group:
+        handshake.group = hello.group
     _, handshake.answer_frame, handshake.answer_ns = mark
     return RETRIED if retry else None
 
@@ -122,6 +124,19 @@ def _encrypted_extensions(
     handshake.alpn = messages.encrypted_alpn(body)
 
 
+def read_curve(handshake: HandshakeFacts, beginning: int) -> None:
+    """What the first three bytes of a ServerKeyExchange name; the last one counts that names anything."""
+    if handshake.answer is not None and (group := messages.named_curve(handshake.answer.cipher_suite, beginning)):
+        handshake.group = group
+
+
+def _server_key_exchange(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> None:
+    if len(body) >= messages.CURVE_BYTES:
+        read_curve(handshake, int.from_bytes(body[: messages.CURVE_BYTES], "big"))
+
+
 def _key_exchange(
     handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
 ) -> None:
@@ -134,6 +149,7 @@ READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore
     HandshakeType.CERTIFICATE: _certificate,
     HandshakeType.CERTIFICATE_REQUEST: _certificate_request,
     HandshakeType.NEW_SESSION_TICKET: _ticket,
+    HandshakeType.SERVER_KEY_EXCHANGE: _server_key_exchange,
     HandshakeType.CLIENT_KEY_EXCHANGE: _key_exchange,
     HandshakeType.ENCRYPTED_EXTENSIONS: _encrypted_extensions,
     HandshakeType.COMPRESSED_CERTIFICATE: _compressed_certificate,

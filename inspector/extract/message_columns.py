@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inspector.capture.frames import I64, Rows
+from inspector.capture.frames import I64, Rows, gather
 from inspector.extract.alerts import AlertNote
 from inspector.extract.handshakes import SPEAKING
 from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
+from inspector.tls.messages import CURVE_BYTES
 from inspector.tls.sink import Mark
+from inspector.tls.types import NAMED_CURVE, HandshakeType
 from inspector.wire.regular import RegularFlows
 
 SPEAKS: Rows = np.zeros(256, np.bool_)
-SPEAKS[list(SPEAKING)] = True
+SPEAKS[list(SPEAKING - {HandshakeType.SERVER_KEY_EXCHANGE})] = True
 
 Speaking = tuple[int, int, bytes, Mark, int]
 """A message: lane, handshake type, body, mark, and which event it is. A plain tuple: there are many."""
@@ -63,6 +65,20 @@ class SpeakingMessages:
                 self._heads[index] : self._heads[index + 1]
             ]
         ]
+
+
+def curve_column(messages: Messages, flows: RegularFlows) -> list[int]:
+    """Of each flow the first three bytes of its ServerKeyExchange, where they may name a group; else 0."""
+    line, beginnings = flows.line, np.zeros(len(flows), np.int64)
+    chosen = np.flatnonzero((messages.kind == HandshakeType.SERVER_KEY_EXCHANGE) & (messages.size >= CURVE_BYTES))
+    body = messages.start[chosen] + MESSAGE_HEADER
+    row = line.row(body)
+    octets = gather(line.data, body + line.shift[row], CURVE_BYTES).astype(np.int64)
+    for at in np.flatnonzero(line.end[row] - body < CURVE_BYTES).tolist():  # in more than one segment
+        octets[at] = list(line.pieces(int(body[at]), CURVE_BYTES))
+    is_curve = octets[:, 0] == NAMED_CURVE
+    beginnings[messages.lane[chosen[is_curve]] >> 1] = octets[is_curve] @ (1 << 16, 1 << 8, 1)
+    return beginnings.tolist()
 
 
 class AlertColumns:

@@ -21,9 +21,9 @@ from inspector.extract.completed_connections import CompletedConnections, are_wh
 from inspector.extract.connection import new_connection
 from inspector.extract.event_columns import EventPiece, PackedEvents
 from inspector.extract.event_ladder import EventLadder
-from inspector.extract.handshakes import PlainReading, read_plain
+from inspector.extract.handshakes import PlainReading, read_curve, read_plain
 from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
-from inspector.extract.message_columns import AlertColumns, SpeakingMessages
+from inspector.extract.message_columns import AlertColumns, SpeakingMessages, curve_column
 from inspector.extract.reader_state import ReaderState, is_misread, stand
 from inspector.extract.store import ConnectionStore
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, HandshakeFacts, message_bits
@@ -61,6 +61,7 @@ class RegularConnections:
         self.odd |= self._events.is_full
         self._alerts = AlertColumns(records, flows)
         self._messages = SpeakingMessages(messages, flows, self._events.at)
+        self._curves = curve_column(messages, flows)
         self.is_completed: Rows = np.zeros(len(flows), np.bool_)
         has_records = (self._readers.has_records > 0).reshape(-1, 2).any(axis=1)
         self.completed: CompletedBatch = self._complete(
@@ -199,6 +200,7 @@ class RegularConnections:
         for lane, kind, body, mark, event in self._messages.of(index):
             letter = connection.read(lane, kind, body, mark)
             events[(event - first) * EVENT_BYTES + LETTER_AT] = letter[0]
+        read_curve(connection.handshake, self._curves[index])
         readers = [ReaderState(*row_of(self._readers, 2 * index + lane)) for lane in (0, 1)]
         if connection.anomalies or any(
             is_misread(state.sealed, is_tls13=connection.reader(lane).is_tls13) for lane, state in enumerate(readers)
@@ -253,4 +255,5 @@ class RegularConnections:
             if reading is not PlainReading.PLAIN:
                 self.odd[index] |= reading is PlainReading.MISREAD
                 return None
+        read_curve(handshake, self._curves[index])
         return None if is_misread(sealed, is_tls13=handshake.is_tls13) else handshake

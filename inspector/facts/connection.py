@@ -95,6 +95,10 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a
     message was cut of a flight that only a full handshake has.
     """
+    group: int = 0
+    """In which keys are exchanged (RFC 8446, section 4.2.7), as the server says; 0 where none was read, and in facts of
+    an earlier version.
+    """
 
     def sessions(self) -> Iterator[bytes]:
         """The ids, tickets and identities that were offered or issued."""

@@ -126,6 +126,8 @@ class Answered:
     version: int | None = None
     alpn: bytes | None = None
     accepted_psk: int | None = None
+    group: int = 0
+    """Of the key share: of each hello, not of the shape."""
     extended_master_secret: bool = False
     renegotiation_info: bool = False
     problem: tuple[ParseMistake, int, str] | None = None
@@ -232,6 +234,11 @@ def _selected_alpn(body: Reader, answered: Answered) -> None:
     answered.alpn = next(iter(_protocols(body)), None)
 
 
+def _selected_group(body: Reader, answered: Answered) -> None:
+    if body.left() >= 2:
+        answered.group = body.u16("group")
+
+
 Side = TypeVar("Side", Offered, Answered)
 
 OFFER: dict[int, tuple[str, Callable[[Reader, Offered], None]]] = {
@@ -252,6 +259,7 @@ ANSWER: dict[int, tuple[str, Callable[[Reader, Answered], None]]] = {
     ExtensionType.ALPN: ("alpn", _selected_alpn),
     ExtensionType.EXTENDED_MASTER_SECRET: ("extended_master_secret", _ems),
     ExtensionType.PRE_SHARED_KEY: ("pre_shared_key", _selected_psk),
+    ExtensionType.KEY_SHARE: ("key_share", _selected_group),
     ExtensionType.SUPPORTED_VERSIONS: ("supported_versions", _selected_version),
     ExtensionType.RENEGOTIATION_INFO: ("renegotiation_info", _renegotiation),
 }

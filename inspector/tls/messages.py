@@ -11,13 +11,14 @@ from inspector import bounds
 from inspector.errors.notice import ForeignText
 from inspector.tls import extensions as ext
 from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength, TooMany
+from inspector.tls.cipher_suites import CIPHER_SUITES
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.fingerprints import fingerprints, ja3s
 from inspector.tls.hello_patterns import HelloPattern, key_of, without_name
 from inspector.tls.message_cache import MessageCache
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
-from inspector.tls.types import DRAFT_MAJOR, TLS12, is_draft
+from inspector.tls.types import DRAFT_MAJOR, NAMED_CURVE, TLS12, is_draft
 
 
 class ClientHello(NamedTuple):
@@ -33,11 +34,12 @@ class ClientHello(NamedTuple):
 
 
 class ServerHello(NamedTuple):
-    """RFC 8446, section 4.1.3."""
+    """RFC 8446, section 4.1.3. ``group``: of its key share, 0 where it has none."""
 
     shape: AnswerShape
     random: bytes
     session_id: bytes
+    group: int = 0
 
     @property
     def is_retry(self) -> bool:
@@ -58,7 +60,7 @@ Known = tuple[HelloShape, bytes | None, tuple[bytes, ...]]
 """Of a ClientHello the shape, the ticket and the identities of pre-shared keys."""
 _clients: MessageCache[bytes, Known] = MessageCache()
 _patterns: MessageCache[bytes, HelloPattern] = MessageCache()
-_servers: MessageCache[bytes, AnswerShape] = MessageCache()
+_servers: MessageCache[bytes, tuple[AnswerShape, int]] = MessageCache()
 CACHED_BYTES = 1024
 """Hellos that are longer carry a ticket or a key share, which is new each time."""
 
@@ -198,10 +200,10 @@ def server_hello(body: bytes) -> ServerHello:
     key = body[:2] + body[behind:]
     known = _servers.get(key)
     if known is not None and behind <= len(body):
-        return ServerHello(known, body[2:34], body[35:behind])
+        return ServerHello(known[0], body[2:34], body[35:behind], known[1])
     hello = _server_hello(body)
     if hello.shape.problem is None:
-        _servers.keep(key, hello.shape, len(key) + hello.shape.memory())
+        _servers.keep(key, (hello.shape, hello.group), len(key) + hello.shape.memory())
     return hello
 
 
@@ -220,7 +222,25 @@ def _server_hello(body: bytes) -> ServerHello:
     shape = answered.shape(version, suite)
     if not shape.partial:
         shape = shape._replace(ja3s=ja3s(version, suite, shape.extensions))
-    return ServerHello(named_answer(shape), random, session_id)
+    return ServerHello(named_answer(shape), random, session_id, answered.group)
+
+
+CURVE_SUITES = frozenset(
+    suite
+    for suite, name in CIPHER_SUITES.items()
+    if name.startswith(("TLS_ECDHE_RSA_", "TLS_ECDHE_ECDSA_", "TLS_ECDH_anon_"))
+)
+"""Whose ServerKeyExchange begins with a curve: of others that byte may be a part of a length (RFC 5246, section 7.4.3;
+RFC 5489, section 2).
+"""
+CURVE_BYTES = 3
+
+
+def named_curve(suite: int, beginning: int) -> int:
+    """The group that the first three bytes of a ServerKeyExchange name (RFC 8422, section 5.4); 0 where they name
+    none.
+    """
+    return beginning & 0xFFFF if suite in CURVE_SUITES and beginning >> 16 == NAMED_CURVE else 0
 
 
 def certificate(body: bytes) -> tuple[bytes, ...]:

@@ -23,7 +23,7 @@ from inspector.tls.registry import (
     version_name,
 )
 from inspector.tls.tree_nodes import ELEMENT, FieldReader, Node, fields
-from inspector.tls.types import AlertLevel, HandshakeType, NameType, is_draft
+from inspector.tls.types import NAMED_CURVE, AlertLevel, HandshakeType, NameType, is_draft
 
 
 def _text(data: bytes) -> str:
@@ -104,7 +104,6 @@ Read = Callable[[FieldReader], None]
 NAME_TYPES: dict[int, str] = {NameType.HOST_NAME: "host_name"}
 STATUS_TYPES = {1: "ocsp", 2: "ocsp_multi"}
 COMPRESSIONS = {1: "zlib", 2: "brotli", 3: "zstd"}
-NAMED_CURVE = 3
 
 OFFERED: dict[int, Read] = {
     ExtensionType.SERVER_NAME: _server_name,

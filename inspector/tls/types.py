@@ -148,6 +148,9 @@ class HandshakeState(StrEnum):
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = map(int, ContentType)
 CLIENT_HELLO, SERVER_HELLO = int(HandshakeType.CLIENT_HELLO), int(HandshakeType.SERVER_HELLO)
+NAMED_CURVE = 3
+"""With which a ServerKeyExchange begins that names its group (RFC 8422, section 5.4)."""
+
 FINISHED = int(HandshakeType.FINISHED)
 FATAL = int(AlertLevel.FATAL)
 TLS10, TLS11, TLS12, TLS13 = map(int, list(ProtocolVersion)[2:])

@@ -329,6 +329,7 @@ def _composed(base: ConnectionFacts, ours: ConnectionFacts, theirs: ConnectionFa
         identity_name=mine.identity_name,
         alpn=answered.alpn,
         certificate_end=answered.certificate_end,
+        group=answered.group,
         missing=mine.missing & CLIENT_SIDE | answered.missing & SERVER_SIDE,
     )
     events = [e for e in unpack_events(ours.events) if e.from_client] + [

@@ -17,6 +17,7 @@ from inspector.reports.community_id import community_id
 from inspector.reports.ecs.certificates import shown_certificate
 from inspector.reports.ecs.event import Fields, encode, event_line, known, observer
 from inspector.reports.established import is_established, is_resumed
+from inspector.tls.registry import group_name
 from inspector.tracking.observed import Observed
 
 OUTCOMES = {"established": "success", "aborted": "failure", "incomplete": "unknown"}
@@ -108,6 +109,7 @@ class EcsConnections:
                 "version_protocol": protocol,
                 "version": version,
                 "cipher": h.cipher.name if h.cipher is not None else None,
+                "curve": group_name(handshake.group) if handshake.group else None,
                 "next_protocol": h.alpn.lower() if h.alpn is not None else None,
                 "established": is_established(observed),
                 "resumed": is_resumed(observed),

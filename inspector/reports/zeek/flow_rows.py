@@ -17,7 +17,7 @@ from inspector.reports.zeek.columns import Values
 from inspector.reports.zeek.conn_states import conn_state, last_ns
 from inspector.reports.zeek.host_names import is_for_host
 from inspector.tls.extensions import AnswerShape
-from inspector.tls.registry import ALERTS
+from inspector.tls.registry import ALERTS, GROUPS
 from inspector.tls.types import ProtocolVersion, is_draft
 from inspector.tracking.observed import Observed, connection_id
 
@@ -94,6 +94,7 @@ class FlowRows:
             **_flow(observed.client_leg, observed.hello_ns, uid_of(described.id)),
             "version": _version(observed.client_leg.handshake.answer),
             "cipher": _cipher(h.cipher),
+            "curve": _curve(observed.client_leg.handshake.group),
             "server_name": h.server_name,
             "resumed": is_resumed(observed),
             "last_alert": _last_alert(described),
@@ -133,6 +134,11 @@ def _version(answer: AnswerShape | None) -> str | None:
     if is_draft(answer.version):
         return f"TLSv13-draft{answer.version & 0xFF}"
     return VERSIONS.get(answer.version) or f"unknown-{answer.version}"
+
+
+def _curve(group: int) -> str | None:
+    """As IANA names it; where it does not, by its number, as Zeek does."""
+    return (GROUPS.get(group) or f"unknown-{group}") if group else None
 
 
 def _cipher(cipher: doc.Cipher | None) -> str | None:
