@@ -165,6 +165,7 @@ class Area(Page):
     def subject(self, width: int) -> Line:
         """The same without what was forgotten."""
         times = f"   {overview.times(self.state.document, self.state.zone)}"
+        name = f"   {self.state.zone.heading(0, 0)}"
         service = self.state.in_view
         if service is None:
             return [("no service", "head"), (times, "dim")]
@@ -180,7 +181,7 @@ class Area(Page):
         return [
             (f"{mark} ", STATE_KINDS[service.assessment.state]),
             (cut(safe_text(text, 400), max(width - 2, 10)), "head"),
-            (times if cell_count(text) + cell_count(times) + 4 < width else "", "dim"),
+            (next((shown for shown in (times, name) if cell_count(text) + cell_count(shown) + 4 < width), ""), "dim"),
         ]
 
     def action_up(self) -> None:
