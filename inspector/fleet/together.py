@@ -62,7 +62,9 @@ def _with_times(read: Sequence[ReadStretch]) -> Iterable[_Neighbour]:
 
 
 def _belong_together(before: Sequence[_Neighbour], group: Sequence[_Neighbour]) -> bool:
-    """Whether frames of some stretches must be read with those of the next ones."""
+    """Whether frames of some stretches must be read with those of the next ones. The last frames of one can be followed
+    among the first of the next, but not among the last of that, which were not followed either.
+    """
     earlier, later = before[-1].read, group[0].read
     is_shared = earlier.stretch.paths == later.stretch.paths
     if is_shared and (len(group) > 1 or before[0].read.stretch.paths != later.stretch.paths):
@@ -86,7 +88,7 @@ def _belong_together(before: Sequence[_Neighbour], group: Sequence[_Neighbour]) 
         return False
     between = border_between(one, other)
     is_in_turn = between is not None and not between.is_mixed and not one.is_mixed
-    return not is_in_turn or begin < earlier.stretch.until_ns or reached > end
+    return not is_in_turn or begin < earlier.stretch.until_ns or reached > end or reached >= later.stretch.until_ns
 
 
 def _times(facts: StretchFacts) -> tuple[int | None, int | None]:
