@@ -66,9 +66,11 @@ class ContinuingEngine(Engine):
         return continued.take(flows.open_ends(), flows.foreign_ends(), self._decoder.addresses)
 
     def follow_tail(self, tail: Continued) -> None:
-        """Follow the last frames of a part, maybe together with frames of the next one that belong to their flows."""
+        """Follow the last frames of a part, maybe together with frames of the next one that belong to their flows. Those
+        of other flows may be earlier.
+        """
         for segments in tail.all(self._decoder.addresses):
-            self._flows.feed(segments)
+            self._continuing.feed_ahead(segments)
 
     def withheld_from(self, continued: Continued, tail: Continued | None) -> list[Key]:
         """Of which flows more may be needed than another engine handed over."""

@@ -287,7 +287,7 @@ def border(tail: Continued, behind: Continued | None) -> ContinuedBorder:
             other.append(beside)
             rest.append(_some(part, ~is_early))
         is_behind |= piece.now > last_ns
-        others.append(ContinuedPiece(last_ns, other[0], other[1]))
+        others.append(ContinuedPiece(min(piece.now, last_ns), other[0], other[1]))
         pieces.append(ContinuedPiece(piece.now, rest[0], rest[1], piece.window))
     addresses = table.long_addresses()
     return ContinuedBorder(

@@ -67,17 +67,21 @@ class ContinuingFlowTable(FlowTable):
         begins a flow that is followed here. ``now``: until then nothing else comes; what is over is told at the end,
         for the copies may be earlier.
         """
-        self._is_waiting = True
         if segments is not None:
-            self.feed(segments)
+            self.feed_ahead(segments)
         if copies is not None:
             may_open, self._may_open = self._may_open, False
-            self.feed(copies)
+            self.feed_ahead(copies)
             self._may_open = may_open
-        self._is_waiting = False
         self._now = max(self._now, now)
-        self._look_for_ends(self._now)
-        self._end_over(self._now)
+        self._look_for_ends(now)
+        self._end_over(now)
+
+    def feed_ahead(self, segments: SegmentBatch) -> None:
+        """Take segments, behind which earlier ones of other flows come: nothing is over by then."""
+        self._is_waiting = True
+        self.feed(segments)
+        self._is_waiting = False
 
     def _look_for_ends(self, now: int) -> None:
         if not self._is_waiting:
