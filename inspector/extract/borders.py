@@ -6,7 +6,8 @@ open at the border has ended and no other is open in its place. So all segments 
 the engine before the border, which follows them on and says when it was (``followed``); from there on they belong to
 the engine behind. A connection of that one which began before the moment is a piece of what the first has followed, and
 is dropped. If such a piece goes on at the moment or later, the engine behind did not see the end, and has laid into one
-connection what is of two: from its result they cannot be told apart. The same holds where a segment went to a
+connection what is of two: from its result they cannot be told apart. The same holds where what comes behind a piece
+was told from it by a jump of the sequence numbers, for the first knew that it was over; where a segment went to a
 connection that a newer one had replaced already, for the engine behind knew of the newer one alone; where a SYN was
 sent again so late that the engine behind did not note which flow began with it; and where frames came out of order by
 more than a second, so that it depends on when flows that are over are given up. There the parts say that they cannot be
@@ -20,9 +21,9 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import astuple
 
 from inspector.extract.assembly import BegunBefore
-from inspector.facts import Facts
+from inspector.facts import Facts, OtherFlow
 from inspector.wire.addresses import FlowEnd
-from inspector.wire.flow import FlowKey, Moment
+from inspector.wire.flow import Ends, FlowKey, Moment
 
 NEVER: Moment = (-1, 0)
 
@@ -40,12 +41,17 @@ def drop_pieces(
     ``begun_before``, ``early``: as in ``Engine``, of these facts.
     """
     dropped: set[int] = set()
+    pieces: set[Ends] = set()
     is_told = True
     flows = facts.other_flows
     for began, first, last, flow in begun_before:
         until = followed.get(began, NEVER)
-        if first < until:
+        if first >= until:
+            is_told &= began.ends not in pieces or isinstance(flow, OtherFlow) or not _jumps(facts, flow)
+            pieces.discard(began.ends)
+        else:
             is_told &= last < until
+            pieces.add(began.ends)
             if isinstance(flow, int):
                 dropped.add(flow)
             elif flow in flows:
@@ -64,3 +70,8 @@ def drop_pieces(
     if dropped:
         facts.connections = [packed for index, packed in enumerate(facts.connections) if index not in dropped]
     return is_told
+
+
+def _jumps(facts: Facts, index: int) -> bool:
+    connection = facts.unpack(facts.connections[index])
+    return connection.from_client.sequence_jump or connection.from_server.sequence_jump
