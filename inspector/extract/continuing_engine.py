@@ -66,8 +66,8 @@ class ContinuingEngine(Engine):
         return continued.take(flows.open_ends(), flows.foreign_ends(), self._decoder.addresses)
 
     def follow_tail(self, tail: Continued) -> None:
-        """Follow the last frames of a part, maybe together with frames of the next one that belong to their flows. Those
-        of other flows may be earlier.
+        """Follow the last frames of a part, maybe together with frames of the next one that belong to their flows;
+        behind them come those of other flows, which may be earlier.
         """
         for segments in tail.all(self._decoder.addresses):
             self._continuing.feed_ahead(segments)
