@@ -113,6 +113,42 @@ def test_two_runs_at_once(host: Host, tmp_path: Path) -> None:
     assert host.document() == document(extract(paths))
 
 
+@pytest.mark.parametrize(
+    "more", [["--no-follow"], ["--keylog", str(CAPTURES / "tls13-inside.keylog")], ["--cluster", "local:1"]]
+)
+def test_runs_that_follow_nothing_wait_as_well(host: Host, tmp_path: Path, more: list[str]) -> None:
+    """Both would write the same part."""
+    [path] = cut(tmp_path, STORY, [])
+    words = [sys.executable, "-m", "inspector", "extract", path, "-o", str(host.facts), *more]
+    with OpenFlowsFolder(open_flows_folder(), str(host.facts)).lock(lambda: None):
+        runs = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        for run in runs:
+            assert run.stderr is not None
+            assert "waits for its end" in run.stderr.readline()
+        assert not host.manifests()
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sorted("all of it is there" in text for text in said) == [False, True]
+    assert len(host.manifests()) == 1
+    assert connections(host.document()) == connections(document(extract([path])))
+    assert not host.kept()
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [([], "connections are not followed"), (["--no-follow"], "other runs into the same directory")],
+)
+def test_where_nobody_can_be_waited_for(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], expected: str
+) -> None:
+    """The folder of the user's state is no folder: it is said, and read all the same."""
+    (tmp_path / "state").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    [path] = cut(tmp_path, STORY, [])
+    assert f"inspector: {expected}" in host.extract(path, *more).output
+    assert host.document() == document(extract([path]))
+
+
 def group_may_write(path: Path) -> None:
     path.chmod(0o660)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LONGEST_VANTAGE = 80
 WAITING = "inspector: another run extracts into the same directory: this one waits for its end"
+NOT_FOLLOWED = "connections are not followed from run to run"
+NOT_ALONE = "other runs into the same directory do not wait for this one"
 
 
 class _Writing(NamedTuple):
@@ -92,9 +94,9 @@ def extract_command(
     by_vantage = _by_vantage(arguments)
     names = {vantage: _checked(socket.gethostname() if vantage is None else vantage) for vantage in by_vantage}
     key = _redaction_key(redact, redact_key)
-    writer = PartWriter(directory)
     may_follow = is_following is not False and not (arguments.cluster or arguments.key_logs or arguments.server_keys)
-    with _open_flows(directory) if may_follow else nullcontext() as open_flows:
+    with _alone(directory, follows=may_follow) as open_flows:
+        writer = PartWriter(directory)
         parts, spoiled = listed_parts(directory)
         for vantage, files in by_vantage.items():
             writing = _Writing(
@@ -122,9 +124,9 @@ def extract_command(
 
 
 @contextmanager
-def _open_flows(directory: str) -> Iterator[OpenFlowsFolder | None]:
-    """Where open flows are kept from run to run, for this one alone, behind another that extracts into the same
-    directory; None where they cannot be.
+def _alone(directory: str, *, follows: bool) -> Iterator[OpenFlowsFolder | None]:
+    """Behind another run that extracts into the same directory: both would write its parts, from what they saw there.
+    Gives where open flows are kept from run to run; None where they cannot be, or nothing ``follows`` them.
     """
     from inspector.extract.open_flows import OpenFlowsFolder
     from inspector.settings import open_flows_folder
@@ -135,11 +137,11 @@ def _open_flows(directory: str) -> Iterator[OpenFlowsFolder | None]:
         lock = folder.lock(lambda: click.echo(WAITING, err=True))
     except OSError as error:
         reason = path_text(str(error))
-        click.echo(f"inspector: connections are not followed from run to run: {reason}", err=True)
+        click.echo(f"inspector: {NOT_FOLLOWED if follows else NOT_ALONE}: {reason}", err=True)
         yield None
         return
     with lock:
-        yield folder
+        yield folder if follows else None
 
 
 def _by_vantage(arguments: CaptureArguments) -> dict[str | None, list[str]]:
