@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from inspector.capture.files import Story
 from inspector.capture.pcap import HEADER_BYTES, RECORD_BYTES
 from inspector.extract.put_away import put_away, taken_up
 from inspector.extract.resuming import read_on
@@ -84,7 +85,7 @@ def open_flows(folder: Path, count: int) -> None:
         del pool.full(ders[number % POOL], numbered(number)).segments[-3:]
     path = folder / "open.pcap"
     path.write_bytes(pcap([(segment.ns, ethernet(segment)) for segment in ordered(pool.flows)]))
-    run = read_on([str(path)], {str(path): ""})
+    run = read_on(Story([str(path)]), {str(path): ""})
     assert run is not None
     assert run.left_off is not None
     begin = time.process_time()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from inspector import bounds
+from inspector.capture.files import CaptureFile
 from inspector.errors import InspectorError
 from inspector.extract import processes
 from inspector.extract.processes import extract
@@ -196,6 +197,23 @@ def test_the_same_file_twice(host: Host, tmp_path: Path) -> None:
         host.extract(path)
     assert "nothing was read again" in host.extract(*paths[:2]).output
     host.extract(tmp_path)
+    assert host.document() == document(extract(paths))
+
+
+def test_each_capture_is_glanced_at_once(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first bytes tell what it is, when it begins, and so what it goes on from."""
+    glances: list[str] = []
+    made = CaptureFile.__init__
+
+    def counted(self: CaptureFile, path: str, most_packets: int | None = None) -> None:
+        glances.append(path)
+        made(self, path, most_packets)
+
+    monkeypatch.setattr(CaptureFile, "__init__", counted)
+    paths = cut(tmp_path, STORY, [100, 200, 300])
+    host.extract(*paths[:2])
+    host.extract(*paths[2:])
+    assert sorted(glances) == paths
     assert host.document() == document(extract(paths))
 
 

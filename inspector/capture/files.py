@@ -184,6 +184,11 @@ class Story:
         self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0, f.info.path))
         self.bytes = sum(file.size for file in self.captures)
 
+    @property
+    def first_ns(self) -> int | None:
+        """When the first frame came, as far as that is known before any is read."""
+        return min((file.first_ns for file in self.captures if file.first_ns is not None), default=None)
+
     def _try(self, path: str, opened: list[CaptureFile]) -> None:
         try:
             opened.append(CaptureFile(path, self._most_packets))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.cli.captures import CaptureArguments, extracted, facts_of
@@ -77,20 +78,22 @@ class FollowedPart:
         opened: Callable[[Story], None],
         secrets: SecretInputs | None,
     ) -> Facts:
+        from inspector.capture.files import Story
         from inspector.extract.processes import processes_for
         from inspector.extract.resuming import read_on
 
-        plan, before = self._continued(origin, arguments)
+        story = cache(lambda: Story(arguments.files))  # a glance at every capture, where and when it is needed
+        plan, before = self._continued(origin, lambda: story().first_ns)
         if before is None and not self._always and (count := processes_for(arguments.files)) > 1:
             self._say(BY_SEVERAL.format(count=count))
             return extracted(arguments, progress, opened, secrets)
         sha256s = {each.path: each.sha256 for each in plan.inputs}
         try:
-            self._run = read_on(arguments.files, sha256s, before, progress.advance, opened)
+            self._run = read_on(story(), sha256s, before, progress.advance, opened)
         except ValueError:
             self._say_not_followed(NOT_FOLLOWED["damaged"])
             plan = plan._replace(continues="", continued=())
-            self._run = read_on(arguments.files, sha256s, None, progress.advance, opened)
+            self._run = read_on(Story(arguments.files), sha256s, None, progress.advance, opened)
         if self._run is not None:
             self._plan = plan
             return self._run.over.facts
@@ -98,15 +101,13 @@ class FollowedPart:
             self._say_not_followed(BY_THEMSELVES)
         return extracted(arguments, progress, opened, secrets)
 
-    def _continued(self, origin: Origin, arguments: CaptureArguments) -> tuple[PartPlan, bytes | None]:
-        """The plan with what it goes on from, and what that left."""
-        from inspector.extract.resuming import first_ns
+    def _continued(self, origin: Origin, first_ns: Callable[[], int | None]) -> tuple[PartPlan, bytes | None]:
+        """The plan with what it goes on from, and what that left. ``first_ns``: as in ``continuation``."""
         from inspector.extract.tables.continuing import continuation
         from inspector.extract.tables.inputs import open_at_end
 
         assert self._plan is not None
-        beginning = first_ns(arguments.files)
-        chosen = continuation(self._parts, self._plan, origin, self._folder, beginning)
+        chosen = continuation(self._parts, self._plan, origin, self._folder, first_ns)
         if chosen.not_followed is not None:
             self._say_not_followed(NOT_FOLLOWED[chosen.not_followed])
         if not chosen.part:

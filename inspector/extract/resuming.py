@@ -71,27 +71,22 @@ class ExtractionRun(NamedTuple):
     flows: int
 
 
-def first_ns(paths: Sequence[str]) -> int | None:
-    """When the first frame of some captures came, as far as that is known. Raises UnreadableError."""
-    return min((file.first_ns for file in Story(paths).captures if file.first_ns is not None), default=None)
-
-
 def read_on(
-    paths: Sequence[str],
+    story: Story,
     sha256s: Mapping[str, str],
     before: bytes | None = None,
     progress: Progress | None = None,
     opened: Callable[[Story], None] | None = None,
 ) -> ExtractionRun | None:
     """Captures that come behind those of the run that left off ``before``; None where they must be read by themselves,
-    for their clocks are apart or they bring secrets. ``sha256s``: of each path. Raises UnreadableError, and ValueError
-    where what was left off is damaged.
+    for their clocks are apart or they bring secrets. ``story``: them, before any of their frames was read; ``sha256s``:
+    of each path. Raises ValueError where what was left off is damaged.
     """
     left = taken_up(before) if before is not None else LeftOff(ContinuingEngine(), [], {}, 0, 0)
     if not isinstance(left, LeftOff):
         raise ValueError("it is no run's")
     engine = left.engine
-    story = Story(paths, first_capture=left.count)
+    story.first_capture = left.count
     story.before = by_capture(left.last)
     if opened is not None:
         opened(story)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from inspector.capture.rotation import sequence_name
@@ -37,10 +37,14 @@ def sequence_names(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def continuation(
-    parts: Sequence[PartManifest], plan: PartPlan, origin: Origin, folder: OpenFlowsFolder, first_ns: int | None
+    parts: Sequence[PartManifest],
+    plan: PartPlan,
+    origin: Origin,
+    folder: OpenFlowsFolder,
+    first_ns: Callable[[], int | None],
 ) -> Continuation:
-    """What a plan may go on from. ``parts``: those that are whole. ``first_ns``: when the first frame came of what is
-    to be read, as far as that is known.
+    """What a plan may go on from. ``parts``: those that are whole. ``first_ns``: tells when the first frame came of
+    what is to be read, as far as that is known; it is asked where there is a part to go on from.
     """
     replaced = {part.name for part in plan.replaced}
     ends = _ends([part for part in parts if origin.holds(part) and part.name not in replaced])
@@ -51,7 +55,7 @@ def continuation(
         left = folder.open_flows(part.name) if part.engine == VERSION else "other_program"
         if isinstance(left, str):
             reasons.append(left)
-        elif first_ns is not None and first_ns < left.last_ns - LATE_NS:
+        elif (beginning := first_ns()) is not None and beginning < left.last_ns - LATE_NS:
             reasons.append("later")
         else:
             usable.append((left.sequences == sequences, left.last_ns, part.name, left))
