@@ -69,6 +69,22 @@ def test_a_batch_may_be_of_earlier_frames() -> None:
     assert connection.handshake.answered_id == numbered(1)
 
 
+def test_an_answer_that_is_stamped_before_what_it_answers() -> None:
+    """Wherever a batch ends: it ends no round trip, which would take less than no time, and the flow begins with what
+    opens it.
+    """
+    [flow] = established(1)
+    segments = ordered([flow])
+    segments[2].ns = START_NS - 2 * MS
+    batch = batch_of(segments)
+    for at in range(len(segments)):
+        engine = Engine(columns=0)
+        for part in (slice(0, at), slice(at, None)):
+            engine.feed(batch.select(part))
+        [connection] = connections(engine)
+        assert (connection.first_ns, connection.first_frame, connection.rtt) == (START_NS, 1, None), at
+
+
 def test_where_a_reader_stumbles_a_flow_is_followed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     flows = established(12)
     whole = Engine(columns=1)

@@ -307,7 +307,7 @@ class FlowTable:
             if control & SYN:
                 self._synchronise(flow, lane, seq, flags, (ns, frame_base + run.number[first]))
                 seq = seq + 1 & 0xFFFFFFFF
-            elif flow.is_answered:
+            elif flow.is_answered and ns >= flow.last[0]:
                 flow.note_round_trip(lane, ack, ns, is_empty=not length and not control)
             if length:
                 if stream.is_next(seq):
@@ -333,9 +333,10 @@ class FlowTable:
                 self._note_control(flow, lane, control, seq, length, ending)
             if group.spread and flow is not newest:
                 widen(flow, (run.number[first], run.number[end - 1]))
-            row = first if ns < flow.first[0] else end - 1
+            is_first = ns < flow.first[0] and bool(length or control)
+            row = first if is_first else end - 1
             is_last = (flow.closed or flow is not newest) and run.time_ns[row] >= flow.last[0]
-            if ns < flow.first[0] or is_last:
+            if is_first or is_last:
                 flow.extend((run.time_ns[row], frame_base + run.number[row]))
         self._leave_off(newest, group, begin)
 
