@@ -12,6 +12,7 @@ import pytest
 
 from inspector import bounds
 from inspector.capture.files import Story
+from inspector.extract.merging import merge
 from inspector.extract.processes import extract
 from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts
@@ -229,6 +230,21 @@ def test_files_whose_first_frames_came_at_once(tmp_path: Path) -> None:
     found: list[Facts] = [extract(list(order)) for order in permutations(paths)]
     assert len({document(facts) for facts in found}) == 1
     assert [capture.path for capture in found[0].captures] == sorted(paths)
+
+
+def test_files_whose_first_frames_came_before_their_clock_was_set_back(tmp_path: Path) -> None:
+    """They stand in the order of times that are believed, whether one process reads them or each is read by itself."""
+    paths = []
+    for name, first, back in (("a", SECOND, 2), ("b", 500 * MS, 100)):
+        pool = Pool(START_NS + first, port=ord(name) * 100)
+        pool.full(certificate(name), numbered(ord(name)))
+        frames = [RawFrame(s.ns, ethernet(s)) for s in pool.segments()]
+        frames[back:] = [frame._replace(ns=frame.ns - 900 * MS) for frame in frames[back:]]
+        paths.append(str(tmp_path / f"{name}.pcap"))
+        Path(paths[-1]).write_bytes(pcap(frames))
+    facts = extract(paths)
+    assert [capture.path for capture in facts.captures] == paths[::-1]
+    assert document(facts) == document(merge([extract([path]) for path in paths]))
 
 
 def test_a_syn_that_was_sent_again_behind_the_border_long_after(tmp_path: Path) -> None:

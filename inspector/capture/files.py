@@ -54,8 +54,10 @@ class CaptureFile:
             return
         source = self._open(None, PEEK_BYTES, bounds.FIRST_FRAME_BYTES)
         self._check(source)
-        first = islice(_frames(source, CaptureInfo(path)), 1)
-        self.first_ns = min((int(batch.time_ns.min()) for batch in first), default=None)
+        info = CaptureInfo(path)
+        for batch in islice(_frames(source, info), 1):
+            Stamps(info).put_right(batch)
+            self.first_ns = int(batch.time_ns.min())
 
     def _open(self, progress: Progress | None, size: int | None = None, most: int | None = None) -> ByteSource:
         path = self.info.path
