@@ -9,6 +9,7 @@ import random
 import shutil
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from inspector.extract.processes import extract
 from inspector.extract.tables import read_tables
 from inspector.extract.tables.manifest import counting, parts_of
 from inspector.settings import open_flows_folder
-from tests.build import DATA, Pool, certificate, ethernet, numbered
+from tests.build import DATA, VIP, Pool, certificate, ethernet, numbered
 from tests.encapsulations import ENCAPSULATIONS, in_fragments
 from tests.fleet import SECOND, RawFrame, cut, document
 from tests.harmed_cuts import batches_of, files, harmed_cut
@@ -30,6 +31,8 @@ from tests.test_tables import command
 
 pytest.importorskip("pyarrow")
 from tests.runs import BRIEF, STORY, Host, connections, slower
+
+SERVER = ip_address(VIP).packed
 
 
 @pytest.fixture
@@ -81,6 +84,18 @@ def test_a_story_file_by_file(host: Host, tmp_path: Path, at: list[int], factor:
         host.extract(path)
         assert host.document() == document(extract(paths[: number + 1])), "also of what is still open"
     assert len(host.kept()) == 2, "of the last part, and of the one that it went on from"
+
+
+@pytest.mark.parametrize("at", range(150, 400, 25))
+def test_frames_that_stand_in_a_file_behind_their_time(host: Host, tmp_path: Path, at: int) -> None:
+    """As two receive queues leave them, that of the server a little slower: what is of the last second is kept for the
+    next run, and that is told by times.
+    """
+    late = [(ns + (data[26:30] == SERVER) * 60_000_000, ns, data) for ns, data in BRIEF]
+    paths = cut(tmp_path, [RawFrame(ns, data) for _, ns, data in sorted(late)], [at])
+    for path in paths:
+        host.extract(path)
+    assert host.document() == document(extract(paths))
 
 
 def test_a_copy_that_is_only_added_to_counts_nothing_twice(host: Host, tmp_path: Path) -> None:

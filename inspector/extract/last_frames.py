@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from inspector import bounds
 from inspector.capture.frames import FrameBatch
 
@@ -31,14 +29,16 @@ class LastFrames:
         self.windows.append([batch.copied_from(0) for batch in window])
 
     def cut(self) -> Window:
-        """What of the first window is none of them: it is taken out."""
+        """What of the first window is none of them: it is taken out. By time, in which whoever reads a window looks at
+        its frames, also where they stand in the file in another order.
+        """
         if not self.windows:
             return []
         begin_ns = max(map(_last_ns, self.windows)) - LAST_NS
-        first = [(batch, _first_row(batch, begin_ns)) for batch in self.windows[0]]
-        self.windows[0] = [batch.copied_from(row) for batch, row in first if row < len(batch)]
+        first = [(batch, batch.time_ns > begin_ns) for batch in self.windows[0]]
+        self.windows[0] = [batch.select(is_late).copied_from(0) for batch, is_late in first if is_late.any()]
         self.windows = [window for window in self.windows if window]
-        return [batch.select(slice(0, row)) for batch, row in first if row]
+        return [batch.select(~is_late) for batch, is_late in first if not is_late.all()]
 
     @property
     def captures(self) -> set[int]:
@@ -61,9 +61,3 @@ def _last_ns(window: Window) -> int:
 
 def _bytes(window: Window) -> int:
     return sum(int(batch.captured.sum()) for batch in window)
-
-
-def _first_row(batch: FrameBatch, begin_ns: int) -> int:
-    """Of the frames that came behind a time; behind the last one where there is none."""
-    late = np.flatnonzero(batch.time_ns > begin_ns)
-    return int(late[0]) if len(late) else len(batch)
