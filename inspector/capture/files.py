@@ -31,8 +31,8 @@ standard_input: BinaryIO | None = None
 
 
 class CaptureFile:
-    """One input of the story. Opening it reads only its start, to learn the format and the time of the first frame;
-    where that does not come soon, ``first_ns`` stays None.
+    """One input of the story. Opening it reads only its start, to learn the format and the time of the first frame,
+    put right as all are; where that does not come soon, ``first_ns`` stays None.
     """
 
     def __init__(self, path: str, most_packets: int | None = None) -> None:
