@@ -168,6 +168,14 @@ def test_what_comes_behind_a_piece_is_told_from_it_as_one_process_tells_it(tmp_p
     assert 0 < len(joined_everywhere(tmp_path, frames)) < 30
 
 
+def test_the_rest_of_a_connection_behind_the_one_that_replaced_it(tmp_path: Path) -> None:
+    """It is stamped before the other one began, and came behind it: whoever reads on there has kept that one."""
+    _, one = at_border()
+    two = again(one, 50 * MS, isn=FAR)
+    first, second = ([RawFrame(s.ns, ethernet(s)) for s in flow.segments] for flow in (one, two))
+    assert 0 < len(joined_everywhere(tmp_path, [*first[:4], *second, *first[4:]])) < 60
+
+
 def files_of(folder: Path, *files: list[RawFrame]) -> list[str]:
     paths = [folder / f"story-{number}.pcap" for number in range(len(files))]
     for path, frames in zip(paths, files, strict=True):

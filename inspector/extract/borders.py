@@ -7,11 +7,12 @@ the engine before the border, which follows them on and says when it was (``foll
 the engine behind. A connection of that one which began before the moment is a piece of what the first has followed, and
 is dropped. If such a piece goes on at the moment or later, the engine behind did not see the end, and has laid into one
 connection what is of two: from its result they cannot be told apart. The same holds where what comes behind a piece
-was told from it by a jump of the sequence numbers, for the first knew that it was over; where a segment went to a
-connection that a newer one had replaced already, for the engine behind knew of the newer one alone; where a SYN was
-sent again so late that the engine behind did not note which flow began with it; and where frames came out of order by
-more than a second, so that it depends on when flows that are over are given up. There the parts say that they cannot be
-joined, and one process reads the story.
+was told from it by a jump of the sequence numbers, for the first knew that it was over; where a piece comes behind what
+is none, for frames did not come in the order of their times; where a segment went to a connection that a newer one had
+replaced already, for the engine behind knew of the newer one alone; where a SYN was sent again so late that the engine
+behind did not note which flow began with it; and where frames came out of order by more than a second, so that it
+depends on when flows that are over are given up. There the parts say that they cannot be joined, and one process reads
+the story.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ def drop_pieces(
     ``begun_before``, ``early``: as in ``Engine``, of these facts.
     """
     dropped: set[int] = set()
-    pieces: set[Ends] = set()
+    pieces: dict[Ends, bool] = {}
     is_told = True
     flows = facts.other_flows
     for began, first, last, flow in begun_before:
         until = followed.get(began, NEVER)
-        if first >= until:
-            is_told &= began.ends not in pieces or isinstance(flow, OtherFlow) or not _jumps(facts, flow)
-            pieces.discard(began.ends)
+        is_piece, was_piece = first < until, pieces.get(began.ends)
+        pieces[began.ends] = is_piece
+        if not is_piece:
+            is_told &= not was_piece or isinstance(flow, OtherFlow) or not _jumps(facts, flow)
         else:
-            is_told &= last < until
-            pieces.add(began.ends)
+            is_told &= last < until and was_piece is not False
             if isinstance(flow, int):
                 dropped.add(flow)
             elif flow in flows:
