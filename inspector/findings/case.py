@@ -13,6 +13,7 @@ from inspector import bounds
 from inspector.document import FrameRef
 from inspector.errors.internal import Border
 from inspector.facts import FRAME_BITS, FRAME_NUMBER, ConnectionFacts, Facts
+from inspector.facts.mapped import IntegerColumn
 from inspector.facts.spool import SpooledConnections
 from inspector.findings import logged
 from inspector.findings.giving_up import HAS_NO_RULE, client_code, is_clear, may_be_abort, slow_close
@@ -74,12 +75,15 @@ class Options:
 
 @dataclass(slots=True)
 class Case:
-    """``judgements`` are parallel to ``observed``."""
+    """``judgements`` are parallel to ``observed``, ``going_on`` too: 1 where a connection went on although Java's rule
+    says abort, as ``judgement.goes_on`` tells.
+    """
 
     facts: Facts
     options: Options
     observed: Sequence[Observed]
     columns: ConnectionColumns
+    going_on: IntegerColumn
     services: list[ServiceGroup]
     clients: list[ClientGroup]
     backends: list[BackendGroup]
@@ -117,14 +121,10 @@ class Case:
     """What ``members`` says, once it was asked for."""
     known_tallies: dict[int, list[Tally]] = field(default_factory=dict)
     """What ``tallies`` says, once it was asked for."""
-    known_tallies_at: dict[int, list[Tally]] = field(default_factory=dict)
-    """The same by back end."""
+    known_tallies_at: dict[int, dict[int, list[Tally]]] = field(default_factory=dict)
+    """The same by service and back end, once these were asked for."""
     known_aborted_by: dict[int, int] | None = None
     """What ``aborted_by`` says, once it was asked for."""
-    known_everybody: ObservedSelection | None = None
-    """What ``everybody`` says, once it was asked for."""
-    going_on: array[int] = field(default_factory=lambda: array("I"))
-    """The connections that went on where Java's rule says abort, as ``judgement.goes_on`` tells."""
     known_unnamed: dict[int, Unnamed] = field(default_factory=dict)
     """Of each service that was asked about: as ``prediction.unnamed`` says."""
     border: Border = field(default_factory=Border)
@@ -233,8 +233,6 @@ class Case:
         known = self.known_tallies.get(service.index)
         if known is None:
             known = self.known_tallies[service.index] = tallied(self.columns, service.connections)
-            for tally in known:
-                self.known_tallies_at.setdefault(tally.backend, []).append(tally)
         return known
 
     def member_tallies(self, service: ServiceGroup) -> list[Tally]:
@@ -243,8 +241,12 @@ class Case:
 
     def tallies_at(self, backend: BackendGroup) -> list[Tally]:
         """The same of one back end."""
-        self.tallies(self.services[backend.service])
-        return self.known_tallies_at.get(backend.index, [])
+        known = self.known_tallies_at.get(backend.service)
+        if known is None:
+            known = self.known_tallies_at[backend.service] = {}
+            for tally in self.tallies(self.services[backend.service]):
+                known.setdefault(tally.backend, []).append(tally)
+        return known.get(backend.index, [])
 
     def unchecked(self, connections: Iterable[int]) -> ObservedSelection:
         """Some connections without health checks."""
@@ -262,9 +264,11 @@ class Case:
     @property
     def everybody(self) -> ObservedSelection:
         """All connections, health checks too."""
-        if self.known_everybody is None:
-            self.known_everybody = ObservedSelection(self.observed, range(len(self.observed)))
-        return self.known_everybody
+        return ObservedSelection(self.observed, range(len(self.observed)))
+
+    def going_on_among(self, connections: Iterable[int]) -> ObservedSelection:
+        """Those of them that went on although Java's rule says abort."""
+        return ObservedSelection(self.observed, (index for index in connections if self.going_on[index]))
 
     def label(self, observed: Observed) -> str:
         """The letter of the back end that answered, or ``?``."""
@@ -293,6 +297,7 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
         clients=clients,
         backends=backends,
         columns=columns,
+        going_on=columns.column("B"),
         sessions=columns.sessions,
         certificates=certificates,
         judgements=[],
@@ -385,7 +390,7 @@ def _judge_each(case: Case) -> None:
             continue
         is_going_on = goes_on(observed, judgement)
         if is_going_on:
-            case.going_on.append(observed.index)
+            case.going_on[observed.index] = True
         outcome, leaf = observed.outcome, observed.leaf
         if outcome != "established" and not is_clear(observed) and may_be_abort(observed):
             case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1

@@ -237,7 +237,7 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
     """
     apart = two_programs(case, aborted)
     groups: dict[tuple[int, int], list[Observed]] = {}
-    for observed in map(case.observed.__getitem__, case.going_on):
+    for observed in case.going_on_among(case.everybody.indices):
         groups.setdefault((observed.client, observed.service), []).append(observed)
     for (client, service_index), members in groups.items():
         last = members[-1]

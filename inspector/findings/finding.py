@@ -77,12 +77,11 @@ def finding(
     first, last = map(rfc3339, times) if times is not None else (None, None)
     title, shown = intern(title), list(evidence)
     ids = [observed.id for observed in on]
-    named = dict(zip(ids, ids, strict=True))
+    same = {each: each for each in ids}
     for each in shown:
-        each.text, each.connection = (
-            intern(each.text),
-            each.connection and named.setdefault(each.connection, each.connection),
-        )
+        each.text = intern(each.text)
+        if each.connection is not None:
+            each.connection = same.get(each.connection, each.connection)
     return Finding(
         id=short_id(rule, *key),
         rule=rule,

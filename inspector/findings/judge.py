@@ -195,11 +195,8 @@ def _service(
 
 def _checkers(case: Case, service: ServiceGroup) -> list[doc.Checker]:
     """Who does health checks of a service, by hellos or only by connecting."""
-    hellos = Counter(
-        case.clients[observed.client].ip
-        for index in service.connections
-        if (observed := case.observed[index]).health_check
-    )
+    checks, clients = case.columns.health_check, case.columns.client
+    hellos = Counter(case.clients[clients[index]].ip for index in service.connections if checks[index])
     checkers = [doc.Checker(ip, "tls", count) for ip, count in hellos.items()]
     checkers += [
         doc.Checker(ip_text(address), "tcp", count)

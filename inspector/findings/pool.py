@@ -286,11 +286,11 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
         for tally in case.tallies(service):
             if (leaf := tally.shape.leaf) is not None:
                 first, count = showing.get((service.index, leaf), (tally.first, 0))
-                showing[service.index, leaf] = min(first, tally.first), count + tally.count
+                showing[service.index, leaf] = first, count + tally.count
                 if not tally.health_check:
                     last[leaf] = max(last.get(leaf, 0), tally.last)
                     first_shown[leaf] = min(first_shown.get(leaf, tally.first), tally.first)
-    for leaf in sorted(last, key=lambda leaf: first_shown[leaf]):
+    for leaf in sorted(last, key=first_shown.__getitem__):
         index = last[leaf]
         certificate = case.certificates.get(leaf)
         if certificate is None or certificate.not_after is None:

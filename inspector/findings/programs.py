@@ -41,7 +41,7 @@ def hits(members: ObservedSelection, aborted: Iterable[Observed]) -> dict[int, H
     counts: dict[int, int] = {}
     for observed in aborted:
         counts[observed.client] = counts.get(observed.client, 0) + 1
-    totals = Counter(map(members.columns.client.__getitem__, members.indices)) if counts else counts
+    totals = Counter(map(members.columns.client.__getitem__, members.indices))
     return {client: Hit(client, count, totals[client]) for client, count in counts.items()}
 
 
@@ -53,7 +53,7 @@ def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]
     for observed in aborted:
         hit.setdefault(observed.client, []).append(observed)
     patient: dict[int, list[Observed]] = {}
-    for observed in map(case.observed.__getitem__, case.going_on):
+    for observed in case.going_on_among(case.everybody.indices):
         if observed.client in hit:
             patient.setdefault(observed.client, []).append(observed)
     programs: dict[int, Programs] = {}

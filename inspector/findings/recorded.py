@@ -16,7 +16,6 @@ from msgspec import Struct
 from inspector import bounds
 from inspector.findings.case import Case, Program
 from inspector.findings.giving_up import AS_JAVA
-from inspector.findings.judgement import goes_on
 from inspector.tls.types import TLS13
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
@@ -137,7 +136,7 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> Rec
             if is_read and (member.stack.name in AS_JAVA or case.program_of(member) in programs):
                 yield member
 
-    patient_members = [s for s in members() if goes_on(s, case.judgements[s.index])] if case.went_on else []
+    patient_members = [s for s in members() if case.going_on[s.index]] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs
     patient_caches = {case.caches[s.index] for s in patient_members}
     issuing, columns = case.issuing, case.columns

@@ -99,7 +99,7 @@ def _offers(pool: ComparedPool) -> Offers:
     everybody, columns = pool.case.observed, pool.case.columns
     full, short = array("I"), array("I")
     offers = Offers(ObservedSelection(everybody, full), ObservedSelection(everybody, short))
-    resuming = ShapeAnswers(lambda shape: shape.traits.is_resumed or shape.traits.kind == "psk", columns.shapes)
+    resuming = ShapeAnswers(lambda shape: shape.traits.resumes, columns.shapes)
     for index in pool.members.indices:
         issuer, is_declined = columns.issuer[index], columns.declined[index] != 0
         if not (is_declined or resuming[columns.shape[index]]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import NamedTuple
@@ -13,7 +13,6 @@ from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
 from inspector.findings.giving_up import AS_JAVA
-from inspector.findings.judgement import goes_on
 from inspector.findings.lazy import lazy
 from inspector.findings.prediction import Common, Extended, common, unnamed
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
@@ -207,10 +206,7 @@ class Scene:
     @lazy
     def went_on(self) -> Sequence[Observed]:
         """Java's connections that were completed where its rule says abort."""
-        return self._those(s for s in self.java if goes_on(s, self.case.judgements[s.index]))
-
-    def _those(self, some: Iterable[Observed]) -> ObservedSelection:
-        return ObservedSelection.of(self.case.observed, some)
+        return self.case.going_on_among(self.java.indices)
 
     @lazy
     def exposure(self) -> Exposure | None:

@@ -58,18 +58,18 @@ def alike(observed: Sequence[Observed], tallies: Mapping[int, Iterable[Tally]]) 
                 turn,
             )
             groups.setdefault(key, []).append(tally)
-    alike = [_together(observed, group) for group in groups.values()]
-    alike.sort(key=lambda one: one.sample.index)
-    if len(alike) > 1:
-        for one in alike:
+    put_together = [_together(observed, group) for group in groups.values()]
+    put_together.sort(key=lambda one: one.sample.index)
+    if len(put_together) > 1:
+        for one in put_together:
             offer = one.sample.offer
             if offer is not None and not offer.partial:
                 one.question = asked_of(offer)
-    return alike
+    return put_together
 
 
 def _together(observed: Sequence[Observed], tallies: Sequence[Tally]) -> Alike:
-    sample = observed[min(tally.first for tally in tallies)]
+    sample = observed[tallies[0].first]
     last = observed[max(tally.last for tally in tallies)]
     count = sum(tally.count for tally in tallies)
     return Alike(

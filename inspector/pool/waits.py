@@ -64,8 +64,6 @@ def slow_members(members: ObservedSelection, looks: int) -> list[SlowMember]:
     """Those of one service, the slowest first, each with what it is slowest in. ``looks``: how many members are held
     against the others.
     """
-    if not members:
-        return []
     backends, shapes = members.columns.backend, members.columns.shape
     of_member: dict[int, array[int]] = {}
     """By back end, which of the members they are."""

@@ -170,18 +170,17 @@ def _find_keys(
     connections.
     """
     connections, leaves = members.connections, members.leaves
-    if not connections:
-        return
     columns = connections.columns
     endpoint_of = _distinguishing_endpoint(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
     of_endpoint: dict[PackedEndpoint, Key] = {}
-    for member in connections if endpoint_of is not None else ():
-        endpoint = endpoint_of(member) if endpoint_of is not None else None
-        if endpoint is not None:
-            of_endpoint.setdefault(endpoint, _endpoint_key(endpoint))
-            if member.leaf is not None:
-                shown.setdefault(member.leaf, set()).add(endpoint)
+    if endpoint_of is not None:
+        for member in connections:
+            endpoint = endpoint_of(member)
+            if endpoint is not None:
+                of_endpoint.setdefault(endpoint, _endpoint_key(endpoint))
+                if member.leaf is not None:
+                    shown.setdefault(member.leaf, set()).add(endpoint)
     successor = successors(connections, certificates) if len(leaves) > 1 and endpoint_of is None else {}
     of_leaf: dict[bytes, Key] = {}
     for leaf in leaves:
@@ -190,7 +189,7 @@ def _find_keys(
     lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     key_of = ShapeAnswers(lambda shape: of_leaf[shape.leaf] if shape.leaf is not None else None, columns.shapes)
-    resumes = ShapeAnswers(lambda shape: shape.traits.is_resumed or shape.traits.kind == "psk", columns.shapes)
+    resuming = ShapeAnswers(lambda shape: shape.traits.resumes, columns.shapes)
     for index in connections.indices:
         endpoint = endpoint_of(observed[index]) if endpoint_of is not None else None
         shape, offered = columns.shape[index], columns.offered[index]
@@ -198,7 +197,7 @@ def _find_keys(
             keys[index] = of_endpoint[endpoint]
         elif (key := key_of[shape]) is not None:
             keys[index] = key
-        elif resumes[shape] and offered >= 0:
+        elif resuming[shape] and offered >= 0:
             issuer = columns.issuer[index]
             if issuer >= 0 and keys[issuer] is not None and columns.service[issuer] == columns.service[index]:
                 keys[index] = keys[issuer]
@@ -212,13 +211,13 @@ def _endpoint_key(endpoint: PackedEndpoint) -> Key:
     return "endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}"
 
 
-def _tell_servers_apart(keys: list[Key | None], members: Sequence[Observed], servers: Mapping[int, str]) -> None:
+def _tell_servers_apart(keys: list[Key | None], members: ObservedSelection, servers: Mapping[int, str]) -> None:
     """The keys of a service's connections refined by the balancer's log: what has no key gets one, one certificate on
     several servers is told apart, several of one server are joined.
 
     Where server and key say the same, the key stays, and with it the back end's id.
     """
-    if not servers or not any(observed.index in servers for observed in members):
+    if not servers or not any(map(servers.__contains__, members.indices)):
         return
     servers_of_key: dict[Key, set[str]] = {}
     keys_of_server: dict[str, set[Key]] = {}

@@ -1,4 +1,6 @@
-"""What was observed, out of core: of each connection its columns alone. What few have stays in memory."""
+"""What was observed, out of core: an ``Observed`` is made of its columns and its shape each time that it is asked for.
+What few have stays in memory.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 from inspector.tracking.columns import ConnectionColumns
-from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars
+from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, observed_at
 
 
 class MappedObserved(Sequence[Observed]):
@@ -36,24 +38,7 @@ class MappedObserved(Sequence[Observed]):
         return self._made(index)
 
     def _made(self, index: int) -> Observed:
-        columns = self._columns
-        shape = columns.shapes[columns.shape[index]]
-        traits = shape.traits
-        return Observed(
-            columns=columns,
-            shape=shape,
-            traits=traits,
-            particulars=self._particulars.get(index, NO_PARTICULARS),
-            index=index,
-            outcome=traits.outcome,
-            kind=traits.kind,
-            is_tls13=traits.is_tls13,
-            offer=shape.offer,
-            answer=shape.answer,
-            client_address=columns.addresses[columns.address[index]],
-            server=shape.server,
-            leaf=shape.leaf,
-        )
+        return observed_at(self._columns, index, self._particulars.get(index, NO_PARTICULARS))
 
     def __iter__(self) -> Iterator[Observed]:
         return map(self._made, range(self._count))

@@ -290,6 +290,27 @@ class Observed(Struct, frozen=True, gc=False, kw_only=True):
         return self.columns.declined[self.index] != 0
 
 
+def observed_at(columns: ConnectionColumns, index: int, particulars: Particulars) -> Observed:
+    """What was observed of a connection, of which columns hold the shape and the client's address."""
+    shape = columns.shapes[columns.shape[index]]
+    traits = shape.traits
+    return Observed(
+        columns=columns,
+        shape=shape,
+        traits=traits,
+        particulars=particulars,
+        index=index,
+        outcome=traits.outcome,
+        kind=traits.kind,
+        is_tls13=traits.is_tls13,
+        offer=shape.offer,
+        answer=shape.answer,
+        client_address=columns.addresses[columns.address[index]],
+        server=shape.server,
+        leaf=shape.leaf,
+    )
+
+
 def connection_digest(client_leg: ConnectionFacts) -> bytes:
     """Six bytes, the same each time that a capture is read: of the endpoints and a random; where none was read, of the
     sequence number and the time that it begins with.

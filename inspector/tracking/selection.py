@@ -29,8 +29,8 @@ class ObservedSelection(Sequence[Observed]):
 
     @property
     def columns(self) -> ConnectionColumns:
-        """Those of all connections; raises IndexError where these are none."""
-        return self[0].columns
+        """Those of all connections, of which there is one at least."""
+        return self._observed[0].columns
 
     def where(self, holds: Callable[[ConnectionShape], bool]) -> ObservedSelection:
         """Those for whose shapes something holds, which is asked once for each shape."""

@@ -1,4 +1,6 @@
-"""What repeats of connections. A story of millions has a few dozen shapes for each server."""
+"""What repeats of connections. A story of millions in which a few stacks meet a few servers has hundreds of shapes; one
+in which no two connections are alike has as many shapes as connections.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,16 @@ class SharedTraits(Struct, gc=False, kw_only=True):
     lost_both_ways: bool = False
     is_repeated: bool = False
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a session was resumed, in TLS 1.3 by a pre-shared key."""
+        return self.is_resumed or self.kind == "psk"
+
 
 class ConnectionShape(Struct, frozen=True, gc=False):
-    """What repeats of connections: all but whose they are, their moments, and what few have. ``server``: as it was
-    called. A story holds each once,
-    so that what is asked of it alone is answered once for all connections of that shape.
+    """What repeats of connections: all but who made them, their moments, and what few have. A story holds each once, so
+    that what is asked of it alone is answered once for all connections of that shape. ``server``: the endpoint that the
+    client connected to.
     """
 
     traits: SharedTraits

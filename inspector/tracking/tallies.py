@@ -1,4 +1,4 @@
-"""Connections counted by what they have in common. A pool of millions has a few hundred such tallies, and most that is
+"""Connections counted by what they have in common. A pool of millions has hundreds of such tallies, and most that is
 asked of a pool is a sum of them.
 """
 

@@ -36,7 +36,7 @@ from inspector.tracking.closing import (
 )
 from inspector.tracking.columns import ConnectionColumns
 from inspector.tracking.kinds import has_no_certificate, kind_of
-from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, connection_digest
+from inspector.tracking.observed import NO_PARTICULARS, Observed, Particulars, connection_digest, observed_at
 from inspector.tracking.outcomes import is_torn_down, outcome_of
 from inspector.tracking.renegotiation import find_renegotiations, renegotiates
 from inspector.tracking.shape import ConnectionShape, SharedTraits
@@ -171,7 +171,7 @@ class Observer:
         """
         closed = closed_first(client_leg)
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
-        offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
+        offer, chain = handshake.offer, handshake.chain
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
         if self._probes and (turns := self._probes.get(client_leg.first_frame >> FRAME_BITS)) is not None:
             written = _of_probe(written, client_at(turns, client_leg.first_frame & FRAME_NUMBER))
@@ -201,29 +201,16 @@ class Observer:
             shape_number = self._numbers[identity] = len(self.columns.shapes)
             self.columns.shapes.append(ConnectionShape(*of_shape))
         self.columns.shape[index] = shape_number
-        return Observed(
-            columns=self.columns,
-            shape=self.columns.shapes[shape_number],
-            traits=traits,
-            particulars=particulars,
-            index=index,
-            outcome=traits.outcome,
-            kind=traits.kind,
-            is_tls13=traits.is_tls13,
-            offer=offer,
-            answer=handshake.answer,
-            client_address=self._address(index, address),
-            server=server,
-            leaf=leaf,
-        )
+        self.columns.address[index] = self._address(client_leg.client.address)
+        return observed_at(self.columns, index, particulars)
 
-    def _address(self, index: int, address: bytes) -> bytes:
-        """A client's address, the same each time."""
+    def _address(self, address: bytes) -> int:
+        """The number of a client's address."""
         addresses = self.columns.addresses
-        number = self.columns.address[index] = self._address_numbers.setdefault(address, len(addresses))
+        number = self._address_numbers.setdefault(address, len(addresses))
         if number == len(addresses):
             addresses.append(address)
-        return addresses[number]
+        return number
 
     def _writer(self, offer: HelloShape) -> Writer:
         """Who writes such hellos, and keep it."""

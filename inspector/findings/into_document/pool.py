@@ -151,13 +151,14 @@ def matrix(case: Case, members: ObservedSelection) -> tuple[list[doc.MatrixCell]
     cells: dict[tuple[str | None, str | None], list[int]] = {}
     backend_of = case.columns.backend
     nothing = unseen = 0
-    resuming = ShapeAnswers(lambda shape: shape.traits.is_resumed or shape.traits.kind == "psk", case.columns.shapes)
-    hiding = ShapeAnswers(lambda shape: shape.offer is None or shape.traits.kind is None, case.columns.shapes)
+    resuming = ShapeAnswers(lambda shape: shape.traits.resumes, case.columns.shapes)
+    unread = ShapeAnswers(lambda shape: shape.offer is None, case.columns.shapes)
+    doubtful = ShapeAnswers(lambda shape: shape.traits.kind is None, case.columns.shapes)
     shape_of, declined_of = case.columns.shape, case.columns.declined
     for index in members.indices:
         declined, shape = declined_of[index], shape_of[index]
         if not (declined or resuming[shape]):
-            is_unseen = hiding[shape] and ((observed := case.observed[index]).offer is None or _offers(observed))
+            is_unseen = unread[shape] or (doubtful[shape] and _offers(case.observed[index]))
             nothing += not is_unseen
             unseen += is_unseen
             continue
