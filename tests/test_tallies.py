@@ -9,8 +9,8 @@ import pytest
 
 from inspector.findings.case import Case, Options, build
 from inspector.findings.compared import ComparedPool
-from inspector.findings.prediction import extended
-from inspector.findings.unseen import look, way
+from inspector.findings.prediction import Extended, extended
+from inspector.findings.unseen import is_plainly_whole, look, way
 from inspector.text.times import DAY_NS
 from inspector.tracking.observed import Observed
 from tests.build import MS, Pool, certificate, document_of, facts_of, written
@@ -79,6 +79,19 @@ def test_what_was_seen_whole(name: str) -> None:
         assert {unseen.kind: unseen.count for unseen, _ in sight.hidden if unseen.kind in hidden} == hidden
 
 
+def test_a_renegotiation_that_was_not_seen_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shape of its connection says nothing of it."""
+    case = bundled("renegotiations").case
+    index = min(case.columns.renegotiating)
+    observed = case.observed[index]
+    service = case.services[observed.service]
+    assert is_plainly_whole(case, observed.shape)
+    assert index in look(case, service, case.members(service), ()).whole
+    monkeypatch.setattr("inspector.findings.unseen.is_unfinished_inside", lambda one: one.index == index)
+    assert way(case, observed) is not None
+    assert index not in look(case, service, case.members(service), ()).whole
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_who_offers_no_ems(name: str) -> None:
     case = bundled(name).case
@@ -89,6 +102,18 @@ def test_who_offers_no_ems(name: str) -> None:
                 offers[o.client].append(o.offer.extended_master_secret)
         silent = {client for client, did in offers.items() if not any(did)}
         assert set(extended(case, service).silent) == silent
+
+
+def test_health_checks_offer_nothing(tmp_path: Path) -> None:
+    pool = Pool(ems=True)
+    pool.full(A, X, ems=True)
+    checks = Pool(client="10.0.0.2", java=False, port=50_000)
+    for _ in range(6):
+        checks.given_up(A, Y, alert=None)
+        checks.ns += 500 * MS
+    case = build(facts_of(written(tmp_path, pool.flows + checks.flows)), Options())
+    assert sum(case.columns.health_check) == 6
+    assert extended(case, case.services[0]) == Extended((0,), (), ())
 
 
 def test_a_certificate_that_expires_in_the_midst(tmp_path: Path) -> None:
