@@ -50,6 +50,7 @@ def test_a_shape_is_there_once_and_says_what_its_connections_say(name: str) -> N
     assert [*map(shapes.index, (o.shape for o in case.observed))] == [*case.columns.shape][: len(case.observed)]
     full = case.everybody.where(lambda shape: shape.traits.kind == "full")
     assert [*full] == [o for o in case.observed if o.kind == "full"]
+    assert [*map(id, full.shapes())] == [*dict.fromkeys(id(o.shape) for o in full)]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -28,6 +28,7 @@ from inspector.text.times import span
 from inspector.tls.types import TLS13
 from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
+from inspector.tracking.shape import ConnectionShape
 
 NAMED = 5
 """Clients that are named at most."""
@@ -134,10 +135,14 @@ def _why_confirmed(scene: Scene) -> list[str]:
             )
     elif ems.silent and len(ems.silent) == len(scene.case.service_clients[scene.service.index]):
         because.append("no client offers extended master secret (EMS)")
-    machine = next((jvm for s in scene.members if (jvm := scene.case.machine_of(s)) is not None), None)
+    machine = next(filter(None, scene.case.machines_of(scene.members)), None)
     if machine is not None and machine.has_ems_off:
         because.append(f"the client's JVM (process {machine.process}) runs with -D{USE_EMS}=false")
     return because
+
+
+def _is_resumed(shape: ConnectionShape) -> bool:
+    return shape.traits.is_resumed
 
 
 def _possible(scene: Scene) -> Assessment:
@@ -323,8 +328,6 @@ ROWS: tuple[VerdictRow, ...] = (
     VerdictRow("ems", "protected", protected.is_ems_everywhere, protected.ems, HELLOS),
     VerdictRow("property", "protected", protected.is_check_off, protected.unsafe_property, HELLOS),
     VerdictRow("tolerated", "protected", lambda scene: bool(scene.went_on), protected.tolerated),
-    VerdictRow(
-        "never_resumed", "protected", lambda scene: not any(s.is_resumed for s in scene.old), protected.never_resumed
-    ),
+    VerdictRow("never_resumed", "protected", lambda scene: not scene.old.where(_is_resumed), protected.never_resumed),
     VerdictRow("otherwise", "protected", lambda scene: True, protected.otherwise),
 )

@@ -203,9 +203,10 @@ def _of_connections(pool: ComparedPool, members: Sequence[Member]) -> Iterator[M
         shown = {index: (f"{resumed} of {count} resumed", count) for index, (resumed, count) in offered.items()}
         yield _row(pool, "offers", shown)
     quiet: defaultdict[int, list[int]] = defaultdict(list)
-    for one in pool.members:
-        if one.quiet_ns and one.outcome == "established":
-            quiet[one.backend].append(one.quiet_ns)
+    columns = pool.case.columns
+    for index in pool.members.where(lambda shape: shape.traits.outcome == "established").indices:
+        if columns.quiet_ns[index]:
+            quiet[columns.backend[index]].append(columns.quiet_ns[index])
     if quiet:
         yield _row(pool, "idle", {b: (f"closed after {span(int(middle(ns)))}", len(ns)) for b, ns in quiet.items()})
     yield _row(pool, "failures", {b.index: (f"{d.aborted} of {d.connections}", d.connections) for b, d in members})

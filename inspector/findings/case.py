@@ -164,8 +164,16 @@ class Case:
 
     def machine_of(self, observed: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""
+        return self._machine_at(observed.client_address)
+
+    def machines_of(self, members: ObservedSelection) -> list[Machine | None]:
+        """The same of some connections, of each address once."""
+        addresses = dict.fromkeys(map(self.columns.address.__getitem__, members.indices))
+        return [self._machine_at(self.columns.addresses[number]) for number in addresses]
+
+    def _machine_at(self, address: bytes) -> Machine | None:
         machine = self.options.machine
-        return machine if machine is not None and ip_text(observed.client_address) in machine.addresses else None
+        return machine if machine is not None and ip_text(address) in machine.addresses else None
 
     def may_change(self, observed: Observed) -> bool:
         """Whether the client gave up as Java does, where Java's rule may have spoken, in the first handshake or in a

@@ -119,12 +119,12 @@ def _inside_breaks(scene: Scene) -> tuple[str, ...]:
 
 def is_not_java(scene: Scene) -> bool:
     """Whether no client is Java, or may be."""
-    return not any(s.stack.name in (*AS_JAVA, "unknown") for s in scene.old)
+    return not any(shape.traits.stack.name in (*AS_JAVA, "unknown") for shape in scene.old.shapes())
 
 
 def not_java(scene: Scene) -> Assessment:
     """Other stacks have no such rule."""
-    stacks = sorted({s.stack.name for s in scene.old})
+    stacks = sorted({shape.traits.stack.name for shape in scene.old.shapes()})
     return _safe(
         f"the rule is Java's; the clients here are not Java ({', '.join(stacks)})",
         "a Java client uses the service",
@@ -134,9 +134,9 @@ def not_java(scene: Scene) -> Assessment:
 
 def is_ems_everywhere(scene: Scene) -> bool:
     """Whether extended master secret was in every handshake of clients that may be Java, full ones among them."""
-    java = [s for s in scene.old if s.stack.name not in NOT_JAVA]
-    return any(s.kind == "full" for s in java) and all(
-        s.answer is not None and s.answer.extended_master_secret for s in java
+    java = [shape for shape in scene.old.shapes() if shape.traits.stack.name not in NOT_JAVA]
+    return any(shape.traits.kind == "full" for shape in java) and all(
+        shape.answer is not None and shape.answer.extended_master_secret for shape in java
     )
 
 
@@ -152,7 +152,7 @@ def ems(scene: Scene) -> Assessment:
 
 def is_check_off(scene: Scene) -> bool:
     """Whether the JVM of every client is told to skip the check."""
-    machines = [scene.case.machine_of(s) for s in scene.old]
+    machines = scene.case.machines_of(scene.old)
     return all(machine is not None and machine.allows_change for machine in machines)
 
 

@@ -41,6 +41,13 @@ class ObservedSelection(Sequence[Observed]):
         numbers = map(columns.shape.__getitem__, self.indices)
         return ObservedSelection(self._observed, compress(self.indices, map(answers.__getitem__, numbers)))
 
+    def shapes(self) -> list[ConnectionShape]:
+        """Those that they have, each once."""
+        if not self.indices:
+            return []
+        columns = self.columns
+        return [columns.shapes[number] for number in dict.fromkeys(map(columns.shape.__getitem__, self.indices))]
+
     def __len__(self) -> int:
         return len(self.indices)
 
