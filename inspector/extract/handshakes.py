@@ -11,7 +11,7 @@ from inspector.facts import HandshakeFacts
 from inspector.tls import messages
 from inspector.tls.history import FULL_FLIGHT, OF_MESSAGES, Letter
 from inspector.tls.sink import Mark
-from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO, TLS12, HandshakeType
+from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO, TLS12, TLS13, HandshakeType
 
 KEY_NAME_BYTES = 16
 """A ticket begins with the name of its key, where servers follow RFC 5077, section 4, as OpenSSL's do."""
@@ -71,8 +71,7 @@ def _server_hello(
     handshake.answer = hello.shape
     handshake.server_random = b"" if retry else hello.random
     handshake.answered_id = hello.session_id
-    if hello.group:
-        handshake.group = hello.group
+    handshake.group = hello.group if hello.shape.version >= TLS13 else 0
     _, handshake.answer_frame, handshake.answer_ns = mark
     return RETRIED if retry else None
 
@@ -125,7 +124,7 @@ def _encrypted_extensions(
 
 
 def read_curve(handshake: HandshakeFacts, beginning: int) -> None:
-    """What the first three bytes of a ServerKeyExchange name; the last one counts that names anything."""
+    """What the first three bytes of the server's ServerKeyExchange name; the last one counts that names anything."""
     if handshake.answer is not None and (group := messages.named_curve(handshake.answer.cipher_suite, beginning)):
         handshake.group = group
 
@@ -133,7 +132,7 @@ def read_curve(handshake: HandshakeFacts, beginning: int) -> None:
 def _server_key_exchange(
     handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
 ) -> None:
-    if len(body) >= messages.CURVE_BYTES:
+    if len(body) >= messages.CURVE_BYTES and not from_client:
         read_curve(handshake, int.from_bytes(body[: messages.CURVE_BYTES], "big"))
 
 

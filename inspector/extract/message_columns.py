@@ -67,11 +67,24 @@ class SpeakingMessages:
         ]
 
 
-def curve_column(messages: Messages, flows: RegularFlows) -> list[int]:
-    """Of each flow the first three bytes of its ServerKeyExchange, where they may name a group; else 0."""
+def curve_column(messages: Messages, flows: RegularFlows, client: I64) -> list[int]:
+    """Of each flow the first three bytes of its ServerKeyExchange, where they may name a group; else 0. Of several counts
+    the server's last one behind its hello. ``client``: which lane of a flow is the client's.
+    """
     line, beginnings = flows.line, np.zeros(len(flows), np.int64)
-    chosen = np.flatnonzero((messages.kind == HandshakeType.SERVER_KEY_EXCHANGE) & (messages.size >= CURVE_BYTES))
-    body = messages.start[chosen] + MESSAGE_HEADER
+    lane, start = messages.lane, messages.start
+    is_servers = lane & 1 != client[lane >> 1]
+    hello_at = np.full(len(flows), np.iinfo(np.int64).max)
+    hellos = np.flatnonzero((messages.kind == HandshakeType.SERVER_HELLO) & is_servers)[::-1]
+    hello_at[lane[hellos] >> 1] = start[hellos]
+    chosen = np.flatnonzero(
+        (messages.kind == HandshakeType.SERVER_KEY_EXCHANGE)
+        & (messages.size >= CURVE_BYTES)
+        & is_servers
+        & (start > hello_at[lane >> 1])
+        & (start + MESSAGE_HEADER + CURVE_BYTES <= flows.high[lane])  # of an odd one less may be there than it says
+    )
+    body = start[chosen] + MESSAGE_HEADER
     row = line.row(body)
     octets = gather(line.data, body + line.shift[row], CURVE_BYTES).astype(np.int64)
     for at in np.flatnonzero(line.end[row] - body < CURVE_BYTES).tolist():  # in more than one segment

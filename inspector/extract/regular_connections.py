@@ -61,7 +61,7 @@ class RegularConnections:
         self.odd |= self._events.is_full
         self._alerts = AlertColumns(records, flows)
         self._messages = SpeakingMessages(messages, flows, self._events.at)
-        self._curves = curve_column(messages, flows)
+        self._curves = curve_column(messages, flows, self._opener)
         self.is_completed: Rows = np.zeros(len(flows), np.bool_)
         has_records = (self._readers.has_records > 0).reshape(-1, 2).any(axis=1)
         self.completed: CompletedBatch = self._complete(
