@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,39 @@ def test_whoever_does_not_read_delays_nobody(much: Served, monkeypatch: pytest.M
         for _ in range(2 * CONNECTIONS):
             unread()
         assert len(much.told(REQUEST)) == whole
+
+
+def waiting_sockets(port: int) -> int:
+    """Those of a port that the system keeps for somebody to take what was sent (FIN_WAIT1, tcp(7))."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[1].partition(":")[2], 16) == port and row[3] == "04" for row in rows)
+
+
+def test_what_nobody_takes_is_not_left_to_the_system(much: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep it for as long as whoever asked likes."""
+    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", 1.0)
+    with ExitStack() as open_ones:
+        for _ in range(CONNECTIONS):
+            client = open_ones.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", much.port))
+            client.sendall(REQUEST)
+        assert until(lambda: much.endpoint._exchanges)
+        assert until(lambda: not much.endpoint._exchanges)
+        assert waiting_sockets(much.port) == 0
+
+
+def test_whoever_has_the_answer_and_does_not_close_delays_nobody(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER)
+    with ExitStack() as open_ones:
+        for _ in range(2 * CONNECTIONS):
+            client = open_ones.enter_context(served.connected())
+            client.sendall(REQUEST)
+            while client.recv(1 << 16):
+                pass
+        assert served.get()[0] == 200
 
 
 def test_where_the_loop_hangs_that_is_the_answer(live: LiveCapture, monkeypatch: pytest.MonkeyPatch) -> None:

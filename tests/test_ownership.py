@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,42 @@ def test_where_others_may_add_a_module(program: Path) -> None:
     package.chmod(0o1777)
     assert changeable([str(package)]) == str(package)
     assert changeable([str(package / "data/file")]) == ""
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["missing", "link"])
+def test_what_anybody_may_make(name: str, program: Path) -> None:
+    """Where everybody may make files, what is missing is theirs to make, also behind a link."""
+    everybodys = program.parents[1] / "everybodys"
+    everybodys.mkdir()
+    everybodys.chmod(0o1777)
+    (everybodys / "link").symlink_to("missing")
+    assert changeable([str(everybodys / name)]) == str(everybodys)
+    (everybodys / "missing").write_text("")
+    assert changeable([str(everybodys / name)]) == ""
+
+
+@needs_root
+def test_an_access_list(program: Path) -> None:
+    path = program.resolve() / "data/file"
+    path.chmod(0o664)
+    assert changeable([str(program)]) == ""
+    entries = (1, 6, -1), (2, 6, NOBODY), (4, 4, -1), (16, 6, -1), (32, 4, -1)
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", packed)
+    except OSError:
+        pytest.skip("no access lists here")
+    assert path.stat().st_gid == 0
+    assert changeable([str(program)]) == str(path)
+
+
+@needs_root
+def test_what_cannot_be_looked_at(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = str(program.resolve() / "data")
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: real(path) if str(path) != hidden else real(hidden + "/file"))
+    assert changeable([str(program)]).startswith(hidden)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root's own files are root's")

@@ -145,7 +145,7 @@ def test_a_capture_source_for_all_is_for_roots_own_programs_alone(
 
 
 def test_what_a_launcher_runs_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The interpreter, where it looks when it is isolated, and this package."""
+    """The interpreter, where it looks when it is isolated, and the directory of this package, where it looks first."""
     looked: list[str] = []
 
     def noted(paths: list[str]) -> str:
@@ -154,7 +154,7 @@ def test_what_a_launcher_runs_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(installing, "changeable", noted)
     assert installing.unsafe_for_all() == "/of/somebody"
-    assert {sys.executable, str(Path(inspector.__file__).parent), os.path.dirname(os.__file__)} <= set(looked)
+    assert {sys.executable, str(Path(inspector.__file__).parents[1]), os.path.dirname(os.__file__)} <= set(looked)
     assert any(os.path.samefile(path, Path(click.__file__).parents[1]) for path in looked if os.path.exists(path))
 
 

@@ -68,8 +68,8 @@ class SpeakingMessages:
 
 
 def curve_column(messages: Messages, flows: RegularFlows, client: I64) -> list[int]:
-    """Of each flow the first three bytes of its ServerKeyExchange, where they may name a group; else 0. Of several counts
-    the server's last one behind its hello. ``client``: which lane of a flow is the client's.
+    """Of each flow the first three bytes of its ServerKeyExchange, where they may name a group; else 0. Of several the
+    server's last one behind its hello counts. ``client``: which lane of a flow is the client's.
     """
     line, beginnings = flows.line, np.zeros(len(flows), np.int64)
     lane, start = messages.lane, messages.start

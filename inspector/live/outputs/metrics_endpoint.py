@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from inspector.live.live_capture import LiveCapture
 
 CONNECTIONS = 32
-"""At once. Beyond these the oldest that has asked for nothing yet makes room, or where there is none the oldest."""
+"""At once. Beyond these the oldest makes room that has asked for nothing yet, or has its answer and does not close;
+where there is none the oldest.
+"""
 
 BACKLOG = 128
 """Connections that the kernel keeps until they are looked at; whoever comes beyond these tries again a second later."""
@@ -144,7 +146,7 @@ class MetricsEndpoint:
                     self._accept()
                 now = time.monotonic()
                 for exchange in [exchange for exchange in self._exchanges if exchange.until <= now]:
-                    self._end(exchange)
+                    self._end(exchange, is_late=True)
             for exchange in [*self._exchanges]:
                 self._end(exchange)
 
@@ -162,20 +164,26 @@ class MetricsEndpoint:
             self._is_closed.wait(RETRY_SECONDS)
             return
         if len(self._exchanges) >= CONNECTIONS:
-            self._end(next((one for one in self._exchanges if not one.is_asked), next(iter(self._exchanges))))
-        exchange = MetricsExchange(connection, time.monotonic() + EXCHANGE_SECONDS)
+            silent = (one for one in self._exchanges if one.is_sent or not one.is_asked)
+            self._end(next(silent, next(iter(self._exchanges))), is_late=True)
+        try:
+            exchange = MetricsExchange(connection, time.monotonic() + EXCHANGE_SECONDS)
+            self._selector.register(connection, selectors.EVENT_READ, exchange)
+        except OSError:  # whoever came has gone, or the system has no room to wait for them
+            connection.close()
+            return
         self._exchanges[exchange] = None
-        self._selector.register(connection, selectors.EVENT_READ, exchange)
 
     def _go_on(self, exchange: MetricsExchange) -> None:
         with self._border, contextlib.suppress(OSError):  # whoever asked has gone, or asked in no way
             if exchange.goes_on(self.latest):
-                events = selectors.EVENT_WRITE if exchange.is_asked else selectors.EVENT_READ
+                is_writing = exchange.is_asked and not exchange.is_sent
+                events = selectors.EVENT_WRITE if is_writing else selectors.EVENT_READ
                 self._selector.modify(exchange.connection, events, exchange)
                 return
         self._end(exchange)
 
-    def _end(self, exchange: MetricsExchange) -> None:
+    def _end(self, exchange: MetricsExchange, *, is_late: bool = False) -> None:
         del self._exchanges[exchange]
         self._selector.unregister(exchange.connection)
-        exchange.close()
+        exchange.close(is_late=is_late)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,29 +15,47 @@ from inspector.live.outputs.metrics_snapshot import MetricsSnapshot
 
 PATH = "/metrics"
 HEAD_BYTES = 8_192
+SEND_BYTES = 64 << 10
+"""Of an answer, that the system holds for whoever takes their time."""
+
+UNTAKEN_MS = 5_000
+"""For which the system keeps of an answer what nobody takes, once this program has closed the connection."""
+
+AT_ONCE = struct.pack("ii", 1, 0)
+"""A ``linger`` (socket(7)) that waits for nothing."""
 
 
 class MetricsExchange:
     """``until``: on the monotonic clock, when it must be over."""
 
     def __init__(self, connection: socket.socket, until: float) -> None:
-        """The connection is closed with it."""
+        """The connection is closed with it. Raises OSError where it went wrong."""
         connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_MS)
         self.connection = connection
         self.until = until
         self._head = b""
         self._answer: deque[memoryview] = deque()
+        self._is_sent = False
 
     @property
     def is_asked(self) -> bool:
         """All of the request is there."""
-        return bool(self._answer)
+        return bool(self._answer) or self._is_sent
+
+    @property
+    def is_sent(self) -> bool:
+        """All of the answer is; whoever asked has not closed yet."""
+        return self._is_sent
 
     def goes_on(self, latest: Callable[[], MetricsSnapshot | None]) -> bool:
-        """Go on as far as that goes; whether more is to come. ``latest``: samples, or None where there are none.
-        Raises OSError where it went wrong.
+        """Go on as far as that goes; whether more is to come, or whoever asked is to close. ``latest``: samples, or
+        None where there are none. Raises OSError where it went wrong.
         """
         try:
+            if self._is_sent:
+                return bool(self.connection.recv(HEAD_BYTES))
             if not self._answer:
                 self._head += self._more()
                 if b"\r\n\r\n" not in self._head and b"\n\n" not in self._head:
@@ -47,9 +66,11 @@ class MetricsExchange:
                 self._answer[0] = self._answer[0][sent:]
                 if not self._answer[0]:
                     self._answer.popleft()
+            self.connection.shutdown(socket.SHUT_WR)
+            self._is_sent = True
         except BlockingIOError:
-            return True
-        return False
+            pass
+        return True
 
     def _more(self) -> bytes:
         more = self.connection.recv(HEAD_BYTES - len(self._head)) if len(self._head) < HEAD_BYTES else b""
@@ -57,9 +78,13 @@ class MetricsExchange:
             raise ConnectionError  # that is no request
         return more
 
-    def close(self) -> None:
-        """For good, also where a copy of this process has the connection open."""
+    def close(self, *, is_late: bool = False) -> None:
+        """For good, also where a copy of this process has the connection open. ``is_late``: what was not taken is
+        thrown away.
+        """
         with self.connection, contextlib.suppress(OSError):
+            if is_late and self.is_asked:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
             self.connection.shutdown(socket.SHUT_RDWR)
 
 

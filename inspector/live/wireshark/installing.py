@@ -70,14 +70,16 @@ def launcher_of(folders: WiresharkFolders) -> Path:
 
 
 def unsafe_for_all() -> str:
-    """What of this program, its Python and their libraries somebody beside root may change, so that nobody else, and
-    root least, must run the launcher; ``""`` where there is nothing. Raises OSError, subprocess.SubprocessError.
+    """What of this program, its Python and where that looks for modules somebody beside root may change, so that nobody
+    else, and root least, must run the launcher; ``""`` where there is nothing.
     """
     code = r"import os, sys; sys.stdout.buffer.write(os.fsencode('\0'.join(sys.path)))"
-    answer = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    try:
+        answer = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    except (OSError, subprocess.SubprocessError):  # it is not this program's Python any more
+        return sys.executable
     searched = os.fsdecode(answer.stdout).split("\0")
-    package = os.path.join(AROUND, __name__.partition(".")[0])
-    return changeable([sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), package, *searched])
+    return changeable([sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), str(AROUND), *searched])
 
 
 def _contents(folders: WiresharkFolders) -> Iterator[tuple[Path, bytes]]:
