@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from inspector.document import Document, Finding
-from inspector.findings.case import Options, build
+from inspector.findings.building import build
+from inspector.findings.case import Options
 from inspector.findings.failure_remedies import failure_remedies
 from inspector.findings.jsse import Generation, equivalence
 from inspector.findings.prediction import Common, common, extended, repeats

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from inspector.findings.case import Case, Options, build
+from inspector.findings.building import build
+from inspector.findings.case import Case, Options
 from inspector.findings.compared import ComparedPool
 from inspector.findings.prediction import Extended, extended
 from inspector.findings.unseen import is_plainly_whole, look, way

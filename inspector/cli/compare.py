@@ -97,7 +97,8 @@ def _read(files: tuple[str, ...]) -> ComparedFiles:
 def _read_capture(path: str, read: ComparedFiles) -> None:
     """What servers showed in it. Raises InspectorError."""
     from inspector.extract.processes import extract
-    from inspector.findings.case import Options, build
+    from inspector.findings.building import build
+    from inspector.findings.case import Options
     from inspector.findings.served import served_in
 
     case = build(extract([path]), Options())

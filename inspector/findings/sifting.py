@@ -12,7 +12,8 @@ from inspector.errors import InspectorError
 from inspector.errors.internal import Border
 from inspector.facts import Facts
 from inspector.facts.spool import selected
-from inspector.findings.case import Case, Options, build
+from inspector.findings.building import build
+from inspector.findings.case import Case, Options
 from inspector.tracking.certificate_reader import READER, CertificateReader
 
 TRIES = 32

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from inspector.errors.internal import Border
 from inspector.facts import Facts
 from inspector.findings import change
-from inspector.findings.case import Options, build
+from inspector.findings.building import build
+from inspector.findings.case import Options
 from inspector.findings.finding import Raised
 from inspector.findings.judge import Analysis
 from inspector.findings.prediction import extended
