@@ -11,9 +11,7 @@ Offers that were built before the first abort was over say nothing: connections 
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 
@@ -24,6 +22,7 @@ from inspector.findings.finding import Raised
 from inspector.findings.signs import Weighed
 from inspector.text.times import span
 from inspector.tracking.closing import first_close
+from inspector.tracking.indices_by_key import IndicesByKey
 from inspector.tracking.ledger_session import LedgerSession
 from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection
@@ -92,7 +91,7 @@ class Afterwards:
     def _of_program(self) -> dict[Hashable, ObservedSelection]:
         """Connections of each program to each service, in the order of their hellos."""
         columns = self._case.columns
-        groups: defaultdict[Hashable, array[int]] = defaultdict(lambda: array("I"))
+        groups = IndicesByKey[Hashable]()
         for index in range(len(columns)):
             shape = columns.shapes[columns.shape[index]]
             if shape.offer is not None and not columns.health_check[index]:

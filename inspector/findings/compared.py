@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -12,6 +10,7 @@ from inspector.findings.case import Case
 from inspector.pool.alike import Alike, alike
 from inspector.pool.attributes import OF_HELLOS, Extractor, PoolAttribute, Value, of_certificates
 from inspector.pool.odd_one import PoolDifference, difference
+from inspector.tracking.indices_by_key import IndicesByKey
 from inspector.tracking.selection import ObservedSelection
 from inspector.tracking.services import ServiceGroup
 from inspector.tracking.tallies import tallied
@@ -36,7 +35,7 @@ class ComparedPool:
         turns, observed = self._turns(), self.case.observed
         if not turns:
             return alike(observed, {0: self.case.member_tallies(self.service)})
-        by_turn: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
+        by_turn = IndicesByKey[int]()
         for member in self.members:
             by_turn[bisect_right(turns.get(member.leaf or b"", ()), member.hello_ns)].append(member.index)
         return alike(observed, {turn: tallied(self.case.columns, indices) for turn, indices in by_turn.items()})

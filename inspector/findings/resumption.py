@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from inspector.document import About, Evidence, Finding, Remedy
 from inspector.document.rules import Rule
@@ -46,8 +46,8 @@ class Offers(Struct):
 
     declined: ObservedSelection
     resumed: ObservedSelection
-    at_home: dict[int, tuple[int, int]] = field(default_factory=dict)
-    elsewhere: int = 0
+    at_home: dict[int, tuple[int, int]]
+    elsewhere: int
 
     @property
     def total(self) -> int:
@@ -97,8 +97,8 @@ def resumption_lost(pools: Sequence[ComparedPool]) -> Iterator[Finding]:
 def _offers(pool: ComparedPool) -> Offers:
     """Offers of sessions that were issued shortly before, or when is not known, by this service."""
     everybody, columns = pool.case.observed, pool.case.columns
-    full, short = array("I"), array("I")
-    offers = Offers(ObservedSelection(everybody, full), ObservedSelection(everybody, short))
+    full, short, elsewhere = array("I"), array("I"), 0
+    at_home: dict[int, tuple[int, int]] = {}
     resuming = ShapeAnswers(lambda shape: shape.traits.resumes, columns.shapes)
     for index in pool.members.indices:
         issuer, is_declined = columns.issuer[index], columns.declined[index] != 0
@@ -117,11 +117,11 @@ def _offers(pool: ComparedPool) -> Offers:
         if issuing < 0 or answering < 0:
             continue
         if issuing == answering:
-            declined, total = offers.at_home.get(answering, (0, 0))
-            offers.at_home[answering] = (declined + is_declined, total + 1)
+            declined, total = at_home.get(answering, (0, 0))
+            at_home[answering] = (declined + is_declined, total + 1)
         else:
-            offers.elsewhere += is_declined
-    return offers
+            elsewhere += is_declined
+    return Offers(ObservedSelection(everybody, full), ObservedSelection(everybody, short), at_home, elsewhere)
 
 
 def _never_issues(pool: ComparedPool) -> Forgetful | None:

@@ -8,7 +8,6 @@ as slow where the rank test says that it is no chance, and the difference is one
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeVar, get_args
@@ -16,6 +15,7 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 from inspector.facts import ConnectionFacts, FirstMoments
 from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
 from inspector.tls.history import Letter
+from inspector.tracking.indices_by_key import IndicesByKey
 from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection, ShapeAnswers
 
@@ -65,13 +65,13 @@ def slow_members(members: ObservedSelection, looks: int) -> list[SlowMember]:
     against the others.
     """
     backends, shapes = members.columns.backend, members.columns.shape
-    of_member: dict[int, array[int]] = {}
+    of_member = IndicesByKey[int]()
     """By back end, which of the members they are."""
     answered = ShapeAnswers(lambda shape: shape.answer is not None, members.columns.shapes)
     for number, index in enumerate(members.indices):
         backend = backends[index]
         if backend >= 0 and answered[shapes[index]]:
-            of_member.setdefault(backend, array("I")).append(number)
+            of_member[backend].append(number)
     if len(of_member) < 2:
         return []
     timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}

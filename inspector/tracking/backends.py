@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from inspector.facts import PackedEndpoint
 from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.indices_by_key import IndicesByKey
 from inspector.tracking.observed import Observed
 from inspector.tracking.rotations import successors
 from inspector.tracking.selection import ObservedSelection, ShapeAnswers
@@ -74,15 +75,11 @@ def find_backends(
         _find_keys(keys, members, observed, certificates)
         _tell_servers_apart(keys, members.connections, servers)
         first = len(backends)
-        groups: dict[Key, array[int]] = {}
+        groups = IndicesByKey[Key]()
         for index in members.connections.indices:
             key = keys[index]
             if key is not None:
-                group = groups.get(key)
-                if group is None:
-                    groups[key] = array("I", (index,))
-                else:
-                    group.append(index)
+                groups[key].append(index)
         for key, group in groups.items():
             name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
             backend = BackendGroup(

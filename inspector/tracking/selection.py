@@ -8,6 +8,7 @@ from itertools import compress
 from typing import TypeVar, overload
 
 from inspector.tracking.columns import ConnectionColumns
+from inspector.tracking.indices_by_key import IndicesByKey
 from inspector.tracking.observed import Observed
 from inspector.tracking.shape import ConnectionShape
 
@@ -83,12 +84,7 @@ def grouped(
     observed: Sequence[Observed], some: Iterable[Observed], key: Callable[[Observed], K]
 ) -> dict[K, ObservedSelection]:
     """``some`` of ``observed`` by what ``key`` says of each, in the order in which each key first comes."""
-    groups: dict[K, array[int]] = {}
+    groups = IndicesByKey[K]()
     for one in some:
-        of_one = key(one)
-        group = groups.get(of_one)
-        if group is None:
-            groups[of_one] = array("I", (one.index,))
-        else:
-            group.append(one.index)
+        groups[key(one)].append(one.index)
     return {of_group: ObservedSelection(observed, group) for of_group, group in groups.items()}

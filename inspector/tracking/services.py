@@ -15,8 +15,10 @@ from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tls.extensions import HelloShape
 from inspector.tls.types import FATAL, ProtocolVersion
 from inspector.tracking.clients import Stack
+from inspector.tracking.indices_by_key import IndicesByKey
 from inspector.tracking.observed import Observed
 from inspector.tracking.selection import ObservedSelection, ShapeAnswers
+from inspector.tracking.shape import ConnectionShape
 
 IPV4_BYTES = 4
 CHECKS_AT_LEAST = 4
@@ -126,20 +128,19 @@ NamedServer = tuple[PackedEndpoint, bytes | None]
 
 def _alike(observed: Sequence[Observed]) -> dict[NamedServer, array[int]]:
     """Connections of one server and one name, by their indices, in the order in which each pair first comes."""
-    alike: dict[NamedServer, array[int]] = {}
+    alike = IndicesByKey[NamedServer]()
     if not observed:
         return alike
     columns = observed[0].columns
-    members_of = ShapeAnswers(
-        lambda shape: alike.setdefault(
-            (shape.server, shape.offer.server_name if shape.offer is not None else None), array("I")
-        ),
-        columns.shapes,
-    )
+    members_of = ShapeAnswers(lambda shape: alike[_named_server(shape)], columns.shapes)
     shapes = columns.shape
     for index in range(len(columns)):
         members_of[shapes[index]].append(index)
     return alike
+
+
+def _named_server(shape: ConnectionShape) -> NamedServer:
+    return shape.server, shape.offer.server_name if shape.offer is not None else None
 
 
 def _names(observed: Sequence[Observed], alike: dict[NamedServer, array[int]]) -> dict[PackedEndpoint, str | None]:
@@ -180,10 +181,10 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceG
     for service in services:
         if len(service.connections) < CHECKS_AT_LEAST:
             continue
-        by_client: dict[int, array[int]] = {}
+        by_client = IndicesByKey[int]()
         clients = observed[service.connections[0]].columns.client
         for index in service.connections:
-            by_client.setdefault(clients[index], array("I")).append(index)
+            by_client[clients[index]].append(index)
         for indices in by_client.values():
             if len(indices) < CHECKS_AT_LEAST:
                 continue

@@ -162,10 +162,9 @@ def matrix(case: Case, members: ObservedSelection) -> tuple[list[doc.MatrixCell]
             nothing += not is_unseen
             unseen += is_unseen
             continue
-        observed = case.observed[index]
-        issued_in = observed.issuer
-        issuer = backend_of[issued_in] if issued_in is not None else -1
-        answerer = backend_of[observed.index]
+        issued_in = case.columns.issuer[index]
+        issuer = backend_of[issued_in] if issued_in >= 0 else -1
+        answerer = backend_of[index]
         key = (
             case.backends[issuer].id if issuer >= 0 else None,
             case.backends[answerer].id if answerer >= 0 else None,
@@ -173,7 +172,7 @@ def matrix(case: Case, members: ObservedSelection) -> tuple[list[doc.MatrixCell]
         cell = cells.setdefault(key, [0, 0, 0])
         if declined:
             cell[1] += 1
-            cell[2] += observed.outcome == "aborted"
+            cell[2] += case.columns.shapes[shape].traits.outcome == "aborted"
         else:
             cell[0] += 1
     return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing, unseen

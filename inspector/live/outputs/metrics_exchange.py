@@ -37,24 +37,20 @@ class MetricsExchange:
         self.until = until
         self._head = b""
         self._answer: deque[memoryview] = deque()
-        self._is_sent = False
+        self.is_sent = False
+        """All of the answer is; whoever asked has not closed yet."""
 
     @property
     def is_asked(self) -> bool:
         """All of the request is there."""
-        return bool(self._answer) or self._is_sent
-
-    @property
-    def is_sent(self) -> bool:
-        """All of the answer is; whoever asked has not closed yet."""
-        return self._is_sent
+        return bool(self._answer) or self.is_sent
 
     def goes_on(self, latest: Callable[[], MetricsSnapshot | None]) -> bool:
         """Go on as far as that goes; whether more is to come, or whoever asked is to close. ``latest``: samples, or
         None where there are none. Raises OSError where it went wrong.
         """
         try:
-            if self._is_sent:
+            if self.is_sent:
                 return bool(self.connection.recv(HEAD_BYTES))
             if not self._answer:
                 self._head += self._more()
@@ -67,7 +63,7 @@ class MetricsExchange:
                 if not self._answer[0]:
                     self._answer.popleft()
             self.connection.shutdown(socket.SHUT_WR)
-            self._is_sent = True
+            self.is_sent = True
         except BlockingIOError:
             pass
         return True
