@@ -338,7 +338,7 @@ def test_progress_is_said_on_standard_error(tmp_path: Path) -> None:
 
     out = io.StringIO()
     progress = Progress(out)
-    progress.opened(type("Story", (), {"bytes": 1000})())
+    progress.begin(1000)
     progress._started -= 30
     progress._shown -= 30
     progress.advance(500)

@@ -137,6 +137,16 @@ def test_progress_by_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue() == "inspector: read 2 of 1,200 files\n"
 
 
+def test_progress_of_judging(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 0.5, 20.0, 20.1])
+    monkeypatch.setattr(cli_progress, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    out = io.StringIO()
+    progress = cli_progress.Progress(out)
+    for done in (0, 1_024, 2_048):
+        progress.judged(done, 5_000)
+    assert out.getvalue() == "inspector: judged 20 % of 5,000 connections\n"
+
+
 def test_a_pattern_may_match_either_side(tmp_path: Path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()

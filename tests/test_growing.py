@@ -7,10 +7,13 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from inspector.capture.files import Story
 from inspector.extract.engine import Engine
 from inspector.findings.case import Options
 from inspector.settings import Settings
+from inspector.tracking import connections
 from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.loading import Loading
@@ -90,6 +93,26 @@ class Halting(Loading):
         if self.analysis is not None and not self.halted.is_set():
             self.halted.set()
             self.goes_on.wait(PATIENCE_SECONDS)
+
+
+class Leaving(Loading):
+    """Of somebody who leaves while connections are judged."""
+
+    def _set_done(self, done: int) -> None:
+        if done == 20:
+            self.stop()
+        super()._set_done(done)
+
+
+def test_who_leaves_does_not_wait_until_all_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STEP", 10)
+    loading = Leaving([str(find("puppet-session-ids"))], Options(), Settings())
+    loading.start()
+    loading._thread.join(PATIENCE_SECONDS)
+    assert loading.is_done
+    assert loading.problem is None
+    assert not loading.is_whole
+    assert (loading.status(), loading.amount()) == ("", "20 of 177 connections")
 
 
 async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:

@@ -112,12 +112,12 @@ def test_progress_goes_on_in_the_second_reading(tmp_path: Path) -> None:
     paths = [str(path) for path in copies(tmp_path, "jdk17-abort", 1, SECOND)]
     sizes: list[int] = []
     read: list[int] = []
-    extract(paths, read.append, lambda story: sizes.append(story.bytes))
+    extract(paths, read.append, sizes.append)
     assert len(sizes) == 2
     assert sum(sizes) == sum(read)
     progress = Progress(io.StringIO())
     for _ in sizes:
-        progress.opened(Story(paths))
+        progress.begin(Story(paths).bytes)
     assert progress._total == sum(sizes)
 
 

@@ -18,9 +18,11 @@ import pytest
 
 from inspector import bounds
 from inspector.capture.forked_copy import ForkedCopy
+from inspector.capture.inputs import stored_bytes
 from inspector.errors.captures import PartAltered, PartUnfinished
 from inspector.extract.journal import values
 from inspector.extract.journal.database import DamagedError
+from inspector.extract.processes import extract
 from inspector.extract.tables import PartWriter, part_connections, read_tables, reading
 from inspector.extract.tables.manifest import PartsFound, parts_of
 from inspector.facts import Facts
@@ -86,6 +88,28 @@ def test_facts_and_document_are_the_same_for_any_number_of_processes(made: Path,
     alone.connections, shared.connections = [*alone.connections], [*shared.connections]
     assert msgspec.msgpack.encode(shared) == msgspec.msgpack.encode(alone)
     assert document(shared, processes) == document(alone, 1)
+
+
+@pytest.mark.parametrize("processes", [1, *PROCESSES])
+def test_how_much_was_read(made: Path, processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.extract.tables.part.BATCH_ROWS", 8)
+    read: list[int] = []
+    read_tables(str(made), processes, progress=read.append)
+    total, steps = stored_bytes(str(made)), PARTS * EACH // 8
+    assert len(read) == (steps if processes == 1 else PARTS)
+    assert total - steps < sum(read) <= total  # each is rounded
+    both: list[int] = []
+    assert len(extract([str(made), str(made)], read.append, both.append).connections) == 2 * PARTS * EACH
+    assert both == [2 * total]
+
+
+@pytest.mark.parametrize("processes", [1, *PROCESSES])
+def test_reading_may_be_stopped(made: Path, processes: int) -> None:
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_tables(str(made), processes, progress=stop)
 
 
 @contextmanager

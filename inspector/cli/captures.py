@@ -25,7 +25,6 @@ from inspector.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inspector.capture.files import Story
     from inspector.cli.progress import Progress
     from inspector.facts import Facts
     from inspector.findings.case import Options
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
     from inspector.secrets.inputs import SecretInputs
 
-    Extraction = Callable[["CaptureArguments", Progress, Callable[[Story], None], SecretInputs | None], Facts]
+    Extraction = Callable[["CaptureArguments", Progress, Callable[[int], None], SecretInputs | None], Facts]
 
 
 class CaptureArguments(NamedTuple):
@@ -192,9 +191,12 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
     were read already. Raises InspectorError.
     """
     facts = facts_of(arguments, secrets)
+    from inspector.cli.progress import Progress
     from inspector.findings.judge import judge
 
-    analysis = judge(facts, arguments.options())
+    progress, count = Progress(sys.stderr), len(facts.connections)
+    analysis = judge(facts, arguments.options(), advance=lambda done: progress.judged(done, count))
+    progress.done()
     context = click.get_current_context(silent=True)
     kept = context.find_object(Kept) if context is not None else None
     if kept is not None:
@@ -216,11 +218,11 @@ def facts_of(
     secrets = secrets or arguments.secrets()
     progress = Progress(sys.stderr)
 
-    def opened(story: Story) -> None:
-        progress.opened(story)
+    def begun(count: int) -> None:
+        progress.begin(count)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = (extraction or extracted)(arguments, progress, opened, secrets)
+    facts = (extraction or extracted)(arguments, progress, begun, secrets)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)
@@ -237,7 +239,7 @@ def facts_of(
 def extracted(
     arguments: CaptureArguments,
     progress: Progress,
-    opened: Callable[[Story], None],
+    begun: Callable[[int], None],
     secrets: SecretInputs | None,
 ) -> Facts:
     """The facts of the captures, read by this machine or by a cluster. Raises InspectorError."""
@@ -245,8 +247,14 @@ def extracted(
         from inspector.fleet.reading import extract_by_cluster  # most analyses need none
 
         return extract_by_cluster(
-            arguments.files, arguments.cluster, arguments.vantages, secrets, opened, advance=progress.files
+            arguments.files,
+            arguments.cluster,
+            arguments.vantages,
+            secrets,
+            progress=progress.advance,
+            begun=begun,
+            advance=progress.files,
         )
     from inspector.extract.processes import extract
 
-    return extract(arguments.files, progress.advance, opened, secrets=secrets, most_packets=arguments.most_packets)
+    return extract(arguments.files, progress.advance, begun, secrets=secrets, most_packets=arguments.most_packets)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from inspector.cli.captures import CaptureArguments, extracted, facts_of
 
 if TYPE_CHECKING:
-    from inspector.capture.files import Story
     from inspector.cli.progress import Progress
     from inspector.extract.open_flows import NotTakenUp, OpenFlowsFolder
     from inspector.extract.resuming import ExtractionRun
@@ -75,7 +74,7 @@ class FollowedPart:
         origin: Origin,
         arguments: CaptureArguments,
         progress: Progress,
-        opened: Callable[[Story], None],
+        begun: Callable[[int], None],
         secrets: SecretInputs | None,
     ) -> Facts:
         from inspector.capture.files import Story
@@ -86,20 +85,20 @@ class FollowedPart:
         plan, before = self._continued(origin, lambda: story().first_ns)
         if before is None and not self._always and (count := processes_for(arguments.files)) > 1:
             self._say(BY_SEVERAL.format(count=count))
-            return extracted(arguments, progress, opened, secrets)
+            return extracted(arguments, progress, begun, secrets)
         sha256s = {each.path: each.sha256 for each in plan.inputs}
         try:
-            self._run = read_on(story(), sha256s, before, progress.advance, opened)
+            self._run = read_on(story(), sha256s, before, progress.advance, begun)
         except ValueError:
             self._say_not_followed(NOT_FOLLOWED["damaged"])
             plan = plan._replace(continues="", continued=())
-            self._run = read_on(Story(arguments.files), sha256s, None, progress.advance, opened)
+            self._run = read_on(Story(arguments.files), sha256s, None, progress.advance, begun)
         if self._run is not None:
             self._plan = plan
             return self._run.over.facts
         if plan.continues:
             self._say_not_followed(BY_THEMSELVES)
-        return extracted(arguments, progress, opened, secrets)
+        return extracted(arguments, progress, begun, secrets)
 
     def _continued(self, origin: Origin, first_ns: Callable[[], int | None]) -> tuple[PartPlan, bytes | None]:
         """The plan with what it goes on from, and what that left. ``first_ns``: as in ``continuation``."""

@@ -7,20 +7,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from inspector.text.cells import cut
 from inspector.text.terminal import TerminalText
-
-if TYPE_CHECKING:
-    from inspector.capture.files import Story
 
 DEFAULT_COLUMNS = 80
 """Of a terminal that does not say."""
 
 
 class Progress:
-    """Counts bytes read against the size of the story, files of a fleet, or connections of a probe."""
+    """Counts bytes read against the size of the story, files of a fleet, or connections that are judged or probed."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -31,9 +28,9 @@ class Progress:
         self._read = 0
         self._drawn = False
 
-    def opened(self, story: Story) -> None:
-        """The inputs are known; once more, where they are read a second time."""
-        self._total += story.bytes
+    def begin(self, count: int) -> None:
+        """So many bytes are to be read; once more, where they are read a second time."""
+        self._total += count
 
     def advance(self, count: int) -> None:
         """So many more bytes were read."""
@@ -49,6 +46,10 @@ class Progress:
     def files(self, read: int, total: int) -> None:
         """So many files of all were read by a fleet, whose bytes nobody here counts."""
         self._draw(lambda: f"read {read:,} of {total:,} files")
+
+    def judged(self, done: int, total: int) -> None:
+        """So many connections of all were judged."""
+        self._draw(lambda: f"judged {100 * done // max(total, 1)} % of {total:,} connections")
 
     def connections(self, begun: int, total: int) -> None:
         """So many connections of a probe have begun, of all; said on a terminal alone."""

@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.capture.cores import usable_cores
-from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, workload
+from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, stored_bytes, workload
 from inspector.capture.nameless import nameless_file
 from inspector.capture.one_thread import keep_numpy_to_one_thread
 
@@ -57,20 +57,21 @@ FARTHEST_NS = 1 << 62
 def extract(
     paths: Sequence[str],
     progress: Progress | None = None,
-    opened: Callable[[Story], None] | None = None,
+    begun: Callable[[int], None] | None = None,
     watch: Watch | None = None,
     secrets: SecretInputs | None = None,
     *,
     most_packets: int | None = None,
 ) -> Facts:
-    """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_shard``.
+    """All facts of some captures, read as one story. ``begun`` is told how many bytes there are to read,
+    ``progress`` of each as it is read; it may raise to stop. ``watch``, ``secrets``: as in ``extract_shard``.
     ``most_packets``: reading ends behind so many of the captures, which facts that were kept are not. Raises
     UnreadableError where none of them can be read.
     """
     kept = [path for path in paths if holds_facts(path)]
     if kept:
-        return _with_kept(kept, [path for path in paths if path not in kept], progress, opened, watch, secrets)
-    facts, apart = _extracted(paths, {}, progress, opened, watch, secrets, most_packets=most_packets)
+        return _with_kept(kept, [path for path in paths if path not in kept], progress, begun, watch, secrets)
+    facts, apart = _extracted(paths, {}, progress, begun, watch, secrets, most_packets=most_packets)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
     late = late_clocks(apart, [capture.path for capture in facts.captures])
@@ -80,7 +81,7 @@ def extract(
             paths,
             {capture: offset.ns for capture, offset in late.items()},
             progress,
-            opened,
+            begun,
             watch,
             secrets,
             most_packets=most_packets,
@@ -111,7 +112,7 @@ def _extracted(
     paths: Sequence[str],
     late: dict[int, int],
     progress: Progress | None,
-    opened: Callable[[Story], None] | None,
+    begun: Callable[[int], None] | None,
     watch: Watch | None,
     secrets: SecretInputs | None,
     *,
@@ -150,8 +151,8 @@ def _extracted(
         from inspector.extract.shard import clocks_apart, extract_shard, joined
 
         story = _story(paths, late, most_packets)
-        if opened:
-            opened(story)
+        if begun:
+            begun(story.bytes)
         if is_passing:
             story.pass_over(places[own_index][0])
         begin, end = places[own_index]
@@ -172,10 +173,10 @@ def _extracted(
             if worker is not None:
                 worker.close()
     if is_passing and len(parts) > 1 and any(part.is_restamped for part in parts):
-        return _extracted(paths, late, progress, opened, watch, secrets, is_passing=False, most_packets=most_packets)
+        return _extracted(paths, late, progress, begun, watch, secrets, is_passing=False, most_packets=most_packets)
     facts = joined(parts, story)
     if facts is None:
-        return _extracted(paths, late, progress, opened, watch, secrets, is_shared=False, most_packets=most_packets)
+        return _extracted(paths, late, progress, begun, watch, secrets, is_shared=False, most_packets=most_packets)
     if most_packets is not None and parts[-1].is_cut:
         facts.bounded.append(PacketsLeft(most_packets))
     return facts, clocks_apart(parts)
@@ -204,16 +205,18 @@ def _with_kept(
     kept: list[str],
     captures: list[str],
     progress: Progress | None,
-    opened: Callable[[Story], None] | None,
+    begun: Callable[[int], None] | None,
     watch: Watch | None,
     secrets: SecretInputs | None,
 ) -> Facts:
     """Facts that were kept, joined with those of captures."""
     from inspector.extract.merging import merge
 
-    parts = [kept_facts(path) for path in kept]
+    if begun is not None:
+        begun(sum(map(stored_bytes, kept)))
+    parts = [kept_facts(path, progress) for path in kept]
     if captures:
-        parts.append(extract(captures, progress, opened, watch, secrets))
+        parts.append(extract(captures, progress, begun, watch, secrets))
     whole = merge(parts)
     require_any(whole, kept)
     return whole
@@ -229,15 +232,20 @@ def require_any(facts: Facts, kept: Sequence[str]) -> None:
         )
 
 
-def kept_facts(path: str) -> Facts:
-    """Of a journal, or of a directory of facts. Raises InspectorError."""
+def kept_facts(path: str, progress: Progress | None = None) -> Facts:
+    """Of a journal, or of a directory of facts. ``progress`` is told of their ``stored_bytes``, and may raise to stop.
+    Raises InspectorError.
+    """
     if is_journal(path):
         from inspector.extract.journal import read_facts
 
-        return read_facts(path)
+        facts = read_facts(path)
+        if progress is not None:
+            progress(stored_bytes(path))
+        return facts
     from inspector.extract.tables import read_tables
 
-    return read_tables(path)
+    return read_tables(path, progress=progress)
 
 
 def processes_for(paths: Sequence[str]) -> int:

@@ -76,7 +76,7 @@ def read_on(
     sha256s: Mapping[str, str],
     before: bytes | None = None,
     progress: Progress | None = None,
-    opened: Callable[[Story], None] | None = None,
+    begun: Callable[[int], None] | None = None,
 ) -> ExtractionRun | None:
     """Captures that come behind those of the run that left off ``before``; None where they must be read by themselves,
     for their clocks are apart or they bring secrets. ``story``: them, before any of their frames was read; ``sha256s``:
@@ -88,16 +88,16 @@ def read_on(
     engine = left.engine
     story.first_capture = left.count
     story.before = by_capture(left.last)
-    if opened is not None:
-        opened(story)
+    if begun is not None:
+        begun(story.bytes)
     if len(story.captures) > 1:
         engine.compare_clocks()
     last = LastFrames()
     for window in story.windows(progress):
         for frames in last.passed(window):
             engine.feed(*frames)
-    if begun := last.cut():
-        engine.feed(*begun)
+    if cut := last.cut():
+        engine.feed(*cut)
     infos = [file.info for file in story.captures]
     new = {number: KnownCapture(sha256s[info.path], info) for number, info in enumerate(infos, left.count)}
     over = engine.take_facts()

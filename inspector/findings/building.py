@@ -34,14 +34,19 @@ from inspector.tracking.sightings import merge_sightings
 from inspector.tracking.unnamed import is_name_unread, unnamed
 
 
-def build(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
-    """Join, group and judge the facts. ``reader``: of their certificates."""
+def build(
+    facts: Facts,
+    options: Options,
+    reader: CertificateReader = READER,
+    advance: Callable[[int], None] | None = None,
+) -> Case:
+    """Join, group and judge the facts. ``reader``: of their certificates. ``advance``: as in ``observe``."""
     facts = merge_sightings(facts)
-    columns, observed, services = _grouped(facts, options)
+    columns, observed, services = _grouped(facts, options, advance)
     most = options.most_services or bounds.SERVICES
     if len(services) > most:
         facts = busiest(facts, observed, services, most)
-        columns, observed, services = _grouped(facts, options)
+        columns, observed, services = _grouped(facts, options, advance)
     certificates = Certificates(facts.certificates, reader)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
@@ -81,11 +86,13 @@ def build(facts: Facts, options: Options, reader: CertificateReader = READER) ->
     return case
 
 
-def _grouped(facts: Facts, options: Options) -> tuple[ConnectionColumns, Sequence[Observed], list[ServiceGroup]]:
+def _grouped(
+    facts: Facts, options: Options, advance: Callable[[int], None] | None
+) -> tuple[ConnectionColumns, Sequence[Observed], list[ServiceGroup]]:
     """The connections in their order, their numbers, and the services by which they are grouped."""
     tick_ns = max((capture.tick_ns for capture in facts.captures), default=0)
     ledger = Ledger(tick_ns, is_spooled=isinstance(facts.connections, SpooledConnections))
-    columns, observed = observe(facts, ledger, _wanted(facts, options))
+    columns, observed = observe(facts, ledger, _wanted(facts, options), advance)
     return columns, observed, find_services(observed, facts.other_flows)
 
 

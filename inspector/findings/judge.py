@@ -95,9 +95,13 @@ def judge(
     *,
     reader: CertificateReader = READER,
     has_inventory: bool = True,
+    advance: Callable[[int], None] | None = None,
 ) -> Analysis:
-    """What the facts mean. ``reader``: of their certificates; ``has_inventory``: the document lists all of them."""
-    return Analysis(sifted(facts, options or Options(), reader), extra_limits, has_inventory=has_inventory)
+    """What the facts mean. ``reader``: of their certificates; ``has_inventory``: the document lists all of them.
+    ``advance``: as in ``observe``.
+    """
+    case = sifted(facts, options or Options(), reader, advance)
+    return Analysis(case, extra_limits, has_inventory=has_inventory)
 
 
 def _document(case: Case, extra_limits: list[doc.Limit], *, has_inventory: bool) -> doc.Document:

@@ -4,7 +4,7 @@ left out, as few as are found by halving, and named as a mistake of this program
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -20,13 +20,18 @@ TRIES = 32
 """So many times it may stumble: halving finds one connection among thousands, or some that stand together."""
 
 
-def sifted(facts: Facts, options: Options, reader: CertificateReader = READER) -> Case:
-    """The case of all connections that can be judged together. ``reader``: of their certificates. Raises what goes
-    wrong where none can be.
+def sifted(
+    facts: Facts,
+    options: Options,
+    reader: CertificateReader = READER,
+    advance: Callable[[int], None] | None = None,
+) -> Case:
+    """The case of all connections that can be judged together. ``reader``: of their certificates. ``advance``: as in
+    ``observe``. Raises what goes wrong where none can be.
     """
     border = Border(InspectorError)
     with border:
-        return build(facts, options, reader)
+        return build(facts, options, reader, advance)
     (mistake,) = border.notices()
     sound = _sound(facts, options, reader)
     case = build(_with(facts, sound), options, reader)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from inspector.capture.files import Story
-from inspector.capture.inputs import holds_facts
+from inspector.capture.files import Progress, Story
+from inspector.capture.inputs import holds_facts, stored_bytes
 from inspector.errors import UsageError
 from inspector.extract.merging import merge
 from inspector.extract.processes import kept_facts, require_any
@@ -23,13 +23,15 @@ def extract_by_cluster(
     cluster: str = "",
     vantages: Sequence[str] = (),
     secrets: SecretInputs | None = None,
-    opened: Callable[[Story], None] | None = None,
+    *,
+    progress: Progress | None = None,
+    begun: Callable[[int], None] | None = None,
     record: FleetRecord | None = None,
     advance: Callable[[int, int], None] | None = None,
 ) -> Facts:
     """All facts of some captures, journals and directories of facts. ``cluster``: as in ``DaskCluster``; this process
-    alone where it is empty. ``vantages``: each ``NAME=GLOB``. ``advance``: as in ``extract_fleet``. Raises
-    InspectorError.
+    alone where it is empty. ``vantages``: each ``NAME=GLOB``. ``progress``, ``begun``: as in ``extract``, of what was
+    kept alone; ``advance``: as in ``extract_fleet``, of captures. Raises InspectorError.
     """
     if "-" in paths:
         raise UsageError("standard input is one stream, read by one process: not with --cluster or --vantage")
@@ -39,12 +41,12 @@ def extract_by_cluster(
         )
     patterns = [pattern(text) for text in vantages]
     kept = [path for path in paths if holds_facts(path)]
-    parts = [kept_facts(path) for path in kept]
+    if kept and begun is not None:
+        begun(sum(map(stored_bytes, kept)))
+    parts = [kept_facts(path, progress) for path in kept]
     captures = [path for path in paths if not holds_facts(path)]
     if captures:
         story = Story(captures)
-        if opened is not None:
-            opened(story)
         captured = sequences(story, patterns)
         if cluster:
             with DaskCluster(cluster) as dask:

@@ -20,12 +20,18 @@ from inspector.tracking.sessions import Ledger
 from inspector.tracking.sightings import ordered
 from inspector.tracking.traits import Observer
 
+STEP = 1 << 10
+"""After so many connections ``advance`` is called."""
+
 
 def observe(
-    facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None
+    facts: Facts,
+    ledger: Ledger,
+    wanted: Callable[[ConnectionFacts], bool] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> tuple[ConnectionColumns, Sequence[Observed]]:
     """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by
-    default.
+    default. ``advance`` is told how many are done; it may raise to stop.
 
     The same handshake seen on several legs is one connection: the leg nearest to the client tells it. Where the
     ledger's sessions are out of core, so are they.
@@ -44,6 +50,8 @@ def observe(
         numbers = array("I", [number for number in numbers if number not in legs.others])
     nearest = facts.unpack_all(selected(in_turn, numbers) if legs.others else in_turn)
     for index, (number, client_leg) in enumerate(zip(numbers, nearest, strict=True)):
+        if advance is not None and index % STEP == 0:
+            advance(index)
         observed = observer.observed(index, number, client_leg)
         if number in legs.behind:
             behind = legs.behind[number]

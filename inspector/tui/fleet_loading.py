@@ -35,4 +35,17 @@ class FleetLoading(Loading):
         )
 
     def _extracted(self) -> Facts:
-        return extract_by_cluster(self.paths, self._cluster, self._vantages, self._asked_with, self._begun)
+        return extract_by_cluster(
+            self.paths,
+            self._cluster,
+            self._vantages,
+            self._asked_with,
+            progress=self._advance,
+            begun=self._begun,
+            advance=self._files,
+        )
+
+    def _files(self, read: int, total: int) -> None:
+        """So many captures were read, of all."""
+        self._enter("reading captures", total, "files")
+        self._set_done(read)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from inspector import settings
 from inspector.document import Limit
@@ -54,8 +54,11 @@ FEW = 5_000
 """With no more connections than this, columns are made before anything is shown."""
 
 
-class Stopped(Exception):
-    """The person has left."""
+Unit = Literal["bytes", "connections", "files"]
+
+
+class Stopped(BaseException):
+    """The person has left: no mistake, wherever it is raised (``errors.internal``)."""
 
 
 class Loading:
@@ -82,9 +85,11 @@ class Loading:
         ``most_packets``: as in ``extract``.
         """
         self.paths = list(paths)
-        self.total = 0
-        self.read = 0
         self.stage = "opening"
+        self.unit: Unit = "bytes"
+        self.total = 0
+        self.done = 0
+        """So much of the stage, in its unit. ``total``: 0 where it is not known."""
         self.version = 0
         self.analysis: Analysis | None = None
         self.columns: Columns | None = None
@@ -128,8 +133,14 @@ class Loading:
         """How far it is, in a few words; empty where there is nothing to say."""
         if self.is_done:
             return ""
-        share = f" {min(self.read * 100 // self.total, 99)} %" if self.total and not self.is_whole else ""
-        return f"{'so far, reading' if not self.is_whole else 'indexing'}{share}"
+        share = f" {min(self.done * 100 // self.total, 99)} %" if self.total else ""
+        return f"{'' if self.is_whole else 'so far, '}{self.stage}{share}"
+
+    def amount(self) -> str:
+        """How much of its stage is done; empty where there is nothing to say."""
+        if self.unit == "bytes":
+            return f"{self.done / 1e6:,.0f} MB read" if self.done else ""
+        return f"{min(self.done, self.total):,} of {self.total:,} {self.unit}"
 
     def incident_count(self) -> int:
         """How many incidents were met live so far; none of what was read from files."""
@@ -166,19 +177,23 @@ class Loading:
         else:
             facts = self._cache.facts(self.paths, self._extracted)
             if self.analysis is None and len(facts.connections) > FEW:
-                self.stage = "judging"
                 self._publish_part(facts.first(FIRST_KEPT))
         if self._options.logs:
-            self.stage = "reading logs"
+            self._enter("reading logs")
             add_logs(facts, self._options.logs)
-        self.stage = "judging"
-        analysis = self._judged(facts)
+        self._enter("judging", len(facts.connections), "connections")
+        analysis = judge(facts, self._options, advance=self._set_done)
+        self._enter("assessing")
+        self._name(analysis)
         columns = Columns(analysis, self._check) if analysis.count <= FEW else None
         self._publish(analysis, columns, whole=True)
         if columns is None:
-            self.stage = "indexing"
+            self._enter("indexing", analysis.count, "connections")
             self._stopped.wait(PAINT_SECONDS)
-            self._publish(analysis, Columns(analysis, self._check), whole=True)
+            self._publish(analysis, Columns(analysis, self._set_done), whole=True)
+
+    def _enter(self, stage: str, total: int = 0, unit: Unit = "bytes") -> None:
+        self.stage, self.unit, self.total, self.done = stage, unit, total, 0
 
     def _extracted(self) -> Facts:
         """By reading."""
@@ -188,21 +203,30 @@ class Loading:
 
     def _judged(self, facts: Facts, limits: Sequence[Limit] = ()) -> Analysis:
         analysis = judge(facts, self._options, limits)
-        settings.name(analysis.document, self._settings)
+        self._name(analysis)
         return analysis
+
+    def _name(self, analysis: Analysis) -> None:
+        """Make its document, with the names that the person chose."""
+        settings.name(analysis.document, self._settings)
 
     def _publish(self, analysis: Analysis, columns: Columns | None, whole: bool) -> None:
         self._check(0)
         self.analysis, self.columns, self.is_whole = analysis, columns, whole
         self.version += 1
 
-    def _begun(self, story: Story) -> None:
-        self.total += story.bytes
+    def _begun(self, count: int) -> None:
+        """So many bytes are to be read; once more, where they are read a second time."""
+        self.total += count
         self.stage = "reading"
 
     def _advance(self, count: int) -> None:
-        self.read += count
+        self.done += count
         self._check(0)
+
+    def _set_done(self, done: int) -> None:
+        self.done = done
+        self._check(done)
 
     def _check(self, done: int) -> None:
         if self._stopped.is_set():

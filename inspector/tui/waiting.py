@@ -48,9 +48,8 @@ class LoadingScreen(Screen[None]):
             self._show("#doing", self._doing())
         for bar in self.query(ProgressBar):
             if loading.total:
-                bar.update(total=loading.total, progress=min(loading.read, loading.total))
-        megabytes = f"{loading.read / 1e6:,.0f} MB read" if loading.read else ""
-        self._show("#stage", content([[(f"{loading.stage}   {megabytes}", "dim")]]))
+                bar.update(total=loading.total, progress=min(loading.done, loading.total))
+        self._show("#stage", content([[(f"{loading.stage}   {loading.amount()}", "dim")]]))
 
     def _show(self, where: str, what: Content) -> None:
         """Where it is not what stands there already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,19 @@ class PartTables:
     def __init__(self, directory: Path, manifest: PartManifest) -> None:
         self._directory = directory
         self._manifest = manifest
+
+    @property
+    def connection_rows(self) -> int:
+        """How many connections it has, as its manifest says."""
+        return sum(file.rows for file in self._manifest.of("connections"))
+
+    @property
+    def connection_bytes(self) -> int:
+        """Of the files that hold its connections; 0 where they are not there."""
+        try:
+            return sum(os.stat(located(self._directory, file)).st_size for file in self._manifest.of("connections"))
+        except OSError:
+            return 0
 
     def check(self) -> None:
         """Read the hashes of all files, and what they say of themselves."""

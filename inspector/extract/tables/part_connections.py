@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import msgspec
 
 from inspector import bounds
+from inspector.capture.files import Progress
 from inspector.capture.forked_copy import worthwhile_copies
 from inspector.capture.forked_pool import ForkedPool, TaskResult
 from inspector.capture.nameless import nameless_file
@@ -81,9 +82,11 @@ class ReadTail(msgspec.Struct, array_like=True):
 
 
 def read_connections(
-    parts: Sequence[PartConnections], rows: int, processes: int | None
+    parts: Sequence[PartConnections], rows: int, processes: int | None, progress: Progress | None = None
 ) -> Iterator[MutableSequence[bytes] | UnreadPart]:
-    """The connections of each part. ``rows``: how many all of them have. Raises UnwritableError."""
+    """The connections of each part. ``rows``: how many all of them have. ``progress`` is told how many more bytes of
+    tables were read, and may raise to stop. Raises UnwritableError.
+    """
     if processes is None:
         processes = 1 + worthwhile_copies() if rows >= SHARED_FROM else 1
     is_spooled = rows > bounds.CORE_CONNECTIONS
@@ -94,20 +97,32 @@ def read_connections(
 
     if processes == 1 or len(parts) == 1:
         for part in parts:
-            yield attempt(partial(_read_into, some()), part)
+            yield attempt(partial(_read_into, some(), progress), part)
         return
     new_file = spool_file if is_spooled else nameless_file
     tasks = [partial(_hand_over, part) for part in parts]
     try:
         with ForkedPool(tasks, processes - 1, PARTS_EACH * processes, new_file) as pool:
-            for result in pool.results():
+            for part, result in zip(parts, pool.results(), strict=True):
                 yield _taken_over(result, some())
+                if progress is not None:
+                    progress(part.tables.connection_bytes)
     except OSError as error:  # what is wrong with a part is no error
         raise no_room(error) from None
 
 
-def _read_into(connections: MutableSequence[bytes], part: PartConnections) -> MutableSequence[bytes]:
-    return selected(connections, part.read(connections.extend))
+def _read_into(
+    connections: MutableSequence[bytes], progress: Progress | None, part: PartConnections
+) -> MutableSequence[bytes]:
+    if progress is None:
+        return selected(connections, part.read(connections.extend))
+    size, rows = part.tables.connection_bytes, max(part.tables.connection_rows, 1)
+
+    def keep(some: Sequence[bytes]) -> None:
+        connections.extend(some)
+        progress(size * len(some) // rows)
+
+    return selected(connections, part.read(keep))
 
 
 def _hand_over(part: PartConnections, out: BinaryIO) -> None:

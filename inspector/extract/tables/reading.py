@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from inspector.capture.files import Progress
 from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered
 from inspector.errors.notice import ForeignText, PathText
@@ -71,14 +72,15 @@ def listed_parts(directory: str) -> ListedParts:
     return ListedParts(complete, [part for part in parts_of(directory).manifests if part not in complete])
 
 
-def read_tables(directory: str, processes: int | None = None) -> Facts:
+def read_tables(directory: str, processes: int | None = None, *, progress: Progress | None = None) -> Facts:
     """All that a directory holds. What cannot be read is among the facts' problems. ``processes``: how many read, this
-    one included; as many as are worth it by default. Raises UnreadableError where it holds no part at all, UsageError
-    without PyArrow, UnwritableError where there is no room for connections that do not fit into memory.
+    one included; as many as are worth it by default. ``progress``: as in ``read_connections``. Raises UnreadableError
+    where it holds no part at all, UsageError without PyArrow, UnwritableError where there is no room for connections
+    that do not fit into memory.
     """
     pyarrow()
     root = Path(directory)
-    parts, problems = _each_part(directory, lambda listed: _facts(root, listed, processes), counting)
+    parts, problems = _each_part(directory, lambda listed: _facts(root, listed, processes, progress), counting)
     if not parts and not problems:
         raise UnreadableError(f"{directory}: holds no facts yet", "inspector extract FILE… -o DIRECTORY writes some")
     facts = merge([part.facts for part in parts], [part.numbers for part in parts])
@@ -115,7 +117,7 @@ def _each_part(
 
 
 def _facts(
-    directory: Path, manifests: Sequence[PartManifest], processes: int | None
+    directory: Path, manifests: Sequence[PartManifest], processes: int | None, progress: Progress | None
 ) -> Sequence[NumberedPart | UnreadPart]:
     """What does not grow with connections first, of all parts: then it is known what connections are to call captures,
     and each part's can be read by itself.
@@ -129,7 +131,7 @@ def _facts(
         for (index, facts), of_part in zip(whole.items(), numbers, strict=True)
     ]
     rows = sum(file.rows for manifest in manifests for file in manifest.of("connections"))
-    connections = [*read_connections(parts, rows, processes)]
+    connections = [*read_connections(parts, rows, processes, progress)]
     read: dict[int, NumberedPart | UnreadPart] = {
         index: facts for index, facts in enumerate(others) if isinstance(facts, UnreadPart)
     }
@@ -142,6 +144,7 @@ def _facts(
     unread = {index: result for index, result in read.items() if isinstance(result, UnreadPart)}
     if len(unread) > len(others) - len(whole) and any(manifest.earlier for manifest in manifests):
         # its captures may be numbered in others: once more without it
-        rest = iter(_facts(directory, [m for index, m in enumerate(manifests) if index not in unread], processes))
+        left = [manifest for index, manifest in enumerate(manifests) if index not in unread]
+        rest = iter(_facts(directory, left, processes, progress))
         return [unread[index] if index in unread else next(rest) for index in range(len(manifests))]
     return [read[index] for index in range(len(manifests))]
