@@ -140,6 +140,7 @@ class Content:
 def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int, int], zone: TimeZone) -> Content:
     """``evidence``: frame numbers there, by original reference. ``zone``: of all times."""
     document = analysis.document
+    zone = overview.zone_over(document, zone)
     frames = EvidenceFrames(analysis, evidence)
     services = [s for s in overview.ordered(document) if s.id in scope.services]
     parts = [_part(analysis, service, scope, frames, set(cut.incidents), zone) for service in services[:SERVICES]]

@@ -57,7 +57,7 @@ def signature(finding: Finding) -> Signature:
 def slice_of(analysis: Analysis, scope: Scope) -> Slice:
     """The connections that prove what is in scope."""
     case = analysis.case
-    by_id = {observed.id: observed.index for observed in case.observed}
+    by_id = case.columns.by_id()
     incidents = _kinds_first(case, scope, by_id)
     provable = _provable(scope, incidents)
     chosen: set[int] = set()

@@ -76,7 +76,7 @@ def incident_story(
 
 def failure_story(analysis: Analysis, finding: Finding, frames: EvidenceFrames, zone: TimeZone) -> FailureStory:
     """Of failed handshakes."""
-    observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
+    observed = analysis.case.by_id(finding.connections[0])
     ladder_of = Ladder(finding.title, chapters(analysis, observed, zone))
     rows, works, fails = why_failed.certificates(analysis, finding)
     return FailureStory(
@@ -92,13 +92,9 @@ def failure_story(analysis: Analysis, finding: Finding, frames: EvidenceFrames, 
 
 def ladder_text(analysis: Analysis, finding: Finding, zone: TimeZone) -> list[str]:
     """The connection of a renegotiation that matters, or the first one of those that failed."""
-    observed = (
-        next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)
-        if finding.rule in (CHANGED, FAILED)
-        else None
-    )
-    if observed is None:
+    if finding.rule not in (CHANGED, FAILED):
         return []
+    observed = analysis.case.by_id(finding.connections[0])
     if finding.rule == FAILED:
         return ladder_lines(Ladder("", chapters(analysis, observed, zone)))
     sentences = [

@@ -97,14 +97,14 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
     facts = redacted_facts(case.facts, disguise, redactor.certificates)
     analysis = judge(facts, redacted_options(case.options, disguise))
     twin = _twins(case, analysis.case)
-    index = {observed.id: twin[observed.index] for observed in case.observed if observed.index in twin}
+    index = {case.columns.id(before): after for before, after in twin.items()}
     named = {index[i.connections[-1]] for i in subject.scope.incidents if i.connections[-1] in index}
     kept = {
         index[i.connections[-1]]
         for i in subject.scope.incidents
         if i.id in subject.cut.incidents and i.connections[-1] in index
     }
-    after = {observed.id: observed.index for observed in analysis.case.observed}
+    after = analysis.case.columns.by_id()
     incidents = [i for i in analysis.document.incidents if after[i.connections[-1]] in named]
     findings = _same_findings(subject, analysis)
     members = [

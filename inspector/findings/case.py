@@ -147,9 +147,19 @@ class Case:
         return self.certificates.first_refused(observed.client_leg.handshake.chain) if self.has_refused else None
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """When the captures begin and end, in nanoseconds since the epoch; 0 where they hold nothing."""
+        times = [ns for c in self.facts.captures for ns in (c.first_ns, c.last_ns) if ns is not None]
+        return min(times, default=0), max(times, default=0)
+
+    @property
     def is_cut(self) -> bool:
         """Whether a snap length cut frames short, and payload with them."""
         return any(capture.clipped and capture.snap_length for capture in self.facts.captures)
+
+    def by_id(self, name: str) -> Observed:
+        """The connection of an id. Raises KeyError where there is none."""
+        return self.observed[self.columns.index(name)]
 
     def machine_of(self, observed: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""

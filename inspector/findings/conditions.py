@@ -81,12 +81,11 @@ class Failed(NamedTuple):
 
 
 def failed_of(case: Case, finding: Finding) -> Failed:
-    """What a finding of failed handshakes is told by. Raises StopIteration where it is of another analysis."""
+    """What a finding of failed handshakes is told by. Raises KeyError where it is of another analysis."""
     first = finding.connections[0]
     elsewhere = next((e.connection for e in finding.evidence if e.role == WORKS), None)
-    by_id = {s.id: s for s in case.observed if s.id in (first, elsewhere)}
-    observed = by_id[first]
-    return Failed(observed, by_id.get(elsewhere or ""), _went_well(case, observed))
+    observed = case.by_id(first)
+    return Failed(observed, case.by_id(elsewhere) if elsewhere else None, _went_well(case, observed))
 
 
 def _went_well(case: Case, observed: Observed) -> Observed | None:

@@ -73,8 +73,9 @@ def counted(pool: ComparedPool, blame: Blame) -> str:
         return f"None of the {reached} connections succeeded."
     if blame.is_spell:
         first, last = blame.failed[0].first_ns, blame.failed[-1].first_ns
+        shown = UTC.over(*case.extent)
         return (
-            f"From {UTC.clock(first)} to {UTC.clock(last)} UTC nobody succeeded: {failed} connections, and not one"
+            f"From {shown.clock(first)} to {shown.clock(last)} UTC nobody succeeded: {failed} connections, and not one"
             " member alone."
         )
     if failed == reached:

@@ -18,6 +18,7 @@ from inspector.findings.judge import Analysis
 from inspector.query.coded import coded
 from inspector.query.fields import FIELDS, TEXT_FIELDS, Value
 from inspector.query.language import Predicate
+from inspector.query.session_columns import SessionColumns
 
 Indexes = npt.NDArray[np.int64]
 DIGITS = re.compile(r"(\d+)")
@@ -28,25 +29,26 @@ RESULTS = ("full", "resumed", "aborted", "other")
 class Columns:
     """``by_name``: a column for each field of ``filters.FIELDS``. ``service``: int32, a service's place for each
     connection. ``time_ns``: int64, of the ClientHello. ``result``: uint8, place in ``RESULTS``, or 4 for health checks.
-    ``leaf``: int32, place in ``leaves`` (digests), or -1. ``backend``: int32, or -1.
+    ``leaf``: int32, place in ``leaves`` (digests), or -1. ``backend``: int32, or -1. ``sessions``: those of all.
     """
 
     def __init__(self, analysis: Analysis, advance: Callable[[int], None] | None = None) -> None:
         """``advance`` is told how many connections are done; it may raise to stop."""
-        observed = analysis.case.observed
-        count = len(observed)
+        columns = analysis.case.columns
+        count = len(columns)
         self.count = count
-        self.service = np.fromiter((o.service for o in observed), np.int32, count)
-        self.time_ns = np.fromiter((o.hello_ns or o.first_ns for o in observed), np.int64, count)
-        self.backend = np.fromiter((o.backend for o in observed), np.int32, count)
+        self.service = np.array(columns.service[:count], np.int32)
+        self.time_ns = np.array(columns.hello_ns[:count], np.int64)
+        self.backend = np.array(columns.backend[:count], np.int32)
         leaves: dict[bytes, int] = {}
-        self.leaf = np.fromiter(
-            (leaves.setdefault(o.leaf, len(leaves)) if o.leaf is not None else -1 for o in observed), np.int32, count
-        )
+        codes = [leaves.setdefault(s.leaf, len(leaves)) if s.leaf is not None else -1 for s in columns.shapes]
+        results = [RESULTS.index(result(shape.traits)) for shape in columns.shapes]
+        shapes = np.array(columns.shape[:count], np.int64)
+        self.leaf = np.array(codes, np.int32)[shapes]
         self.leaves = list(leaves)
-        self.result = np.fromiter(
-            (len(RESULTS) if o.health_check else RESULTS.index(result(o)) for o in observed), np.uint8, count
-        )
+        self.result = np.array(results, np.uint8)[shapes]
+        self.result[np.array(columns.health_check[:count], np.bool_)] = len(RESULTS)
+        self.sessions = SessionColumns(analysis.case, advance)
         self.by_name = coded(analysis, FIELDS, advance)
         for name in TEXT_FIELDS:
             if advance:

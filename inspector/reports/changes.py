@@ -32,4 +32,4 @@ def lost(case: Case, document: Document, service: Service) -> frozenset[int]:
     """Connections of a service, by index, that were used after they had been closed: their handshakes went well."""
     listed = [f for f in document.findings if f.rule == Rule.STALE_CONNECTION_USED and f.service == service.id]
     ids = {connection for finding in listed for connection in finding.connections}
-    return frozenset(observed.index for observed in case.observed if observed.id in ids) if ids else frozenset()
+    return frozenset(map(case.columns.by_id().__getitem__, ids)) if ids else frozenset()

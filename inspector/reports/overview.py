@@ -58,6 +58,11 @@ def end(document: Document) -> int:
     return extent(document)[1]
 
 
+def zone_over(document: Document, zone: TimeZone) -> TimeZone:
+    """In which a time of day tells all times of the captures apart."""
+    return zone.over(*extent(document))
+
+
 def times(document: Document, zone: TimeZone) -> str:
     """In which zone all times are shown."""
     return zone.heading(*extent(document))

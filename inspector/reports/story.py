@@ -96,11 +96,10 @@ def ladder(analysis: Analysis, incident: Incident, zone: TimeZone) -> Ladder:
     case = analysis.case
     finding = next(f for f in analysis.document.findings if f.id == incident.findings[0])
     roles = {e.connection: e.role for e in reversed(finding.evidence) if e.role in ("origin", "resumed", "declined")}
-    by_id = {s.id: s for s in case.observed if s.id in roles}
     chapters: list[Chapter] = []
     previous: Observed | None = None
     for number, connection in enumerate(incident.connections, 1):
-        observed = by_id[connection]
+        observed = case.by_id(connection)
         role = roles.get(connection, "seen")
         gap = (
             f"  +{span(observed.first_ns - previous.first_ns)}"

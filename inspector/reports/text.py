@@ -28,6 +28,7 @@ MOST_PLACES = 3
 def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: TextIO, zone: TimeZone = UTC) -> None:
     """The report. ``shown``: connections that a filter asked for, listed instead of the services."""
     document = analysis.document
+    zone = overview.zone_over(document, zone)
     write = out.write
     if shown is not None:
         for connection in shown:
@@ -173,7 +174,7 @@ def others(analysis: Analysis, out: TextIO, zone: TimeZone) -> None:
 
 def failure(analysis: Analysis, finding: Finding, out: TextIO, zone: TimeZone) -> None:
     """One connection that failed, message by message, why, and the remedies."""
-    observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
+    observed = analysis.case.by_id(finding.connections[0])
     rows, works, fails = why_failed.certificates(analysis, finding)
     lines = [
         *ladder_lines(Ladder("", chapters(analysis, observed, zone)[:1])),

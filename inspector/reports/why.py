@@ -72,7 +72,7 @@ def frame_text(analysis: Analysis, *references: int) -> str:
 
 def aborted_of(analysis: Analysis, incident: Incident) -> Observed:
     """The connection that was aborted: the last one of the story."""
-    return next(s for s in analysis.case.observed if s.id == incident.connections[-1])
+    return analysis.case.by_id(incident.connections[-1])
 
 
 def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:

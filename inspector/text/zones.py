@@ -26,26 +26,43 @@ MINUTE, DAY = 60, 86_400
 LAST_SECOND = LATEST_NS // SECOND_NS - 2 * DAY
 """Behind it an offset may lead into a year that ``datetime`` does not have."""
 
+YEAR_LETTERS, DAY_LETTERS = len("2026-"), len("2026-11-23 ")
+"""Of a moment as it is shown, so many stand before its month, and before its time of day."""
+
 SHOWN = re.compile(
-    r"(?:([0-9]{4}-[0-9]{2}-[0-9]{2})[T ])?([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(?:(?:([0-9]{4})-)?([0-9]{2}-[0-9]{2})[T ])?([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(?: ?(?:(Z|UTC)|([+-][0-9]{2}:[0-9]{2})))?"
 )
-"""Day, hour, minute, second, its fraction; UTC, or an offset."""
+"""Year, month and day; hour, minute, second, its fraction; UTC, or an offset."""
 
 
 class TimeZone(NamedTuple):
     """``name``: as people write it. By the second since the epoch ``offset_at``: seconds east of UTC;
-    ``abbreviation_at``: what such a time is called, as ``CET``.
+    ``abbreviation_at``: what such a time is called, as ``CET``. ``left_out``: so many letters of a moment, where only
+    the rest differs.
     """
 
     name: str
     offset_at: Callable[[int], int]
     abbreviation_at: Callable[[int], str]
+    left_out: int = DAY_LETTERS
 
     @property
     def is_utc(self) -> bool:
         """Whether times stand without an offset."""
         return self.name == "UTC"
+
+    def over(self, first_ns: int, last_ns: int) -> TimeZone:
+        """The same zone, in which a ``clock`` tells all times from one to another apart."""
+        first, last = self.day(first_ns), self.day(last_ns)
+        if first == last:
+            return self
+        return self._replace(left_out=YEAR_LETTERS if first[:YEAR_LETTERS] == last[:YEAR_LETTERS] else 0)
+
+    @property
+    def is_of_one_day(self) -> bool:
+        """Whether a ``clock`` shows no day."""
+        return self.left_out == DAY_LETTERS
 
     def heading(self, first_ns: int, last_ns: int) -> str:
         """What is said once over many times from one to another, 0 for none: ``all times local (CET +01:00)``; where
@@ -61,8 +78,10 @@ class TimeZone(NamedTuple):
         return len(self.clock(0))
 
     def clock(self, ns: int, digits: int = MILLISECONDS) -> str:
-        """``18:10:17.080 +01:00``: the time of day; in UTC without an offset. ``digits``: of the second's fraction."""
-        return self._shown(ns, 11, digits)
+        """``18:10:17.080 +01:00``: its day too where times of several stand together (``over``). In UTC
+        without an offset. ``digits``: of the second's fraction.
+        """
+        return self._shown(ns, self.left_out, digits)
 
     def moment(self, ns: int, digits: int = MILLISECONDS) -> str:
         """``2026-11-23 18:10:17.080 +01:00``: day and time; in UTC without an offset."""
@@ -83,19 +102,20 @@ class TimeZone(NamedTuple):
     def nanoseconds(self, text: str, near_ns: int, days: int = 0) -> int | None:
         """A time as it is shown, or as ISO 8601 writes it; None where it is none. Without an offset it is of this zone,
         and where clocks are set back and it comes twice, the first. Without a day it is of that of ``near_ns``, or so
-        many ``days`` later.
+        many ``days`` later; without a year of that one's.
         """
         try:
             shown = SHOWN.fullmatch(text.strip())
             if shown is None:
                 other = datetime.fromisoformat(text.strip())
                 return self._instant(other, other.utcoffset()) + other.microsecond * 1000
-            on, hour, minute, second, fraction, utc, offset_text = shown.groups()
+            year, on, hour, minute, second, fraction, utc, offset_text = shown.groups()
             offset = timedelta() if utc else None
             if offset_text:
                 offset = datetime.strptime(offset_text, "%z").utcoffset()
             zone = self if offset is None else fixed(offset // timedelta(seconds=1))
-            wall = datetime.fromisoformat(on or zone.day(near_ns))
+            near = zone.day(near_ns)
+            wall = datetime.fromisoformat(f"{year or near[:4]}-{on or near[YEAR_LETTERS:]}")
             wall = wall.replace(hour=int(hour), minute=int(minute), second=int(second or 0))
             wall += timedelta(days=0 if on else days)
             return self._instant(wall, offset) + int((fraction or "").ljust(9, "0"))

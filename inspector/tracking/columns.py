@@ -106,6 +106,20 @@ class ConnectionColumns:
         """A connection's id: twelve hex digits."""
         return self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex()
 
+    def index(self, name: str) -> int:
+        """The connection of an id. Raises KeyError where there is none."""
+        digests = self._digests[: self._count * DIGEST_BYTES].tobytes()
+        at = digests.find(bytes.fromhex(name))
+        while at % DIGEST_BYTES and at >= 0:  # the end of one and the beginning of the next
+            at = digests.find(bytes.fromhex(name), at + 1)
+        if at < 0 or len(name) != 2 * DIGEST_BYTES:
+            raise KeyError(name)
+        return at // DIGEST_BYTES
+
+    def by_id(self) -> dict[str, int]:
+        """All indices, for whoever looks up many."""
+        return {self.id(index): index for index in range(self._count)}
+
     def enter(self, entry: LedgerEntry) -> None:
         """What the ledger knew of what the connection that was added last offered."""
         index, session = self._count - 1, entry.session

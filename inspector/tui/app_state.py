@@ -84,7 +84,10 @@ class AppState:
     @property
     def zone(self) -> TimeZone:
         """Of all times that are shown."""
-        return self.settings.zone
+        chosen = self.settings.zone
+        if self.analysis is None:
+            return chosen
+        return self.kept(("zone", chosen), lambda: overview.zone_over(self.document, chosen))
 
     @property
     def now(self) -> Analysis:
@@ -114,8 +117,8 @@ class AppState:
             first = overview.ordered(analysis.document)[0]
             self.service = next(i for i, s in enumerate(services) if s is first)
         if self.marks:
-            places = {observed.id: observed.index for observed in analysis.case.observed if observed.id in self.marks}
-            self.marks = places
+            places = analysis.case.columns.by_id()
+            self.marks = {name: places[name] for name in self.marks if name in places}
 
     def forget(self, *, is_same_service: bool = False) -> None:
         """Other captures come; ``is_same_service``: of the service in view."""

@@ -61,6 +61,10 @@ def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[b
     return shown
 
 
+TIME_WIDTH = len("17:10:17")
+"""Of a column of times, where captures are of one day and times of UTC."""
+
+
 class CertificatesScreen(Area):
     """A row for each certificate that servers showed; two that are picked are compared as Java does."""
 
@@ -78,7 +82,6 @@ class CertificatesScreen(Area):
     def body(self) -> ComposeResult:
         self._digests: list[bytes] = []
         self._picked: list[bytes] = []
-        width = len(self.state.zone.clock(0, 0))
         columns = [
             Column("", 1),
             Column("back end", 8),
@@ -87,8 +90,8 @@ class CertificatesScreen(Area):
             Column("issuer", 20, 2),
             Column("days left", 9, 6, True),
             Column("shown", 7, 3, True),
-            Column("first", width, 1),
-            Column("last", width, 1),
+            Column("first", TIME_WIDTH, 1),
+            Column("last", TIME_WIDTH, 1),
             Column("note", 14, 5),
         ]
         yield Rows(columns, 0, self._row, "No server showed a certificate in clear.", id="certificates")
@@ -113,6 +116,8 @@ class CertificatesScreen(Area):
             else "No server showed a certificate in clear"
             + (": in TLS 1.3 certificates are encrypted." if self.state.now.count else ".")
         )
+        for title in ("first", "last"):
+            rows.resize(title, len(state.zone.clock(0, 0)))
         rows.renew(self._digests, empty=empty)
 
     def _certificate(self, digest: bytes) -> ParsedCertificate | None:

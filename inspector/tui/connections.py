@@ -165,7 +165,7 @@ class ConnectionsScreen(Area):
     def body(self) -> ComposeResult:
         self._names = list(self.state.settings.columns or self._usual())
         self._order: list[int] = []
-        self._columns = {**COLUMNS, "time": timed(self.state.zone)}
+        self._columns = {**COLUMNS}
         yield Rows(
             [MARK, *(self._columns[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections"
         )
@@ -182,6 +182,8 @@ class ConnectionsScreen(Area):
         """
         super().renew()
         state, rows = self.state, self.query_one(Rows)
+        self._columns["time"] = timed(state.zone)
+        rows.resize("time", state.zone.clock_width)
         at_end = bool(rows.count) and rows.cursor == rows.count - 1 and not state.view.sort
         grows = len(self._order)
         try:
@@ -192,8 +194,8 @@ class ConnectionsScreen(Area):
             return
         follows = at_end and len(self._order) > grows > 1
         rows.sorted_by = (state.view.sort.removeprefix("-") or "time", state.view.sort.startswith("-"))
-        observed = state.now.case.observed
-        rows.renew([observed[i].id for i in self._order], len(self._order) - 1 if follows else None, self._empty())
+        ids = list(map(state.now.case.columns.id, self._order))
+        rows.renew(ids, len(self._order) - 1 if follows else None, self._empty())
 
     def place_of(self, index: int) -> int:
         """Where a connection stands in the table; 0 where it does not."""
@@ -304,7 +306,7 @@ class ConnectionsScreen(Area):
         named = state.kept(
             "named", lambda: {c for f in state.document.findings if f.severity != "info" for c in f.connections}
         )
-        return self.query_one(Rows).seek(step, lambda i: state.now.case.observed[self._order[i]].id in named)
+        return self.query_one(Rows).seek(step, lambda i: state.now.case.columns.id(self._order[i]) in named)
 
     def go(self, index: int) -> None:
         """The cursor onto a connection; scope and filter give way where they hide it."""

@@ -8,13 +8,9 @@ from inspector.document import Document, Finding, Incident, Service
 from inspector.reports.lines import Kind
 from inspector.reports.overview import nanoseconds
 from inspector.text.safe import safe_text
-from inspector.text.zones import TimeZone
+from inspector.text.zones import MILLISECONDS, TimeZone
 
 SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
-
-
-YEAR = len("2026-")
-"""Characters of a time that a list does not show."""
 
 
 class FindingRow(NamedTuple):
@@ -34,10 +30,8 @@ def finding_rows(
     """
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
-    times = [nanoseconds(i.at) for i in listed]
-    is_of_one_day = not times or zone.day(times[0]) == zone.day(times[-1])
-    shown = [zone.clock(at) if is_of_one_day else zone.moment(at, 0)[YEAR:] for at in times]
-    incidents = [FindingRow(i.id, i, by_id[i.findings[0]], at) for i, at in zip(listed, shown, strict=True)]
+    digits = MILLISECONDS if zone.is_of_one_day else 0
+    incidents = [FindingRow(i.id, i, by_id[i.findings[0]], zone.clock(nanoseconds(i.at), digits)) for i in listed]
     if newest_first:
         incidents.reverse()
     named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}

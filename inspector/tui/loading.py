@@ -225,7 +225,7 @@ class Loading:
         self._check(0)
 
     def _set_done(self, done: int) -> None:
-        self.done = done
+        self.done = max(done, self.done)
         self._check(done)
 
     def _check(self, done: int) -> None:

@@ -16,22 +16,22 @@ ID = re.compile(r"[0-9a-f]{4,12}")
 def find(analysis: Analysis, text: str, zone: TimeZone) -> int | str:
     """The place of a connection, or what is wrong with the text. ``zone``: of times without an offset."""
     text = text.strip()
-    observed = analysis.case.observed
-    if not observed:
+    columns = analysis.case.columns
+    if not len(columns):
         return "there is no connection"
     frame = FRAME.fullmatch(text)
     if frame:
         return _by_frame(analysis, frame_reference(int(frame[1] or 0), int(frame[2])), text)
     if ID.fullmatch(text.lower()):
-        index = next((s.index for s in observed if s.id.startswith(text.lower())), None)
+        index = next((i for i in range(len(columns)) if columns.id(i).startswith(text.lower())), None)
         return index if index is not None else f"no connection has an id that begins with {text}"
-    stamps = [s.hello_ns or s.first_ns for s in observed]
+    stamps = columns.hello_ns[: len(columns)]
     wanted = zone.nanoseconds(text, stamps[0])
     if wanted is not None:
         later = zone.nanoseconds(text, stamps[0], days=1)
         if wanted < stamps[0] and later is not None and later <= stamps[-1]:
             wanted = later
-        return min(bisect_left(stamps, wanted), len(observed) - 1)
+        return min(bisect_left(stamps, wanted), len(columns) - 1)
     return "a frame (470, or 1:470 in the second capture), a time (17:28:21.6) or the beginning of a connection's id"
 
 

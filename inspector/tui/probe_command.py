@@ -18,6 +18,7 @@ from inspector.tls.extensions import HelloShape
 from inspector.tls.preamble import PROXY_HEADERS
 from inspector.tls.types import ProtocolVersion
 from inspector.tracking.observed import Observed
+from inspector.tracking.tallies import Tally, tallied
 
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 """What may stand in a command: the name is from the wire."""
@@ -34,14 +35,14 @@ LEAST_SHARE = 0.1
 
 def probe_command(case: Case, index: int, service: Service) -> str:
     """``index``: the service's place among the case's. Raises UsageError where a probe could not ask it."""
-    members = [case.observed[i] for i in case.services[index].connections]
+    members = case.services[index].connections
     name = service.name if HOST_NAME.fullmatch(service.name) and service.name not in service.addresses else ""
     host = name if len(service.addresses) > 1 and name else service.addresses[0]
     words = ["inspector", "probe", joined(host, service.port)]
     if name and host != name:
         words += ["--sni", name]
-    words += _before_tls(members[-LATEST:], service)
-    models = _models(service, members)
+    words += _before_tls([case.observed[i] for i in members[-LATEST:]], service)
+    models = _models(service, tallied(case.columns, members))
     if models:
         words += ["--as", ",".join(models)]
     return shlex.join([*words, "-w", _free_path(name or host, service.port)])
@@ -60,15 +61,15 @@ def _before_tls(members: Iterable[Observed], service: Service) -> Sequence[str]:
     return ("--starttls", protocol)
 
 
-def _models(service: Service, members: Iterable[Observed]) -> Sequence[str]:
+def _models(service: Service, tallies: Iterable[Tally]) -> Sequence[str]:
     """As which JVMs to ask: as a probe did, else as the Java clients of a service; those that ask most come first."""
     if service.probed is not None:
         return [met.model for met in service.probed.models if met.model]
-    asking = Counter(
-        _model(member.offer)
-        for member in members
-        if member.offer is not None and not member.offer.partial and member.stack.name == "jsse"
-    )
+    asking: Counter[str] = Counter()
+    for tally in tallies:
+        offer = tally.shape.offer
+        if offer is not None and not offer.partial and tally.shape.traits.stack.name == "jsse":
+            asking[_model(offer)] += tally.count
     return [model for model, count in asking.most_common() if count >= LEAST_SHARE * asking.total()]
 
 

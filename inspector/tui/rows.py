@@ -120,6 +120,10 @@ class Rows(Painted):
         self._is_moved = is_moved
         self.refresh_changed()
 
+    def resize(self, title: str, width: int) -> None:
+        """Give the columns of a title another width."""
+        self.columns = [column._replace(width=width) if column.title == title else column for column in self.columns]
+
     def shown(self, width: int) -> list[tuple[int, int]]:
         """The columns that have room, with their widths."""
         indexes = list(range(len(self.columns)))

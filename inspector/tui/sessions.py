@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from inspector.query.session_columns import SessionColumns
 from inspector.reports import overview
 from inspector.reports.lines import Line
 from inspector.text.times import span
@@ -40,7 +41,7 @@ class SessionsScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        self._order: list[int] = []
+        self._order = np.empty(0, np.int64)
         self._sort, self._reversed = "time", False
         columns = [
             Column("session", 8),
@@ -52,38 +53,37 @@ class SessionsScreen(Area):
         ]
         yield Rows(columns, 0, self._row, "No session.", id="sessions")
 
-    @property
-    def _sessions(self) -> Sequence[LedgerSession]:
-        return self.state.now.case.sessions
-
     def renew(self) -> None:
         """The sessions of what is in view; the cursor stays on its session."""
         super().renew()
-        rows, case, scope = self.query_one(Rows), self.state.now.case, self.state.scope
-        drawn_rows = []
-        for index, session in enumerate(self._sessions):
-            first = session.issuer if session.issuer is not None else session.uses[0] >> 1 if session.uses else -1
-            if scope is None or (first >= 0 and case.observed[first].service == scope):
-                drawn_rows.append(index)
+        rows, scope, columns = self.query_one(Rows), self.state.scope, self._columns()
+        order = np.arange(len(columns.service)) if scope is None else np.flatnonzero(columns.service == scope)
         if self._sort == "uses":
-            drawn_rows.sort(key=lambda i: -len(self._sessions[i].uses))
+            order = order[np.argsort(-columns.offers[order], kind="stable")]
         elif self._sort == "aborted":
-            drawn_rows.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
-        self._order = drawn_rows[::-1] if self._reversed else drawn_rows
+            order = order[np.argsort(~columns.is_aborted[order], kind="stable")]
+        self._order = order[::-1] if self._reversed else order
         connections = (
             self.state.in_view.connections
             if self.state.in_view is not None and scope is not None
             else self.state.now.count
         )
         empty = f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
-        rows.renew([self._sessions[i].key for i in self._order], empty=empty)
+        rows.resize("issued", self.state.zone.clock_width)
+        rows.renew(columns.identity[self._order].tolist(), empty=empty)
 
-    def _is_aborted(self, session: LedgerSession) -> bool:
-        observed = self.state.now.case.observed
-        return any(not use & 1 and observed[use >> 1].outcome == "aborted" for use in session.uses)
+    def _columns(self) -> SessionColumns:
+        """Of all sessions; made here where those of the connections are not made yet, and few are shown."""
+        if self.state.columns is not None:
+            return self.state.columns.sessions
+        return self.state.kept("sessions", lambda: SessionColumns(self.state.now.case))
+
+    def _session(self, index: int) -> LedgerSession:
+        """That of a row."""
+        return self.state.now.case.sessions[int(self._order[index])]
 
     def _row(self, index: int) -> list[Cell]:
-        session = self._sessions[self._order[index]]
+        session = self._session(index)
         rows = self.query_one(Rows)
         width = rows.shown(rows.scrollable_content_region.width)[-1][1]
         issued = self.state.zone.clock(session.issued_ns) if session.issued_ns is not None else "–"
@@ -97,7 +97,7 @@ class SessionsScreen(Area):
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        self.app.push_screen(SessionScreen(self.state, self._sessions[self._order[message.index]]))
+        self.app.push_screen(SessionScreen(self.state, self._session(message.index)))
 
     def action_sort(self) -> None:
         def chosen(name: str | None) -> None:
@@ -113,12 +113,13 @@ class SessionsScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next session with an aborted offer."""
-        return self.query_one(Rows).seek(step, lambda i: self._is_aborted(self._sessions[self._order[i]]))
+        is_aborted = self._columns().is_aborted[self._order]
+        return self.query_one(Rows).seek(step, lambda i: bool(is_aborted[i]))
 
     def to_copy(self) -> tuple[str, str]:
-        if not self._order:
+        if not len(self._order):
             return super().to_copy()
-        session = self._sessions[self._order[self.query_one(Rows).cursor]]
+        session = self._session(self.query_one(Rows).cursor)
         return (
             "the session",
             session.key.hex() + "  " + "".join(text for text, _ in lane(self.state.now.case, session, 120)) + "\n",

@@ -154,7 +154,7 @@ class FindingScreen(ExplanationScreen):
         finding = self.finding
         lines: list[Line] = paragraph(safe_text(finding.explanation, 4000), "", "", width)
         if finding.rule == FAILED:
-            observed = next(s for s in self.analysis.case.observed if s.id == finding.connections[0])
+            observed = self.analysis.case.by_id(finding.connections[0])
             lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, observed, self.state.zone)), width)]
             lines += [[], *_conditions(why_failed.steps(self.analysis, finding, self.state.zone), width)]
             rows, works, fails = why_failed.certificates(self.analysis, finding)
