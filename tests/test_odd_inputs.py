@@ -16,7 +16,8 @@ from inspector.errors import InspectorError, UsageError
 from inspector.live.host.privileges import account
 from inspector.live.sources.open_sources import ssh_session
 from inspector.logs.stamps import Stamp, stamp_in, zoned
-from inspector.query.language import FilterError, compile_filter
+from inspector.query.filter_tokens import FilterError
+from inspector.query.language import compile_filter
 from inspector.reports.json_stream import read_json
 from inspector.settings import parse as parse_settings
 from inspector.text.hostport import parsed

@@ -14,7 +14,8 @@ from inspector.errors import UsageError
 from inspector.query import language as filters
 from inspector.query.arrays import Columns
 from inspector.query.fields import FIELDS, STACKS
-from inspector.query.language import FilterError, compile_filter
+from inspector.query.filter_tokens import FilterError
+from inspector.query.language import compile_filter
 from inspector.text.cells import is_settled
 from inspector.text.safe import csv_cell, path_text, safe_text
 from inspector.text.times import LATEST_NS, day, rfc3339, rfc3339_signed, span

@@ -9,6 +9,7 @@ from inspector.query.arrays import Columns
 from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
 
 WORD = re.compile(r"[^\s()]*$")
+SIGN = re.compile(r"(:|[=!]?=)")
 MOST_VALUES = 40
 """Of a field, that are suggested."""
 
@@ -28,9 +29,9 @@ def completions(text: str, columns: Columns | None) -> list[Suggestion]:
     word = last_word(text)
     minus = "-" if word.startswith("-") else ""
     bare = word.removeprefix("-")
-    name, colon, start = bare.partition(":")
+    name, sign, start = SIGN.split(bare, 1) if SIGN.search(bare) else (bare, "", "")
     field = BY_NAME.get(OTHER_NAMES.get(name.lower(), name.lower()))
-    if not colon:
+    if not sign:
         return [Suggestion(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
     if field is None:
         return []
@@ -45,7 +46,7 @@ def completions(text: str, columns: Columns | None) -> list[Suggestion]:
             if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())
         }
     )
-    return [Suggestion(f"{minus}{name}:{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
+    return [Suggestion(f"{minus}{name}{sign}{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
 
 
 def last_word(text: str) -> str:

@@ -1,9 +1,8 @@
 """The filter language of ``-Y`` and of the app: ``outcome:aborted backend:B cert~puppetdb1 rtt>5ms -kind:full "text"``.
 
 Terms side by side must all hold; ``or`` and parentheses combine; ``-`` negates. ``field:value`` is equality
-(case-insensitive, ``*`` matches anything),
-``field~value`` containment, ``< <= > >=`` compare numbers with units. A word or "text" alone is looked for in all text
-fields.
+(case-insensitive, ``*`` matches anything), ``field~value`` containment, ``< <= > >=`` compare numbers with units. A
+word or "text" alone is looked for in all text fields. How else each may be written ``filter_tokens`` says.
 """
 
 from __future__ import annotations
@@ -20,19 +19,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inspector.errors import UsageError
 from inspector.findings.judge import Analysis
 from inspector.query.coded import CodedColumn, coded, text_of
 from inspector.query.fields import BY_NAME, OTHER_NAMES, TEXT_FIELDS, Field, Holds, Values
+from inspector.query.filter_tokens import UNITS, FilterError, FilterToken, TokenKind, tokens
 from inspector.tracking.observed import Observed
 
 Mask = npt.NDArray[np.bool_]
 
-UNITS: dict[Holds, dict[str, float]] = {
-    "number": {"": 1.0},
-    "duration": {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
-    "size": {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9},
-}
 EXAMPLES: dict[Holds, str] = {
     "number": "a number such as 443",
     "duration": "a duration such as 5ms",
@@ -41,24 +35,8 @@ EXAMPLES: dict[Holds, str] = {
 LISTED = 12
 """So many values of a field are all named in an error; of more, those that are alike."""
 
-TOKEN = re.compile(
-    r'\s*(?:(?P<paren>[()])|(?P<minus>-(?=[\w"(]))|(?P<term>(?P<field>\w+)(?P<op><=|>=|[:~<>])(?P<value>"[^"]*"|[^\s()]+))|(?P<text>"[^"]*"|[^\s()]+))'
-)
-
-
 DEEPEST = 64
 """Parentheses and negations within each other."""
-
-UNFINISHED = re.compile(r"(\w+)(?:<=|>=|[:~<>])")
-
-
-class FilterError(UsageError):
-    """``reason``: what is wrong, and where. ``column`` counts from 1."""
-
-    def __init__(self, message: str, expression: str, column: int) -> None:
-        self.reason = f"{message} at column {column}"
-        self.column = column
-        super().__init__(f"filter: {self.reason}", f"{expression}\n  {' ' * (column - 1)}^")
 
 
 class Predicate(Protocol):
@@ -152,118 +130,121 @@ def matching(test: Predicate, analysis: Analysis) -> Callable[[Observed], bool]:
 class _Parser:
     def __init__(self, expression: str) -> None:
         self.expression = expression
-        self.tokens: list[re.Match[str]] = []
+        self.tokens = tokens(expression)
         self.at = 0
         self.depth = 0
-        position = 0
-        while expression[position:].strip():
-            match = TOKEN.match(expression, position)
-            if match is None:
-                raise FilterError("cannot read this", expression, position + 1)
-            self.tokens.append(match)
-            position = match.end()
 
     def column(self) -> int:
-        if self.at < len(self.tokens):
-            match = self.tokens[self.at]
-            return match.start(match.lastgroup or 0) + 1 if match.lastgroup else match.start() + 1
-        return len(self.expression) + 1
+        """Of the next token, or behind the last."""
+        return self.tokens[self.at].column if self.at < len(self.tokens) else len(self.expression) + 1
 
-    def peek(self) -> re.Match[str] | None:
-        return self.tokens[self.at] if self.at < len(self.tokens) else None
+    def kind(self) -> TokenKind | None:
+        """Of the next token."""
+        return self.tokens[self.at].kind if self.at < len(self.tokens) else None
+
+    def next(self, missing: str) -> FilterToken:
+        """Raises FilterError with what is ``missing`` where there is none."""
+        if self.kind() is None:
+            raise FilterError(missing, self.expression, self.column())
+        self.at += 1
+        return self.tokens[self.at - 1]
 
     def alternatives(self) -> Predicate:
         tests: list[Predicate] = [self.conjunction()]
-        while (token := self.peek()) is not None and token["text"] == "or":
+        while self.kind() == "or":
             self.at += 1
             tests.append(self.conjunction())
         return tests[0] if len(tests) == 1 else _Any(tuple(tests))
 
     def conjunction(self) -> Predicate:
         tests: list[Predicate] = []
-        while (token := self.peek()) is not None and token["paren"] != ")" and token["text"] != "or":
-            tests.append(self.term(token))
+        is_joined = False
+        while is_joined or self.kind() not in (None, "close", "or"):
+            if self.kind() in (None, "close", "or", "and"):
+                raise FilterError("a term is missing", self.expression, self.column())
+            tests.append(self.term())
+            is_joined = self.kind() == "and"
+            self.at += is_joined
         if not tests:
             raise FilterError("a term is missing", self.expression, self.column())
         return _All(tuple(tests))
 
-    def term(self, token: re.Match[str]) -> Predicate:
-        self.at += 1
-        if token["minus"] or token["paren"]:
+    def term(self) -> Predicate:
+        token = self.next("a term is missing")
+        if token.kind in ("not", "open"):
             if self.depth == DEEPEST:
-                raise FilterError("more than that is not nested", self.expression, token.end())
+                raise FilterError("more than that is not nested", self.expression, token.end_column - 1)
             self.depth += 1
-            inner = self.nested(token)
+            inner = _Not(self.negated(token)) if token.kind == "not" else self.enclosed(token)
             self.depth -= 1
             return inner
-        if token["text"]:
-            if (unfinished := UNFINISHED.fullmatch(token["text"])) and OTHER_NAMES.get(
-                unfinished[1].lower(), unfinished[1].lower()
-            ) in BY_NAME:
-                raise FilterError(f"a value is missing behind {token['text']}", self.expression, token.end("text") + 1)
-            return _contains([BY_NAME[name] for name in TEXT_FIELDS], token["text"].strip('"').lower())
-        return self.field_term(token)
+        if token.kind == "text":
+            return _contains([BY_NAME[name] for name in TEXT_FIELDS], token.text.strip('"').lower())
+        return self.comparison(token)
 
-    def nested(self, token: re.Match[str]) -> Predicate:
-        """What stands behind - or in parentheses."""
-        if token["minus"]:
-            following = self.peek()
-            if following is None:
-                raise FilterError("a term is missing behind -", self.expression, self.column())
-            return _Not(self.term(following))
+    def negated(self, token: FilterToken) -> Predicate:
+        """What stands behind a negation."""
+        if self.kind() not in ("not", "open", "comparison", "text"):
+            raise FilterError(f"a term is missing behind {token.text}", self.expression, self.column())
+        return self.term()
+
+    def enclosed(self, token: FilterToken) -> Predicate:
+        """What stands in parentheses."""
         inner = self.alternatives()
-        if self.peek() is None:
-            raise FilterError("a parenthesis is not closed", self.expression, token.start("paren") + 1)
+        if self.kind() is None:
+            raise FilterError("a parenthesis is not closed", self.expression, token.column)
         self.at += 1
         return inner
 
-    def field_term(self, token: re.Match[str]) -> Predicate:
+    def comparison(self, token: FilterToken) -> Predicate:
         """``field:value`` and the like."""
-        name = token["field"].lower()
+        name = token.field.lower()
         field = BY_NAME.get(OTHER_NAMES.get(name, name))
         if field is None:
             known = ", ".join(BY_NAME)
+            raise FilterError(f"no field {token.field} (there are {known})", self.expression, token.column)
+        operator, value = token.operator, token.value.lower()
+        if field.holds == "text" and operator not in (":", "~", "!="):
             raise FilterError(
-                f"no field {token['field']} (there are {known})", self.expression, token.start("field") + 1
-            )
-        operator, value = token["op"], token["value"].strip('"').lower()
-        if field.holds == "text" and operator not in ":~":
-            raise FilterError(
-                f"{field.name} has no order: use {field.name}: or {field.name}~", self.expression, token.start("op") + 1
+                f"{field.name} has no order: use {field.name}: or {field.name}~", self.expression, token.operator_column
             )
         if operator == "~":
             self.require_value(field, token, lambda known: value in known)
             return _contains([field], value)
-        if operator != ":":
+        if operator not in (":", "!="):
             return _compares(field, operator, self.number(field, token))
+        equal = self.equality(field, token)
+        return equal if operator == ":" else _Not(equal)
+
+    def equality(self, field: Field, token: FilterToken) -> Predicate:
+        value = token.value.lower()
         wanted = SAME.get(value, value)
         if field.holds != "text" and wanted != "none" and "*" not in wanted:
             return _is_about(field, self.number(field, token))
         self.require_value(field, token, lambda known: fnmatchcase(known, wanted) if "*" in wanted else known == wanted)
         return _equals(field, wanted)
 
-    def number(self, field: Field, token: re.Match[str]) -> float:
+    def number(self, field: Field, token: FilterToken) -> float:
         """A number in the units of a field. Raises FilterError."""
-        value = token["value"].strip('"')
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", value.lower())
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", token.value.lower())
         if match is None or match[2] not in UNITS[field.holds]:
             raise FilterError(
-                f"{field.name} wants {EXAMPLES[field.holds]}, and {value} is none",
+                f"{field.name} wants {EXAMPLES[field.holds]}, and {token.value} is none",
                 self.expression,
-                token.start("value") + 1,
+                token.value_column,
             )
         return float(match[1]) * UNITS[field.holds][match[2]]
 
-    def require_value(self, field: Field, token: re.Match[str], fits: Callable[[str], bool]) -> None:
+    def require_value(self, field: Field, token: FilterToken, fits: Callable[[str], bool]) -> None:
         """Raises FilterError where a field can have no value that fits."""
-        value = token["value"].strip('"')
+        value = token.value
         if (
             not field.values
             or any(fits(known.lower()) for known in (*field.values, "none"))
             or (field.form and re.fullmatch(field.form, value.lower()))
         ):
             return
-        if field.form and (token["op"] == "~" or "*" in value):
+        if field.form and (token.operator == "~" or "*" in value):
             return  # part of a value that has no name, perhaps
         known: list[str] = list(field.values)
         if len(known) > LISTED:
@@ -272,7 +253,7 @@ class _Parser:
         raise FilterError(
             f"{field.name} has no value {value} (there are {others}{', '.join(known)})",
             self.expression,
-            token.start("value") + 1,
+            token.value_column,
         )
 
 

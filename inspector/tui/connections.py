@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from inspector.document import Connection
 from inspector.facts import FRAME_BITS
 from inspector.findings.judge import Analysis
-from inspector.query.language import FilterError
+from inspector.query.filter_tokens import FilterError
 from inspector.reports import overview
 from inspector.reports.difference import handshake_fields
 from inspector.reports.lines import Kind

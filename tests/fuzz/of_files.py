@@ -29,7 +29,8 @@ from inspector.live.sources import sniff_messages
 from inspector.live.sources.tail import FileTail
 from inspector.live.update import Keeping
 from inspector.query.coded import coded
-from inspector.query.language import FilterError, compile_filter
+from inspector.query.filter_tokens import FilterError
+from inspector.query.language import compile_filter
 from inspector.reports.before_after import before_after_json, before_after_text
 from inspector.reports.json_stream import read_json, write_json
 from inspector.settings import name as give_names, parse

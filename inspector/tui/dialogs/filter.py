@@ -16,7 +16,8 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from inspector.query.completion import Suggestion, completions, last_word
-from inspector.query.language import FilterError, compile_filter
+from inspector.query.filter_tokens import FilterError
+from inspector.query.language import compile_filter
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 
