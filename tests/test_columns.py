@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inspector import bounds
+from inspector.extract.tables import PartWriter
 from inspector.facts.spool import SpooledConnections
 from inspector.findings.into_document.connection import result
 from inspector.findings.judge import Analysis, judge
@@ -19,10 +20,12 @@ from inspector.tracking.columns import DIGEST_BYTES
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.rows import Rows
 from tests.app import app_of, loaded, pressed, shown
+from tests.bench_fleet import HostDay, written as parts_written
 from tests.build import Pool, certificate, facts_of, numbered, written
 from tests.conftest import CAPTURES, bundled, find
 
 NAMES = sorted({path.name.split(".")[0] for path in CAPTURES.glob("*.pcap*")})
+CLIENTS = {f"10.{host}.0.1" for host in range(3)}
 DAY = 86_400 * 1_000_000_000
 
 
@@ -122,3 +125,22 @@ def test_a_zone_over_some_days() -> None:
     assert UTC.over(moment, moment + DAY).clock(moment) == "11-24 16:00:00.000"
     assert UTC.over(moment, moment + 40 * DAY).clock(moment, 0) == "2025-11-24 16:00:00"
     assert UTC.over(moment, moment + DAY).nanoseconds("11-24 16:00:00", moment + DAY) == moment
+
+
+@pytest.mark.parametrize(("width", "is_shown"), [(160, True), (80, False)])
+@pytest.mark.parametrize("area", ["2", "6"])
+async def test_whose_incidents_they_are(area: str, width: int, is_shown: bool, tmp_path: Path) -> None:
+    """Where there is room, and where they are of several."""
+    pytest.importorskip("pyarrow.parquet")
+    facts = tmp_path / "facts"
+    PartWriter(str(facts))
+    for host in range(3):
+        parts_written(HostDay(str(facts), host, 0, 40))
+    app = app_of(facts)
+    async with app.run_test(size=(width, 40)) as pilot:
+        await loaded(pilot)
+        await pressed(pilot, area)
+        incidents = [line for line in shown(app).splitlines() if "declined, ab" in line]
+        named = {client for line in incidents for client in CLIENTS if client in line}
+        assert incidents
+        assert named == (CLIENTS if is_shown else set())

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from inspector.document import Document, Finding, Incident, Service
 from inspector.reports.lines import Kind
-from inspector.reports.overview import nanoseconds
+from inspector.reports.overview import counted, nanoseconds
 from inspector.text.safe import safe_text
 from inspector.text.zones import MILLISECONDS, TimeZone
+from inspector.tui.rows import Column
 
 SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
 
 
+PATH_WIDTH = 72
+"""In which the story of an incident is told whole, mostly."""
+
+CLIENT = Column("client", 16, 1)
+
+
 class FindingRow(NamedTuple):
-    """An incident with its finding, or a finding that is no incident. ``at``: when, as a list shows it."""
+    """An incident with its finding, or a finding that is no incident. ``client``: whose it is; ``at``: when, as a list
+    shows it.
+    """
 
     id: str
     incident: Incident | None
     finding: Finding
+    client: str = ""
     at: str = ""
 
 
@@ -30,16 +41,33 @@ def finding_rows(
     """
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
+    names = {c.id: safe_text(c.named or c.ip, 40) for c in document.clients}
     digits = MILLISECONDS if zone.is_of_one_day else 0
-    incidents = [FindingRow(i.id, i, by_id[i.findings[0]], zone.clock(nanoseconds(i.at), digits)) for i in listed]
+    incidents = [
+        FindingRow(i.id, i, finding, _client(finding, names), zone.clock(nanoseconds(i.at), digits))
+        for i in listed
+        for finding in (by_id[i.findings[0]],)
+    ]
     if newest_first:
         incidents.reverse()
     named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
     return incidents + [
-        FindingRow(f.id, None, f)
+        FindingRow(f.id, None, f, _client(f, names))
         for f in document.findings
         if f.id not in named and (service is None or f.service in (service.id, None))
     ]
+
+
+def _client(finding: Finding, names: dict[str, str]) -> str:
+    listed = finding.clients
+    return counted(len(listed), "client") if len(listed) > 1 else "".join(names.get(client, "") for client in listed)
+
+
+def list_columns(rows: Sequence[FindingRow], title: str) -> list[Column]:
+    """A mark and a line, and whose each is where that differs. ``title``: of the lines."""
+    if len({row.client for row in rows if row.incident is not None}) > 1:
+        return [Column("", 1), Column(title, 0, least=PATH_WIDTH), CLIENT]
+    return [Column("", 1), Column(title, 0)]
 
 
 def cells(row: FindingRow) -> list[tuple[str, Kind]]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from inspector.reports import overview
-from inspector.tui.finding_rows import FindingRow, cells, finding_rows
+from inspector.tui.finding_rows import CLIENT, FindingRow, cells, finding_rows, list_columns
 from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.story import story_of
@@ -25,8 +25,7 @@ class IncidentsScreen(Area):
 
     def body(self) -> ComposeResult:
         self._incident_rows: list[FindingRow] = []
-        columns = [Column("", 1), Column("what", 0), Column("verdict", 9, 2), Column("grade", 11, 1)]
-        yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="findings")
+        yield Rows(self._listed("what"), 0, self._row, "No incident, and nothing else that is wrong.", id="findings")
 
     def renew(self) -> None:
         """The findings as they are now; the cursor stays on its finding."""
@@ -38,16 +37,19 @@ class IncidentsScreen(Area):
             lambda: finding_rows(self.state.document, service, self.state.zone, newest_first=self.state.is_live),
         )
         incidents = sum(f.incident is not None for f in self._incident_rows)
-        rows.columns[1] = Column(
+        rows.columns = self._listed(
             f"{overview.counted(incidents, 'incident').upper()},"
-            f" {overview.counted(len(self._incident_rows) - incidents, 'other finding').upper()}",
-            0,
+            f" {overview.counted(len(self._incident_rows) - incidents, 'other finding').upper()}"
         )
         rows.renew([f.id for f in self._incident_rows])
 
+    def _listed(self, title: str) -> list[Column]:
+        return [*list_columns(self._incident_rows, title), Column("verdict", 9, 3), Column("grade", 11, 2)]
+
     def _row(self, index: int) -> list[Cell]:
         row = self._incident_rows[index]
-        return [*cells(row), (row.finding.verdict, "dim"), (overview.WORDS[row.finding.grade], "dim")]
+        client: list[Cell] = [(row.client, "dim")] if CLIENT in self.query_one(Rows).columns else []
+        return [*cells(row), *client, (row.finding.verdict, "dim"), (overview.WORDS[row.finding.grade], "dim")]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         open_story(self, self._incident_rows, message.index)

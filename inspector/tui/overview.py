@@ -19,11 +19,11 @@ from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.cells import cell_count
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
-from inspector.tui.finding_rows import FindingRow, cells, finding_rows
+from inspector.tui.finding_rows import CLIENT, FindingRow, cells, finding_rows, list_columns
 from inspector.tui.incidents import open_story
 from inspector.tui.marks import StillText, paragraph
 from inspector.tui.page import STATE_KINDS, Area
-from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.rows import Cell, Rows
 from inspector.tui.timeline import MemberTimes, TimedMember, timeline
 
 SENTENCE_KINDS: dict[str, Kind] = {**STATE_KINDS, "not_this": "head"}
@@ -73,8 +73,13 @@ class OverviewScreen(Area):
         yield StillText(id="verdict")
         with VerticalScroll(id="tables"):
             yield StillText(id="panes")
-        columns = [Column("", 1), Column("INCIDENTS AND FINDINGS", 0)]
-        yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="incidents")
+        yield Rows(
+            list_columns([], "INCIDENTS AND FINDINGS"),
+            0,
+            self._row,
+            "No incident, and nothing else that is wrong.",
+            id="incidents",
+        )
 
     def renew(self) -> None:
         """The service in view; the cursor stays on its finding."""
@@ -92,7 +97,7 @@ class OverviewScreen(Area):
             f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
             f"OTHER FINDINGS {sum(f.incident is None for f in self._incident_rows)}",
         ]
-        rows.columns[1] = Column(", ".join(chosen), 0)
+        rows.columns = list_columns(self._incident_rows, ", ".join(chosen))
         rows.renew([f.id for f in self._incident_rows])
         self._lay_out(service, self.size.width or 80, self.size.height or 24)
 
@@ -229,7 +234,9 @@ class OverviewScreen(Area):
         return lines
 
     def _row(self, index: int) -> list[Cell]:
-        return list(cells(self._incident_rows[index]))
+        row = self._incident_rows[index]
+        client: list[Cell] = [(row.client, "dim")] if CLIENT in self.query_one(Rows).columns else []
+        return [*cells(row), *client]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         open_story(self, self._incident_rows, message.index)

@@ -22,9 +22,9 @@ Cell = tuple[str, Kind] | Line
 
 
 class Column(NamedTuple):
-    """``width`` in columns, 0 for what is left. ``leaves``: the order in which columns go where there is no room, 0
-    stays. ``name``: what it is called in settings and where it can be sorted by it, the field of the filter language;
-    empty where it cannot.
+    """``width`` in columns, 0 for what is left: ``least``, or others go. ``leaves``: the order in which columns go
+    where there is no room, 0 stays. ``name``: what it is called in settings and where it can be sorted by it, the
+    field of the filter language; empty where it cannot.
     """
 
     title: str
@@ -32,6 +32,7 @@ class Column(NamedTuple):
     leaves: int = 0
     right: bool = False
     name: str = ""
+    least: int = 20
 
 
 class Rows(Painted):
@@ -128,7 +129,7 @@ class Rows(Painted):
         """The columns that have room, with their widths."""
         indexes = list(range(len(self.columns)))
         leaving = sorted((i for i in indexes if self.columns[i].leaves), key=lambda i: self.columns[i].leaves)
-        while leaving and sum((self.columns[i].width or 20) + 2 for i in indexes) > width:
+        while leaving and sum((self.columns[i].width or self.columns[i].least) + 2 for i in indexes) > width:
             indexes.remove(leaving.pop(0))
         flexible = [i for i in indexes if not self.columns[i].width]
         rest = max((width - sum(self.columns[i].width + 2 for i in indexes)) // max(len(flexible), 1), 8)
