@@ -18,12 +18,13 @@ from inspector.errors.internal import Border
 from inspector.extract.completed_connections import CompletedConnections
 from inspector.extract.engine import FEWEST, Engine
 from inspector.facts import ConnectionFacts, Facts
+from inspector.wire.addresses import Key
 from inspector.wire.continued import Continued, ContinuedFlows
 from inspector.wire.continuing_flows import ContinuingFlowTable
 from inspector.wire.flow import Ends, FlowKey, Moment
 from inspector.wire.fragments import Key as DatagramKey
+from inspector.wire.grouping import mixed
 from inspector.wire.interleaving import merged
-from inspector.wire.runs import Key, mixed
 from inspector.wire.segments import SegmentBatch
 
 

@@ -36,9 +36,9 @@ from inspector.wire.flow import Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.flows import LATE_NS, FlowTable
 from inspector.wire.fragments import Key, Waiting
+from inspector.wire.grouping import Grouped
 from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses
-from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 from inspector.wire.table import entry
 

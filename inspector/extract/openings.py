@@ -22,7 +22,7 @@ from inspector.capture.frames import I64, U64
 from inspector.extract.greetings import HELLO_KIND, greets
 from inspector.tls.types import SERVER_HELLO
 from inspector.wire.addresses import AddressTable
-from inspector.wire.runs import MIX_HIGH, MIX_LOW
+from inspector.wire.grouping import MIX_HIGH, MIX_LOW
 from inspector.wire.segments import ACK, SYN, SegmentBatch
 
 HELLO = 2

@@ -14,7 +14,8 @@ import numpy as np
 
 from inspector.wire.acknowledgements import PLAUSIBLE_BYTES, ReceivedBytes
 from inspector.wire.flow import Flow
-from inspector.wire.runs import FlowRuns, Grouped
+from inspector.wire.grouping import Grouped
+from inspector.wire.runs import FlowRuns
 from inspector.wire.sequence_numbers import distance
 
 

@@ -17,6 +17,10 @@ class FlowEnd(NamedTuple):
     port: int
 
 
+Key = tuple[int, int]
+"""Both ends of a flow as ``address number << 16 | port``, the lower first."""
+
+
 class AddressTable:
     """IP addresses as numbers: IPv4 as itself, IPv6 as 2**32 plus the order of its first appearance."""
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from inspector.capture.frames import U64, Rows
 from inspector.wire import half_open
+from inspector.wire.addresses import Key
 from inspector.wire.continued import ContinuedFlows, FlowStanding
 from inspector.wire.flow import FlowKey, Moment
 from inspector.wire.flows import FlowTable
-from inspector.wire.runs import Grouped, Key
+from inspector.wire.grouping import Grouped
 from inspector.wire.segments import SegmentBatch
 
 

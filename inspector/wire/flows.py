@@ -29,14 +29,15 @@ from inspector import bounds
 from inspector.capture.frames import I64, Rows
 from inspector.wire import half_open
 from inspector.wire.acknowledged import note_received, weigh_conflicts
-from inspector.wire.addresses import AddressTable, FlowEnd
+from inspector.wire.addresses import AddressTable, FlowEnd, Key
 from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader, FlowOwner
+from inspector.wire.grouping import Grouped, mask_of_flows
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.parsed_extent import ParsedExtent
 from inspector.wire.reach import reached, went_on, widen
-from inspector.wire.runs import FlowRuns, Grouped, Key, mask_of_flows
+from inspector.wire.runs import FlowRuns, runs_of
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.shared_flows import SharedFlows
 
@@ -139,7 +140,7 @@ class FlowTable:
         is_followed = self._put_aside(grouped)
         regular = self._regular(grouped, is_followed)
         if regular is None:
-            for group in grouped.spans(np.flatnonzero(is_followed)):
+            for group in runs_of(grouped, np.flatnonzero(is_followed)):
                 self._follow(group)
             return
         if self.extent is not None:
@@ -149,12 +150,12 @@ class FlowTable:
         is_followed[regular.chosen[regular.is_completed]] = False
         self._completed.add(regular.completed, self._early_ns())
         wanted = np.flatnonzero(is_followed)
-        others = grouped.spans(wanted[brought[wanted] < 0])
+        others = runs_of(grouped, wanted[brought[wanted] < 0])
         for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
             if number < 0:
                 self._follow(next(others))
             elif not self._take(regular, number, index):
-                self._follow(next(grouped.spans(np.array([index]))))
+                self._follow(next(runs_of(grouped, np.array([index]))))
 
     def _wake(self, grouped: Grouped) -> None:
         """Follow what was put aside of flows of which more comes."""
