@@ -17,6 +17,9 @@ class FlowEnd(NamedTuple):
     port: int
 
 
+Ends = tuple[FlowEnd, FlowEnd]
+"""Both endpoints of a flow, the lower first."""
+
 Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
 
@@ -75,3 +78,8 @@ class AddressTable:
     def endpoint(self, end: int) -> FlowEnd:
         """An end of a flow, ``address number << 16 | port``."""
         return FlowEnd(self.address(end >> 16), end & 0xFFFF)
+
+    def endpoints(self, key: Key) -> Ends:
+        """Both ends of a flow."""
+        low, high = (self.endpoint(end) for end in key)
+        return (low, high) if low < high else (high, low)
