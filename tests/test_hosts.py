@@ -24,7 +24,7 @@ from inspector.fleet.dask_cluster import DaskCluster
 from inspector.fleet.extraction import extract_fleet
 from inspector.fleet.reading import extract_by_cluster
 from inspector.fleet.sequences import pattern, sequences
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from inspector.text.times import rfc3339
 from tests.build import MS, START_NS, Flow, Pool, certificate, ethernet, numbered, ordered, pcap
 from tests.cuts import SECOND, Frame, by_time, later, write

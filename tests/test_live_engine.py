@@ -19,9 +19,9 @@ from inspector.extract.live_engine import LiveEngine
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.live.closing import Closing
+from inspector.live.keeping import Keeping
 from inspector.live.live_capture import LiveCapture
 from inspector.live.sources.source import Source
-from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
 from tests.build import ACK, MS, RST, START_NS, Flow, Pool, Segment, certificate, ethernet, numbered, ordered, pcap
 from tests.live import Heard
