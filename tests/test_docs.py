@@ -17,9 +17,9 @@ from inspector.cli.commands import cli
 from inspector.tls import handshake
 from inspector.tls.history import NAMES
 from inspector.tls.types import HandshakeState
+from inspector.wire.encapsulation_table import TABLE
 from inspector.wire.encapsulations import Space
-from inspector.wire.protocols import GRE
-from inspector.wire.table import TABLE
+from inspector.wire.ip_tunnels import GRE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

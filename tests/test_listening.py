@@ -29,7 +29,7 @@ from inspector.text.times import SECOND_NS
 from inspector.text.zones import UTC
 from inspector.tui.app import InspectorApp
 from inspector.tui.listening import Following, Listening
-from inspector.tui.waiting import LoadingScreen
+from inspector.tui.loading_screen import LoadingScreen
 from tests.app import shown, until
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES

@@ -10,7 +10,7 @@ from cryptography import x509
 from textual.widgets import Input, OptionList, Tree
 
 from inspector.text.zones import UTC
-from inspector.tui import places, recent
+from inspector.tui import go_to, recent
 from inspector.tui.app_state import View
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.difference import DifferenceScreen
@@ -194,13 +194,13 @@ async def test_next_finding() -> None:
     ],
 )
 def test_places(text: str, index: int | None) -> None:
-    found = places.find(bundled("puppet-session-ids"), text, UTC)
+    found = go_to.find(bundled("puppet-session-ids"), text, UTC)
     assert found == index if index is not None else isinstance(found, str)
 
 
 def test_a_place_by_id() -> None:
     analysis = bundled("puppet-session-ids")
-    assert places.find(analysis, analysis.case.observed[5].id[:10], UTC) == 5
+    assert go_to.find(analysis, analysis.case.observed[5].id[:10], UTC) == 5
 
 
 async def test_going_to_a_frame_leads_through_the_filter() -> None:

@@ -36,10 +36,10 @@ from inspector.findings.judge import Analysis
 from inspector.findings.wording import worded
 from inspector.live.aborts import KnownAborts
 from inspector.live.clock import LoopClock, PacketClock
-from inspector.live.closing import Closing
 from inspector.live.judging import Changed, JudgedPart, judged_in_parts
 from inspector.live.judging_queue import JudgingQueue
 from inspector.live.keeping import Keeping
+from inspector.live.lingering import LingeringConnections
 from inspector.live.outputs.held_evidence import AFTER_NS, wanted_of
 from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
 from inspector.live.sources.source import FRAMES_AT_ONCE, Source, ready, stopped
@@ -109,7 +109,7 @@ class LiveCapture:
         self._stopping = False
         self._flush_asked = False
         self._to_judge = JudgingQueue(most)
-        self._closing = Closing()
+        self._lingering = LingeringConnections()
         self._journaling = Journaling()
         self._aborts = KnownAborts()
         self._dropped = 0
@@ -247,8 +247,8 @@ class LiveCapture:
         """Into the window, the journal, and what is judged next; its id."""
         name, entry, is_new = self.window.put(connection, is_final)
         self.connections += is_new
-        closing = self._closing.drop(name)
-        self._change(name, entry, is_new or (closing is not None and closing.is_new), is_final)
+        lingering = self._lingering.drop(name)
+        self._change(name, entry, is_new or (lingering is not None and lingering.is_new), is_final)
         if self.keeping.journal is not None:
             self._journaling.keep(row_of(name, entry, connection))
         return name
@@ -263,11 +263,11 @@ class LiveCapture:
         """Into the window and the journal; of those only what was given up is judged before it is over. Beyond what the
         window has room for they are put when they are over.
         """
-        for connection, packed in completed[: self._most - len(self._closing)]:
+        for connection, packed in completed[: self._most - len(self._lingering)]:
             with self.border:
                 name, entry, is_new = self.window.put(connection, True, packed, is_waiting=True)
                 self.connections += is_new
-                self._closing.add(name, packed, is_new=is_new and not entry.gave_up)
+                self._lingering.add(name, packed, is_new=is_new and not entry.gave_up)
                 if entry.gave_up:
                     self._change(name, entry, is_new, False)
                 if self.keeping.journal is not None:
@@ -275,11 +275,11 @@ class LiveCapture:
 
     def _put_over(self, packed: bytes) -> None:
         """A completed connection, of which nothing came any more."""
-        closing = self._closing.over(packed)
-        if closing is None or not self.window.release(closing.name):
+        lingering = self._lingering.over(packed)
+        if lingering is None or not self.window.release(lingering.name):
             self._put(self.engine.unpack(packed), is_final=True)
             return
-        self._to_judge.add(closing.name, is_new=closing.is_new, is_final=True)
+        self._to_judge.add(lingering.name, is_new=lingering.is_new, is_final=True)
 
     def _put_ended(self, settled: Settled, listener: Listener) -> None:
         """Judged before so many have come that some are forgotten again."""

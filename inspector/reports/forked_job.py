@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from inspector.capture.forked_copy import ForkedCopy
-from inspector.capture.nameless import nameless_file
+from inspector.system.anonymous_files import nameless_file
+from inspector.system.forked_copy import ForkedCopy
 
 Write = Callable[[BinaryIO], object]
 

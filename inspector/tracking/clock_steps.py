@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from inspector.tracking.clocks import MILLISECOND_NS, Offset, Times, early, offsets
+from inspector.tracking.log_clocks import MILLISECOND_NS, Offset, Times, early, offsets
 
 LEAST = 3
 """Entries that must fit an offset of their own; a change of it costs as much."""

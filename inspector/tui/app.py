@@ -21,7 +21,7 @@ from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import safe_text
-from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent, wireshark
+from inspector.tui import check_settings, clipboard, go_to, output_filter, palette, recent, wireshark
 from inspector.tui.app_keys import KEYS
 from inspector.tui.app_state import AppState, View
 from inspector.tui.areas import AREAS
@@ -36,6 +36,7 @@ from inspector.tui.feed import Feed
 from inspector.tui.finding_rows import finding_rows
 from inspector.tui.incidents import open_story
 from inspector.tui.loading import Loading
+from inspector.tui.loading_screen import LoadingScreen
 from inspector.tui.message import MessageScreen
 from inspector.tui.output_filter import OutputFilter
 from inspector.tui.page import Area, AreaBar, Page
@@ -45,7 +46,6 @@ from inspector.tui.probes import Probes
 from inspector.tui.shell import Target
 from inspector.tui.terminal import HUNG_UP, HungUp, driver_of
 from inspector.tui.themes import HIGH_CONTRAST
-from inspector.tui.waiting import LoadingScreen
 
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
@@ -261,7 +261,7 @@ class InspectorApp(App[int]):
 
     def action_go(self) -> None:
         def find(text: str) -> int | str:
-            return places.find(self.state.now, text, self.state.zone)
+            return go_to.find(self.state.now, text, self.state.zone)
 
         def go(text: str | None) -> None:
             index = find(text) if text is not None else ""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from inspector.reports.lines import Kind, Line
 from inspector.text.times import SECOND_NS, bar_step, span
 from inspector.text.zones import TimeZone
-from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
+from inspector.tui.uncaptured import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = (
     (2, "█", "aborted", "bad"),

@@ -15,7 +15,7 @@ from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 from inspector.text.times import bar_step
 from inspector.text.zones import TimeZone
 from inspector.tui.chart import spoken
-from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
+from inspector.tui.uncaptured import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 FAILED_ALL, FAILED_SOME, CHANGED = "✖", "×", "▲"
 LEVELS = "░▒▓█"

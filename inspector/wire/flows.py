@@ -33,11 +33,11 @@ from inspector.wire.addresses import AddressTable, Key
 from inspector.wire.beginnings import SYN_AGAIN_NS, FlowBeginnings
 from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, Moment
+from inspector.wire.flow_extent import reached, went_on, widen
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.grouping import Grouped, mask_of_flows
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.parsed_extent import ParsedExtent
-from inspector.wire.reach import reached, went_on, widen
 from inspector.wire.runs import FlowRuns, runs_of
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.shared_flows import SharedFlows

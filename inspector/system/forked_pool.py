@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
-from inspector.capture.forked_copy import ForkedCopy
-from inspector.capture.nameless import nameless_file
+from inspector.system.anonymous_files import nameless_file
+from inspector.system.forked_copy import ForkedCopy
 
 Task = Callable[[BinaryIO], object]
 """Writes its result."""
