@@ -19,7 +19,7 @@ from inspector.capture.foreign import foreign
 from inspector.capture.inputs import Workload, find, identity, is_journal, is_pipe, workload
 from inspector.errors import UnreadableError
 from inspector.system import parent
-from inspector.system.anonymous_files import nameless_file
+from inspector.system.anonymous_files import anonymous_file
 from tests.build import Pool, capture, certificate, numbered
 
 BIG = 3 << 20
@@ -122,7 +122,7 @@ def test_files_without_a_name(has_memory_files: bool, monkeypatch: pytest.Monkey
     if not has_memory_files:
         monkeypatch.delattr(os, "memfd_create")
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with nameless_file() as file:
+    with anonymous_file() as file:
         file.write(b"something")
         file.seek(0)
         assert file.read() == b"something"

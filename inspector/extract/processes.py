@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, stored_bytes, workload
-from inspector.system.anonymous_files import nameless_file
+from inspector.system.anonymous_files import anonymous_file
 from inspector.system.cores import usable_cores
 from inspector.system.one_thread import keep_numpy_to_one_thread
 
@@ -304,9 +304,9 @@ class _Worker:
         """Raises OSError where no process, or no file, can be had."""
         import subprocess  # most captures are read by one process
 
-        self._output = nameless_file()
+        self._output = anonymous_file()
         try:
-            with nameless_file() as file:
+            with anonymous_file() as file:
                 file.write(task)
                 file.seek(0)
                 self._process = subprocess.Popen(
