@@ -27,9 +27,9 @@ from inspector.tui.app_state import AppState, View
 from inspector.tui.areas import AREAS
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.dialogs.filter import FilterDialog
-from inspector.tui.dialogs.go import GoDialog
+from inspector.tui.dialogs.go import go_dialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
-from inspector.tui.dialogs.open import OpenDialog
+from inspector.tui.dialogs.open import open_dialog
 from inspector.tui.dialogs.probe import ProbeProgress
 from inspector.tui.exporting import Exporter
 from inspector.tui.feed import Feed
@@ -272,7 +272,7 @@ class InspectorApp(App[int]):
             if isinstance(base, ConnectionsScreen):
                 self.call_after_refresh(base.go, index)
 
-        self.push_screen(GoDialog(find), go)
+        self.push_screen(go_dialog(find), go)
 
     def action_copy(self) -> None:
         if isinstance(self.screen, Page):
@@ -300,7 +300,7 @@ class InspectorApp(App[int]):
             if text is not None:
                 self._read([str(Path(text).expanduser())])
 
-        self.push_screen(OpenDialog(self.state.paths), opened)
+        self.push_screen(open_dialog(self.state.paths), opened)
 
     def action_again(self) -> None:
         """The same captures, from the start."""
