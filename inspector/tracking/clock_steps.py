@@ -64,7 +64,7 @@ def clock_of(
     resolution_ns: int = MILLISECOND_NS,
 ) -> LogClock:
     """The clock of a log. ``entries``: times and which moments they may name, in the order of its lines; ``wire``: the
-    sorted moments by that; the rest as in ``offsets``.
+    sorted moments by that; the rest as in ``log_clocks.offsets``.
     """
     before_ns = early(early_ns, resolution_ns)
 

@@ -17,7 +17,7 @@ were captured stays with the connection. Which connections are compared at all i
 ones, without unpacking: those whose client random stands there twice, or not at all.
 
 Before that, clocks are made one, for vantage points each have their own: that of both directions (``directions``), then
-those of all vantage points (``offsets``).
+those of all vantage points (``vantage_clocks``).
 """
 
 from __future__ import annotations
