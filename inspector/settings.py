@@ -33,7 +33,7 @@ from platformdirs import user_cache_path, user_config_path, user_state_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
-from inspector.text.plain_file import read_whole
+from inspector.system.plain_file import read_whole
 from inspector.text.safe import path_text, safe_text
 from inspector.text.zones import UTC, TimeZone, zone_named
 

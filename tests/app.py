@@ -18,8 +18,8 @@ from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.app_state import View
 from inspector.tui.areas import AREAS
+from inspector.tui.loading_screen import LoadingScreen
 from inspector.tui.prober import ProbeOutcome, Prober
-from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 from tests.waiting import LOOK_SECONDS, PATIENCE_SECONDS
 

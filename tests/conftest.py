@@ -29,6 +29,7 @@ for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.S
 QUICK = {
     *(
         "test_house",
+        "test_layers",
         "test_golden",
         "test_segmentation",
         "test_rules",

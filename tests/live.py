@@ -19,10 +19,11 @@ from inspector.extract.live_engine import LiveEngine
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.live.clock import LoopClock
+from inspector.live.keeping import Keeping
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.held_evidence import WrittenEvidence
 from inspector.live.sources.source import PipeSource, Source
-from inspector.live.update import Keeping, Update
+from inspector.live.update import Update
 from inspector.live.window import Window
 from tests.conftest import CAPTURES
 from tests.waiting import COMMAND_SECONDS

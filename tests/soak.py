@@ -34,6 +34,7 @@ from inspector.document import Document
 from inspector.extract.journal import Journal
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
+from inspector.live.keeping import Keeping
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.lines import LinePrinter
 from inspector.live.outputs.metrics import Metrics
@@ -41,7 +42,6 @@ from inspector.live.outputs.recording import Recording, conditions
 from inspector.live.outputs.trigger import Trigger
 from inspector.live.sources.growing import GrowingLogs
 from inspector.live.sources.source import Source
-from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS, rfc3339
 from tests.build import START_NS
 from tests.logged import today

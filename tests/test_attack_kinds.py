@@ -16,9 +16,9 @@ from inspector.extract.journal import Journal
 from inspector.extract.processes import add_logs, extract
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
+from inspector.live.keeping import Keeping
 from inspector.live.sources.growing import GrowingLogs
 from inspector.live.sources.growing_keys import GrowingKeys
-from inspector.live.update import Keeping
 from inspector.secrets.inputs import SecretInputs
 from inspector.tracking.certificate_reader import READER, CertificateReader
 from tests.attacks import flights

@@ -29,7 +29,7 @@ from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.live.anchors import Anchors
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import redacted_facts

@@ -20,7 +20,7 @@ from inspector.facts import ConnectionFacts
 from inspector.tls.anomalies import ConflictingSegments
 from inspector.wire import acknowledgements
 from inspector.wire.acknowledgements import ReceivedBytes
-from inspector.wire.runs import Grouped
+from inspector.wire.grouping import Grouped
 from tests.build import (
     ACK,
     FIN,

@@ -25,9 +25,9 @@ from inspector.findings.reasons import doubt
 from inspector.findings.shared_remedies import change_remedies
 from inspector.findings.signs import Abort, Manner, Sign, Signs, weigh
 from inspector.tls import messages
+from inspector.tracking.certificate_names import authority, covers
 from inspector.tracking.certificates import Identity, ParsedCertificate, parse
 from inspector.tracking.clients import NOBODY, writer
-from inspector.tracking.names import authority, covers
 from tests.build import (
     CHANGE,
     DATA,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector.capture.cores import usable_cores
+from inspector.system.cores import usable_cores
 
 SECOND = "proc/self/cgroup", "0::/a/b\n"
 FIRST = "proc/self/cgroup", "4:cpu,cpuacct:/a\n"

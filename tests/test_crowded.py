@@ -12,7 +12,7 @@ from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.extract.engine import Engine
 from inspector.wire.flows import FlowTable
-from inspector.wire.runs import Grouped
+from inspector.wire.grouping import Grouped
 from inspector.wire.segments import SegmentBatch
 from tests.attacks.attack import A, B, Given
 from tests.attacks.floods import HALF_OPEN, flood

@@ -14,9 +14,9 @@ import pytest
 from inspector.capture.files import Story
 from inspector.document import Document
 from inspector.facts import CaptureFacts
+from inspector.wire.encapsulation_table import TABLE
 from inspector.wire.encapsulations import Space
 from inspector.wire.segments import SegmentDecoder
-from inspector.wire.table import TABLE
 from tests.build import MS, START_NS, Pool, certificate, document_of, ethernet, facts_of, numbered, pcap
 from tests.encapsulations import (
     ENCAPSULATIONS,

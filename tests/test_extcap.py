@@ -29,13 +29,13 @@ from inspector.errors import NotPermittedError
 from inspector.facts import frame_reference
 from inspector.findings.case import Options
 from inspector.live.host import doctor, privileges, sandbox, seccomp
+from inspector.live.keeping import Keeping
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.commenting import Commenting
 from inspector.live.outputs.packet_stream import MOST_COMMENT, PacketStream, ReaderPipe, StreamedIncidents
 from inspector.live.sources.interfaces import NetworkInterface
 from inspector.live.sources.processes import Command
 from inspector.live.sources.source import PipeSource
-from inspector.live.update import Keeping
 from inspector.live.wireshark.folders import WiresharkFolders
 from inspector.live.wireshark.installing import install
 from inspector.live.wireshark.sentences import argument_sentences

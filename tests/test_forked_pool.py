@@ -20,16 +20,16 @@ from typing import Any, BinaryIO
 import msgspec
 import pytest
 
-from inspector.capture import forked_copy
-from inspector.capture.forked_copy import ForkedCopy, worthwhile_copies
-from inspector.capture.forked_pool import ForkedPool, Task
-from inspector.capture.memory import copies_with_room
 from inspector.document import Document
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis
 from inspector.reports import json_stream, pooled_lines
 from inspector.reports.formats import write
 from inspector.reports.json_stream import write_json, write_jsonl
+from inspector.system import forked_copy
+from inspector.system.forked_copy import ForkedCopy, worthwhile_copies
+from inspector.system.forked_pool import ForkedPool, Task
+from inspector.system.memory import copies_with_room
 from inspector.tracking.observed import Observed
 from tests.conftest import bundled
 from tests.waiting import until
@@ -416,7 +416,7 @@ def test_files_that_take_no_more_are_done_without() -> None:
     code = """
 import io, resource, signal
 from functools import partial
-from inspector.capture.forked_pool import ForkedPool
+from inspector.system.forked_pool import ForkedPool
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 tasks = [partial(lambda number, out: out.write(b"%d," % number * (3000 if number == 2 else 1)), n) for n in range(6)]

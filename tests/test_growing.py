@@ -17,8 +17,8 @@ from inspector.tracking import connections
 from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.loading import Loading
+from inspector.tui.loading_screen import LoadingScreen
 from inspector.tui.rows import Rows
-from inspector.tui.waiting import LoadingScreen
 from tests.app import B, app_of, loaded, pressed, shown, then, until
 from tests.build import Pool, numbered, written
 from tests.conftest import find

@@ -30,8 +30,8 @@ from inspector.facts import Facts, OtherFlow
 from inspector.wire import half_open
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flows import FlowTable
+from inspector.wire.grouping import MIX_HIGH, MIX_LOW
 from inspector.wire.half_open import ROW, HalfOpenFlows, keys
-from inspector.wire.runs import MIX_HIGH, MIX_LOW
 from tests.build import (
     ACK,
     FIN,

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from inspector.capture import inputs, parent
+from inspector.capture import inputs
 from inspector.capture.files import Story
 from inspector.capture.foreign import foreign
 from inspector.capture.inputs import Workload, find, identity, is_journal, is_pipe, workload
-from inspector.capture.nameless import nameless_file
 from inspector.errors import UnreadableError
+from inspector.system import parent
+from inspector.system.anonymous_files import anonymous_file
 from tests.build import Pool, capture, certificate, numbered
 
 BIG = 3 << 20
@@ -121,7 +122,7 @@ def test_files_without_a_name(has_memory_files: bool, monkeypatch: pytest.Monkey
     if not has_memory_files:
         monkeypatch.delattr(os, "memfd_create")
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with nameless_file() as file:
+    with anonymous_file() as file:
         file.write(b"something")
         file.seek(0)
         assert file.read() == b"something"
@@ -140,13 +141,13 @@ def death_signal() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
 def test_a_process_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
-    monkeypatch.setattr("inspector.capture.parent.os._exit", ended.append)
+    monkeypatch.setattr("inspector.system.parent.os._exit", ended.append)
     prepare = parent.dying_with_this()
-    monkeypatch.setattr("inspector.capture.parent.os.getppid", os.getpid)  # as its child sees it
+    monkeypatch.setattr("inspector.system.parent.os.getppid", os.getpid)  # as its child sees it
     try:
         prepare()
         assert (death_signal(), ended) == (signal.SIGKILL, [])
-        monkeypatch.setattr("inspector.capture.parent.os.getppid", lambda: 1)
+        monkeypatch.setattr("inspector.system.parent.os.getppid", lambda: 1)
         prepare()
         assert ended == [1]
     finally:
@@ -156,7 +157,7 @@ def test_a_process_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_numpy_starts_no_threads() -> None:
     code = (
-        "from inspector.capture.one_thread import keep_numpy_to_one_thread as keep; keep();"
+        "from inspector.system.one_thread import keep_numpy_to_one_thread as keep; keep();"
         "import numpy, os; print(len(os.listdir('/proc/self/task')), 'OPENBLAS_NUM_THREADS' in os.environ)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}

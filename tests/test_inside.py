@@ -9,8 +9,8 @@ import pytest
 from inspector.facts import Event
 from inspector.findings.judge import judge
 from inspector.findings.reasons import flight_words
-from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import plain
+from inspector.reports.renegotiation import renegotiation_lines
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.text import ladder_lines
 from inspector.secrets.inputs import read_inputs

@@ -26,9 +26,9 @@ from inspector.findings import change
 from inspector.findings.into_document.connection import connection
 from inspector.findings.judge import judge
 from inspector.findings.judgement import JavaRule
+from inspector.live.keeping import Keeping
 from inspector.live.outputs import line_forms, lines, metrics
 from inspector.live.outputs.handshake_counts import HandshakeCounts
-from inspector.live.update import Keeping
 from inspector.live.window import Window
 from inspector.logs.puppetserver import PuppetServerLog
 from inspector.tls.x509 import certificate as x509

@@ -30,8 +30,8 @@ from inspector.facts import CaptureFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
+from inspector.live.keeping import Keeping
 from inspector.live.outputs.journaling import AGAIN, Journaling
-from inspector.live.update import Keeping
 from inspector.reports.forked_job import ForkedJob
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled

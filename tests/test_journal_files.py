@@ -19,7 +19,7 @@ from inspector.errors import InspectorError, UnreadableError
 from inspector.extract.journal import Journal, JournalReader, read_facts
 from inspector.extract.journal.files import BESIDE
 from inspector.live.host.privileges import account, become
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from tests.build import capture
 from tests.live import listened
 from tests.test_watch import fault

@@ -27,7 +27,7 @@ from inspector.facts import PREFIX_BYTES
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from inspector.query.arrays import Columns
 from inspector.reports.text import write_text
 from tests.build import Pool, capture, certificate, numbered

@@ -26,7 +26,7 @@ from inspector.extract.journal.files import APPLICATION_AT, SET_ASIDE
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
 from tests.live import listened, of_kind

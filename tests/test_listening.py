@@ -19,17 +19,17 @@ import pytest
 from inspector.extract.journal import Journal
 from inspector.findings.case import Options
 from inspector.findings.wording import worded
+from inspector.live.keeping import Keeping
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.recording import Recording
 from inspector.live.outputs.trigger import Trigger
 from inspector.live.sources.source import PipeSource
-from inspector.live.update import Keeping
 from inspector.settings import Settings
 from inspector.text.times import SECOND_NS
 from inspector.text.zones import UTC
 from inspector.tui.app import InspectorApp
 from inspector.tui.listening import Following, Listening
-from inspector.tui.waiting import LoadingScreen
+from inspector.tui.loading_screen import LoadingScreen
 from tests.app import shown, until
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES

@@ -18,10 +18,10 @@ from inspector.capture.pcap import Records, read_pcap
 from inspector.extract.live_engine import LiveEngine
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
-from inspector.live.closing import Closing
+from inspector.live.keeping import Keeping
+from inspector.live.lingering import LingeringConnections
 from inspector.live.live_capture import LiveCapture
 from inspector.live.sources.source import Source
-from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
 from tests.build import ACK, MS, RST, START_NS, Flow, Pool, Segment, certificate, ethernet, numbered, ordered, pcap
 from tests.live import Heard
@@ -210,29 +210,29 @@ def test_more_than_the_window_has_room_for() -> None:
     assert watching.window.forgotten == 80
 
 
-def test_who_is_closing_is_known_by_both_names() -> None:
-    closing = Closing()
-    closing.add("a", b"packed a", is_new=True)
-    closing.add("b", b"packed b", is_new=False)
-    assert closing.drop("c") is None is closing.over(b"packed c")
-    assert closing.over(b"packed a") == ("a", True)
-    assert closing.drop("b") == ("b", False)
-    assert closing.over(b"packed b") is None is closing.drop("a")
-    assert len(closing) == 0
+def test_who_lingers_is_known_by_both_names() -> None:
+    lingering = LingeringConnections()
+    lingering.add("a", b"packed a", is_new=True)
+    lingering.add("b", b"packed b", is_new=False)
+    assert lingering.drop("c") is None is lingering.over(b"packed c")
+    assert lingering.over(b"packed a") == ("a", True)
+    assert lingering.drop("b") == ("b", False)
+    assert lingering.over(b"packed b") is None is lingering.drop("a")
+    assert len(lingering) == 0
 
 
-def test_of_two_with_one_id_the_later_is_closing() -> None:
+def test_of_two_with_one_id_the_later_lingers() -> None:
     """Packets that are played again, or ids that are equal by design: nothing of the first stays."""
-    closing = Closing()
-    closing.add("a", b"first", is_new=True)
-    closing.add("a", b"second", is_new=False)
-    assert closing.over(b"first") is None
-    assert closing.over(b"second") == ("a", True)
-    closing.add("a", b"third", is_new=False)
-    closing.add("a", b"third", is_new=False)
-    assert closing.drop("a") == ("a", False)
-    assert closing.over(b"third") is None
-    assert len(closing) == 0
+    lingering = LingeringConnections()
+    lingering.add("a", b"first", is_new=True)
+    lingering.add("a", b"second", is_new=False)
+    assert lingering.over(b"first") is None
+    assert lingering.over(b"second") == ("a", True)
+    lingering.add("a", b"third", is_new=False)
+    lingering.add("a", b"third", is_new=False)
+    assert lingering.drop("a") == ("a", False)
+    assert lingering.over(b"third") is None
+    assert len(lingering) == 0
 
 
 def test_packets_that_are_played_again() -> None:
@@ -251,4 +251,4 @@ def test_packets_that_are_played_again() -> None:
     watching._finish(heard)
     watching.close()
     assert watching.connections == 20
-    assert len(watching._closing) == 0
+    assert len(watching._lingering) == 0

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from inspector.capture.link_types import LinkType
-from inspector.wire import ethertypes, link_types, ports, protocols
+from inspector.wire import ethertypes, ip_tunnels, link_types, udp_tunnels
 from inspector.wire.encapsulations import (
     ETHERNET,
     IEEE80211,
@@ -66,86 +66,90 @@ def attribute(kind: int, body: bytes) -> bytes:
 
 
 OPENED: dict[str, tuple[Opener, bytes, Found]] = {
-    "VXLAN": (ports.vxlan, b"\x08\0\0\0\0\0\5\0" + FRAME, [(ETHERNET, FRAME)]),
-    "VXLAN without a network": (ports.vxlan, b"\0\0\0\0\0\0\5\0" + FRAME, "malformed"),
-    "VXLAN of something else": (ports.vxlan, b"\x08\0\0\0\0\0\5\0" + IP4, "malformed"),
-    "VXLAN-GPE without a network": (ports.vxlan_gpe, b"\x04\0\0\1\0\0\5\0" + IP4, "malformed"),
-    "VXLAN-GPE, plain": (ports.vxlan_gpe, b"\x08\0\0\0\0\0\5\0" + FRAME, [(ETHERNET, FRAME)]),
-    "VXLAN-GPE, IPv4": (ports.vxlan_gpe, b"\x0c\0\0\1\0\0\5\0" + IP4, [(IPV4, IP4)]),
-    "VXLAN-GPE, NSH": (ports.vxlan_gpe, b"\x0c\0\0\4\0\0\5\0" + IP4, [(NSH, IP4)]),
-    "VXLAN-GPE, a number of nobody": (ports.vxlan_gpe, b"\x0c\0\0\x63\0\0\5\0" + IP4, "unknown"),
-    "Geneve, options": (ports.geneve, b"\1\0\x65\x58\0\0\5\0opt." + FRAME, [(BRIDGED, FRAME)]),
-    "Geneve, control": (ports.geneve, b"\0\x80\x65\x58\0\0\5\0" + FRAME, []),
-    "Geneve of another version": (ports.geneve, b"\x40\0\x65\x58\0\0\5\0" + FRAME, "malformed"),
-    "GTP-U": (ports.gtp, gtp(GTP, IP4), [(IPV4, IP4)]),
-    "GTP-U, IPv6": (ports.gtp, gtp(GTP, IP6), [(IPV6, IP6)]),
-    "GTP-U, a frame": (ports.gtp, gtp(GTP, FRAME), [(ETHERNET, FRAME)]),
-    "GTP-U, sequence": (ports.gtp, gtp(b"\x32\xff", b"\0\1\0\0" + IP4), [(IPV4, IP4)]),
+    "VXLAN": (udp_tunnels.vxlan, b"\x08\0\0\0\0\0\5\0" + FRAME, [(ETHERNET, FRAME)]),
+    "VXLAN without a network": (udp_tunnels.vxlan, b"\0\0\0\0\0\0\5\0" + FRAME, "malformed"),
+    "VXLAN of something else": (udp_tunnels.vxlan, b"\x08\0\0\0\0\0\5\0" + IP4, "malformed"),
+    "VXLAN-GPE without a network": (udp_tunnels.vxlan_gpe, b"\x04\0\0\1\0\0\5\0" + IP4, "malformed"),
+    "VXLAN-GPE, plain": (udp_tunnels.vxlan_gpe, b"\x08\0\0\0\0\0\5\0" + FRAME, [(ETHERNET, FRAME)]),
+    "VXLAN-GPE, IPv4": (udp_tunnels.vxlan_gpe, b"\x0c\0\0\1\0\0\5\0" + IP4, [(IPV4, IP4)]),
+    "VXLAN-GPE, NSH": (udp_tunnels.vxlan_gpe, b"\x0c\0\0\4\0\0\5\0" + IP4, [(NSH, IP4)]),
+    "VXLAN-GPE, a number of nobody": (udp_tunnels.vxlan_gpe, b"\x0c\0\0\x63\0\0\5\0" + IP4, "unknown"),
+    "Geneve, options": (udp_tunnels.geneve, b"\1\0\x65\x58\0\0\5\0opt." + FRAME, [(BRIDGED, FRAME)]),
+    "Geneve, control": (udp_tunnels.geneve, b"\0\x80\x65\x58\0\0\5\0" + FRAME, []),
+    "Geneve of another version": (udp_tunnels.geneve, b"\x40\0\x65\x58\0\0\5\0" + FRAME, "malformed"),
+    "GTP-U": (udp_tunnels.gtp, gtp(GTP, IP4), [(IPV4, IP4)]),
+    "GTP-U, IPv6": (udp_tunnels.gtp, gtp(GTP, IP6), [(IPV6, IP6)]),
+    "GTP-U, a frame": (udp_tunnels.gtp, gtp(GTP, FRAME), [(ETHERNET, FRAME)]),
+    "GTP-U, sequence": (udp_tunnels.gtp, gtp(b"\x32\xff", b"\0\1\0\0" + IP4), [(IPV4, IP4)]),
     "GTP-U, extensions": (
-        ports.gtp,
+        udp_tunnels.gtp,
         gtp(GTP_EXTENDED, b"\0\0\0\x85" + b"\1\0\0\xc0" + b"\2" + bytes(6) + b"\0" + IP4),
         [(IPV4, IP4)],
     ),
-    "GTP-U, an extension without end": (ports.gtp, gtp(GTP_EXTENDED, b"\0\0\0\x85" + b"\0\0\0\x85" + IP4), "malformed"),
-    "GTP-U, echo": (ports.gtp, gtp(b"\x32\1", b"\0\1\0\0"), []),
-    "GTP-U of another length": (ports.gtp, gtp(GTP, IP4) + b"more", "malformed"),
-    "LISP": (ports.lisp, b"\x80" + bytes(7) + IP4, [(IPV4, IP4)]),
-    "LISP-GPE": (ports.lisp, b"\x84\0\0\2" + bytes(4) + IP6, [(IPV6, IP6)]),
-    "LISP-GPE, a number of nobody": (ports.lisp, b"\x84\0\0\x63" + bytes(4) + IP6, "unknown"),
-    "LISP of something else": (ports.lisp, b"\x80" + bytes(7) + b"x" * 60, "malformed"),
-    "Teredo": (ports.teredo, IP6, [(IPV6, IP6)]),
-    "Teredo, origin": (ports.teredo, bytes(8) + IP6, [(IPV6, IP6)]),
-    "Teredo, authentication": (ports.teredo, b"\0\1\3\4" + b"abcdefg" + bytes(9) + IP6, [(IPV6, IP6)]),
-    "Teredo, both": (ports.teredo, b"\0\1\0\0" + bytes(9) + bytes(8) + IP6, [(IPV6, IP6)]),
-    "CAPWAP, control": (ports.capwap, b"\0\0\0\x08" + bytes(8), []),
-    "CAPWAP, encrypted": (ports.capwap, b"\1\0\0\0" + bytes(8), "encrypted"),
-    "CAPWAP of another version": (ports.capwap, b"\x10\0\0\0" + bytes(8), "malformed"),
-    "LWAPP, control": (ports.lwapp, b"\4\0\0\0\0\0" + IP4, []),
-    "LWAPP, in pieces": (ports.lwapp, b"\2\0\0\0\0\0" + IP4, "fragment"),
-    "LWAPP, the last piece": (ports.lwapp, b"\3\0\0\0\0\0" + IP4, "fragment"),
-    "TZSP": (ports.tzsp, b"\1\0\0\1\1" + FRAME, [(ETHERNET, FRAME)]),
-    "TZSP, fields": (ports.tzsp, b"\1\0\0\x7f" + b"\0\x0a\1x\1" + FRAME, [(AVS, FRAME)]),
-    "TZSP, Prism": (ports.tzsp, b"\1\0\0\x77\1" + FRAME, [(PRISM, FRAME)]),
-    "TZSP, keepalive": (ports.tzsp, b"\1\4\0\0", []),
-    "TZSP of another version": (ports.tzsp, b"\2\0\0\1\1" + FRAME, "malformed"),
-    "TZSP, a number of nobody": (ports.tzsp, b"\1\0\0\x63\1" + FRAME, "unknown"),
-    "GUE": (ports.gue, b"\0\4\0\0" + IP4, [((Space.IP_PROTOCOL, 4), IP4)]),
-    "GUE, bare IP": (ports.gue, IP4, [(IPV4, IP4)]),
-    "GUE, bare IPv6": (ports.gue, IP6, [(IPV6, IP6)]),
-    "GUE, bare IP of another length": (ports.gue, IP4[:-4], "malformed"),
-    "GUE, control": (ports.gue, b"\x20\4\0\0" + IP4, "malformed"),
-    "ESP": (ports.esp, b"\0\0\0\1" + bytes(20), "encrypted"),
-    "ESP, IKE": (ports.esp, bytes(24), []),
-    "ESP, keepalive": (ports.esp, b"\xff", []),
-    "WireGuard": (ports.wireguard, b"\4\0\0\0" + bytes(28), "encrypted"),
-    "WireGuard, handshake": (ports.wireguard, b"\1\0\0\0" + bytes(28), []),
-    "OpenVPN": (ports.openvpn, b"\x30" + bytes(20), "encrypted"),
-    "OpenVPN, control": (ports.openvpn, b"\x38" + bytes(20), []),
-    "DTLS": (ports.dtls, b"\x17\xfe\xfd", "encrypted"),
-    "no DTLS": (ports.dtls, b"\x17\3\3", "malformed"),
-    "L2TP, control": (ports.l2tp, b"\xc8\2\0\0", []),
+    "GTP-U, an extension without end": (
+        udp_tunnels.gtp,
+        gtp(GTP_EXTENDED, b"\0\0\0\x85" + b"\0\0\0\x85" + IP4),
+        "malformed",
+    ),
+    "GTP-U, echo": (udp_tunnels.gtp, gtp(b"\x32\1", b"\0\1\0\0"), []),
+    "GTP-U of another length": (udp_tunnels.gtp, gtp(GTP, IP4) + b"more", "malformed"),
+    "LISP": (udp_tunnels.lisp, b"\x80" + bytes(7) + IP4, [(IPV4, IP4)]),
+    "LISP-GPE": (udp_tunnels.lisp, b"\x84\0\0\2" + bytes(4) + IP6, [(IPV6, IP6)]),
+    "LISP-GPE, a number of nobody": (udp_tunnels.lisp, b"\x84\0\0\x63" + bytes(4) + IP6, "unknown"),
+    "LISP of something else": (udp_tunnels.lisp, b"\x80" + bytes(7) + b"x" * 60, "malformed"),
+    "Teredo": (udp_tunnels.teredo, IP6, [(IPV6, IP6)]),
+    "Teredo, origin": (udp_tunnels.teredo, bytes(8) + IP6, [(IPV6, IP6)]),
+    "Teredo, authentication": (udp_tunnels.teredo, b"\0\1\3\4" + b"abcdefg" + bytes(9) + IP6, [(IPV6, IP6)]),
+    "Teredo, both": (udp_tunnels.teredo, b"\0\1\0\0" + bytes(9) + bytes(8) + IP6, [(IPV6, IP6)]),
+    "CAPWAP, control": (udp_tunnels.capwap, b"\0\0\0\x08" + bytes(8), []),
+    "CAPWAP, encrypted": (udp_tunnels.capwap, b"\1\0\0\0" + bytes(8), "encrypted"),
+    "CAPWAP of another version": (udp_tunnels.capwap, b"\x10\0\0\0" + bytes(8), "malformed"),
+    "LWAPP, control": (udp_tunnels.lwapp, b"\4\0\0\0\0\0" + IP4, []),
+    "LWAPP, in pieces": (udp_tunnels.lwapp, b"\2\0\0\0\0\0" + IP4, "fragment"),
+    "LWAPP, the last piece": (udp_tunnels.lwapp, b"\3\0\0\0\0\0" + IP4, "fragment"),
+    "TZSP": (udp_tunnels.tzsp, b"\1\0\0\1\1" + FRAME, [(ETHERNET, FRAME)]),
+    "TZSP, fields": (udp_tunnels.tzsp, b"\1\0\0\x7f" + b"\0\x0a\1x\1" + FRAME, [(AVS, FRAME)]),
+    "TZSP, Prism": (udp_tunnels.tzsp, b"\1\0\0\x77\1" + FRAME, [(PRISM, FRAME)]),
+    "TZSP, keepalive": (udp_tunnels.tzsp, b"\1\4\0\0", []),
+    "TZSP of another version": (udp_tunnels.tzsp, b"\2\0\0\1\1" + FRAME, "malformed"),
+    "TZSP, a number of nobody": (udp_tunnels.tzsp, b"\1\0\0\x63\1" + FRAME, "unknown"),
+    "GUE": (udp_tunnels.gue, b"\0\4\0\0" + IP4, [((Space.IP_PROTOCOL, 4), IP4)]),
+    "GUE, bare IP": (udp_tunnels.gue, IP4, [(IPV4, IP4)]),
+    "GUE, bare IPv6": (udp_tunnels.gue, IP6, [(IPV6, IP6)]),
+    "GUE, bare IP of another length": (udp_tunnels.gue, IP4[:-4], "malformed"),
+    "GUE, control": (udp_tunnels.gue, b"\x20\4\0\0" + IP4, "malformed"),
+    "ESP": (udp_tunnels.esp, b"\0\0\0\1" + bytes(20), "encrypted"),
+    "ESP, IKE": (udp_tunnels.esp, bytes(24), []),
+    "ESP, keepalive": (udp_tunnels.esp, b"\xff", []),
+    "WireGuard": (udp_tunnels.wireguard, b"\4\0\0\0" + bytes(28), "encrypted"),
+    "WireGuard, handshake": (udp_tunnels.wireguard, b"\1\0\0\0" + bytes(28), []),
+    "OpenVPN": (udp_tunnels.openvpn, b"\x30" + bytes(20), "encrypted"),
+    "OpenVPN, control": (udp_tunnels.openvpn, b"\x38" + bytes(20), []),
+    "DTLS": (udp_tunnels.dtls, b"\x17\xfe\xfd", "encrypted"),
+    "no DTLS": (udp_tunnels.dtls, b"\x17\3\3", "malformed"),
+    "L2TP, control": (udp_tunnels.l2tp, b"\xc8\2\0\0", []),
     "L2TP, all fields": (
-        ports.l2tp,
+        udp_tunnels.l2tp,
         b"\x4a\2\0\0\0\1\0\2" + b"\0\3\0\4" + b"\0\2pd" + b"\0\x21" + IP4,
         [(PPP_FRAME, b"\0\x21" + IP4)],
     ),
-    "L2TP of another version": (ports.l2tp, b"\0\1\0\0", "malformed"),
-    "Juniper mirroring": (ports.mirrored, bytes(8) + IP6, [(IPV6, IP6)]),
-    "Juniper mirroring of something else": (ports.mirrored, bytes(8) + FRAME, "malformed"),
-    "session, a frame": (protocols.l2tp3, b"\0\0\0\5" + b"cook" + FRAME, [(ETHERNET, FRAME)]),
-    "session, IP": (protocols.l2tp3, b"\0\0\0\5" + b"cookies." + IP4, [(IPV4, IP4)]),
-    "session, PPP": (protocols.l2tp3, b"\0\0\0\5\xff\3\0\x21" + IP4, [(PPP_FRAME, b"\xff\3\0\x21" + IP4)]),
-    "session, HDLC": (protocols.l2tp3, b"\0\0\0\5\x0f\0\x08\0" + IP4, [(C_HDLC, b"\x0f\0\x08\0" + IP4)]),
-    "session of something": (protocols.l2tp3, b"\0\0\0\5" + b"x" * 60, "unknown"),
-    "session 0": (protocols.l2tp3, b"\0\0\0\0" + IP4, []),
-    "GRE, alive?": (protocols.gre, b"\0\0\0\0", []),
-    "GRE 1, acknowledgement alone": (protocols.gre, b"\x20\x81\x88\x0b\0\0\0\5\0\0\0\1", []),
+    "L2TP of another version": (udp_tunnels.l2tp, b"\0\1\0\0", "malformed"),
+    "Juniper mirroring": (udp_tunnels.mirrored, bytes(8) + IP6, [(IPV6, IP6)]),
+    "Juniper mirroring of something else": (udp_tunnels.mirrored, bytes(8) + FRAME, "malformed"),
+    "session, a frame": (ip_tunnels.l2tp3, b"\0\0\0\5" + b"cook" + FRAME, [(ETHERNET, FRAME)]),
+    "session, IP": (ip_tunnels.l2tp3, b"\0\0\0\5" + b"cookies." + IP4, [(IPV4, IP4)]),
+    "session, PPP": (ip_tunnels.l2tp3, b"\0\0\0\5\xff\3\0\x21" + IP4, [(PPP_FRAME, b"\xff\3\0\x21" + IP4)]),
+    "session, HDLC": (ip_tunnels.l2tp3, b"\0\0\0\5\x0f\0\x08\0" + IP4, [(C_HDLC, b"\x0f\0\x08\0" + IP4)]),
+    "session of something": (ip_tunnels.l2tp3, b"\0\0\0\5" + b"x" * 60, "unknown"),
+    "session 0": (ip_tunnels.l2tp3, b"\0\0\0\0" + IP4, []),
+    "GRE, alive?": (ip_tunnels.gre, b"\0\0\0\0", []),
+    "GRE 1, acknowledgement alone": (ip_tunnels.gre, b"\x20\x81\x88\x0b\0\0\0\5\0\0\0\1", []),
     "GRE, routing": (
-        protocols.gre,
+        ip_tunnels.gre,
         b"\x40\0\x08\0\0\0\0\0" + b"\0\1\0\4way." + bytes(4) + IP4,
         [((Space.GRE, 0x0800), IP4)],
     ),
-    "EtherIP of another version": (protocols.ether_ip, b"\x40\0" + FRAME, "malformed"),
+    "EtherIP of another version": (ip_tunnels.ether_ip, b"\x40\0" + FRAME, "malformed"),
     "bridged ATM": (ethertypes.llc, SNAP + b"\0\x80\xc2\0\7" + FRAME, [(ETHERNET, FRAME)]),
     "bridged ATM, filled up": (ethertypes.llc, SNAP + b"\0\x80\xc2\0\1\0\0" + FRAME, [(ETHERNET, FRAME)]),
     "bridged ATM of something else": (ethertypes.llc, SNAP + b"\0\x80\xc2\0\2" + FRAME, []),
@@ -245,16 +249,16 @@ def test_a_tunnel_on_any_port_must_prove_itself() -> None:
     """And one that fails at a port of a service is none."""
     inside = b"\x08\0\0\0\0\0\5\0" + FRAME
     for source, target in ((5000, 5001), (4789, 5001), (5000, 4789), (53, 4789)):
-        assert found(ports.udp, udp(target, inside, source)) == [(ETHERNET, FRAME)]
-    assert found(ports.udp, udp(5001, inside[:-20], 5000)) == []
-    assert found(ports.udp, udp(4789, b"\x08" + bytes(30), 5000)) == "malformed"
-    assert found(ports.udp, udp(4789, b"\x08" + bytes(30), 53)) == []
-    assert found(ports.udp, udp(51820, b"\4\0\0\0" + bytes(28), 5000)) == "encrypted"
-    assert found(ports.udp, udp(5000, b"\4\0\0\0" + bytes(28), 51820)) == "encrypted"
-    assert found(ports.udp, udp(4790, b"\x0c\0\0\x63" + bytes(30), 5000)) == "unknown"
+        assert found(udp_tunnels.udp, udp(target, inside, source)) == [(ETHERNET, FRAME)]
+    assert found(udp_tunnels.udp, udp(5001, inside[:-20], 5000)) == []
+    assert found(udp_tunnels.udp, udp(4789, b"\x08" + bytes(30), 5000)) == "malformed"
+    assert found(udp_tunnels.udp, udp(4789, b"\x08" + bytes(30), 53)) == []
+    assert found(udp_tunnels.udp, udp(51820, b"\4\0\0\0" + bytes(28), 5000)) == "encrypted"
+    assert found(udp_tunnels.udp, udp(5000, b"\4\0\0\0" + bytes(28), 51820)) == "encrypted"
+    assert found(udp_tunnels.udp, udp(4790, b"\x0c\0\0\x63" + bytes(30), 5000)) == "unknown"
     padded = udp(4789, inside, 5000) + bytes(6)
-    assert found(ports.udp, padded) == [(ETHERNET, FRAME)]
-    assert found(ports.udp, udp(4754, ipv4(47, b"")[:0], 5000)) == [((Space.IP_PROTOCOL, 47), b"")]
+    assert found(udp_tunnels.udp, padded) == [(ETHERNET, FRAME)]
+    assert found(udp_tunnels.udp, udp(4754, ipv4(47, b"")[:0], 5000)) == [((Space.IP_PROTOCOL, 47), b"")]
 
 
 def test_link_types_that_carry_others() -> None:
@@ -263,6 +267,6 @@ def test_link_types_that_carry_others() -> None:
     with pytest.raises(IndexError):
         link_types.ppp(Packet(ANY, b"\xff\3", 0))
     assert found(ethertypes.mpls, b"\0\0\x11\xff" + IP4) == [(IPV4, IP4)]
-    assert found(ethertypes.ETHERTYPES[MPLS[1]].opens or ports.udp, b"\0\0\x11\xff\0\0\0\0" + FRAME) == [
+    assert found(ethertypes.ETHERTYPES[MPLS[1]].opens or udp_tunnels.udp, b"\0\0\x11\xff\0\0\0\0" + FRAME) == [
         (ETHERNET, FRAME)
     ]

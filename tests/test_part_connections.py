@@ -17,7 +17,6 @@ import msgspec
 import pytest
 
 from inspector import bounds
-from inspector.capture.forked_copy import ForkedCopy
 from inspector.capture.inputs import stored_bytes
 from inspector.errors.captures import PartAltered, PartUnfinished
 from inspector.extract.journal import values
@@ -30,6 +29,7 @@ from inspector.facts.spool import SpooledConnections
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.reports.json_stream import write_json
+from inspector.system.forked_copy import ForkedCopy
 from tests.bench_fleet import HostDay, written
 
 pytest.importorskip("pyarrow.parquet")

@@ -16,7 +16,7 @@ from inspector.bundle import manifest
 from inspector.errors import InspectorError
 from inspector.redaction import keys
 from inspector.reports.json_stream import read_json
-from inspector.text.plain_file import read_whole
+from inspector.system.plain_file import read_whole
 from inspector.tui import recent
 
 

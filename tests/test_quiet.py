@@ -24,7 +24,7 @@ from inspector.tui.feed import NEWS_SECONDS, Feed
 from inspector.tui.finding_rows import finding_rows
 from inspector.tui.listening import rounded
 from inspector.tui.loading import Loading
-from inspector.tui.unknown import GLYPH, MOST, WORDS, Stretch, UnseenTimes, between, unknown_bars
+from inspector.tui.uncaptured import GLYPH, MOST, WORDS, Stretch, UnseenTimes, between, unknown_bars
 from tests.build import capture
 from tests.conftest import bundled
 from tests.test_watch import fault

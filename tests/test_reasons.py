@@ -16,7 +16,7 @@ from inspector.findings.logged import Unpaired
 from inspector.findings.signs import CONFIRMED, Abort, Sign, Weighed
 from inspector.text.times import rfc3339
 from inspector.tls import messages
-from inspector.tracking.balancer import Reason
+from inspector.tracking.balancer_log import Reason
 from inspector.tracking.flights import FlightReason
 from inspector.tracking.kinds import KindReason
 from tests.build import numbered, server_hello

@@ -21,10 +21,10 @@ from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
+from inspector.live.keeping import Keeping
 from inspector.live.outputs.held_evidence import A_MINUTE
 from inspector.live.outputs.recording import Conditions, Recording, conditions
 from inspector.live.outputs.trigger import Trigger
-from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, facts_of, numbered, record
 from tests.conftest import CAPTURES, bundled, find
 from tests.live import WATCH, bytes_of, listened, of_kind, watched

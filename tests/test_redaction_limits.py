@@ -31,7 +31,7 @@ from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.wording import WORDS, worded
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from inspector.logs.entries import LogFacts
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise

@@ -24,7 +24,8 @@ from inspector.extract.engine import Engine
 from inspector.extract.regular_connections import RegularConnections
 from inspector.wire.addresses import FlowEnd
 from inspector.wire.flow import Flow as WireFlow, FlowKey
-from inspector.wire.runs import Grouped
+from inspector.wire.grouping import Grouped
+from inspector.wire.runs import runs_of
 from inspector.wire.segments import SegmentDecoder
 from tests.build import (
     ACK,
@@ -294,19 +295,19 @@ def test_flows_that_turn_odd_late_cost_nothing_for_the_others() -> None:
 
     def peak(grouped: Grouped) -> int:
         tracemalloc.start()
-        list(grouped.spans(np.array([5])))
+        list(runs_of(grouped, np.array([5])))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
 
     small, large = grouped_of(20), grouped_of(2_000)
     for grouped in (small, large):
-        together = [(f.key, len(f.spans), f.last_ns) for f in grouped.spans(np.arange(len(grouped)))]
-        alone = [(f.key, len(f.spans), f.last_ns) for n in range(len(grouped)) for f in grouped.spans(np.array([n]))]
+        together = [(f.key, len(f.spans), f.last_ns) for f in runs_of(grouped, np.arange(len(grouped)))]
+        alone = [(f.key, len(f.spans), f.last_ns) for n in range(len(grouped)) for f in runs_of(grouped, np.array([n]))]
         assert alone == together
         for some in (np.array([0, 3, 4]), np.array([len(grouped) - 2, len(grouped) - 1])):
-            assert [f.key for f in grouped.spans(some)] == [together[n][0] for n in some]
-            for flow in grouped.spans(some):
+            assert [f.key for f in runs_of(grouped, some)] == [together[n][0] for n in some]
+            for flow in runs_of(grouped, some):
                 assert [flow.run.number[first] for first, *_ in flow.spans] == sorted(
                     flow.run.number[first] for first, *_ in flow.spans
                 )

@@ -93,7 +93,7 @@ from inspector.live.outputs.lines import LinePrinter
 from inspector.live.outputs.metrics import Metrics
 from inspector.live.outputs.recording import Recording
 from inspector.live.outputs.trigger import Trigger
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from inspector.extract.journal import Journal
 preload()
 before = set(sys.modules)

@@ -21,7 +21,8 @@ from inspector.tracking.shared_clocks import by_clock
 from inspector.wire.losses import Losses
 from tests.build import START_NS, Pool, certificate, numbered
 from tests.cuts import SECOND, Frame, later
-from tests.test_hosts import as_document, as_frames, clocks_of, part_of, pieces, two_hosts
+from tests.test_hosts import part_of
+from tests.two_hosts import as_document, as_frames, clocks_of, pieces, two_hosts
 
 Hour = tuple[float, float]
 

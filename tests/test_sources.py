@@ -135,8 +135,8 @@ def test_several_sources_are_one_story(tmp_path: Path) -> None:
         command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 600'")
         command.start()
         sources.append(command)
+    from inspector.live.keeping import Keeping
     from inspector.live.outputs.recording import Conditions
-    from inspector.live.update import Keeping
 
     _, heard = listened(b"", Keeping(stop=Conditions(incidents=1, duration=PATIENCE_SECONDS)), sources=sources)
     assert [len(f.connections) for f in heard.findings.values()] == [3]

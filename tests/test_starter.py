@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from inspector.capture.parent import dying_with_this
 from inspector.live.sources.launch import KILLED, CommandLaunch
 from inspector.live.sources.started import Starter, StarterEnded
 from inspector.live.sources.starter import MOST_CHILDREN, StarterReply, StartRequest, message, serve
+from inspector.system.parent import dying_with_this
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.ended import Run

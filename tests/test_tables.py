@@ -23,7 +23,7 @@ from inspector.extract.tables import PartWriter, read_tables
 from inspector.extract.tables.inputs import Origin, PartPlan
 from inspector.extract.tables.manifest import TABLES, parts_of
 from inspector.facts import Facts
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from tests.build import Flow, Pool, capture, certificate, numbered, written
 from tests.live import listened
 

@@ -17,7 +17,7 @@ from inspector.errors import UnreadableError, UsageError
 from inspector.extract.journal import Journal
 from inspector.extract.tables import read_tables, whole_parts
 from inspector.extract.tables.unfinished import UnfinishedFile, left_parts, remove_left
-from inspector.live.update import Keeping
+from inspector.live.keeping import Keeping
 from tests.build import Pool, capture, written
 from tests.live import listened
 from tests.test_tables import command, full

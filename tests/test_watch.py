@@ -16,11 +16,11 @@ import pytest
 
 from inspector import analyze, bounds
 from inspector.findings.change import ABORT
+from inspector.live.keeping import Keeping
 from inspector.live.outputs.lines import LinePrinter
 from inspector.live.outputs.recording import Recording, conditions
 from inspector.live.outputs.survey import survey
 from inspector.live.sources.source import PipeSource
-from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled, find

@@ -24,7 +24,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.reports.formats import FORMATS, write
 from inspector.text.times import SECOND_NS
 from inspector.text.zones import UTC, TimeZone, fixed, zone_named
-from inspector.tui import places
+from inspector.tui import go_to
 from tests.app import app_of, shown, then
 from tests.build import Pool, certificate, facts_of, numbered, written
 from tests.conftest import CAPTURES, bundled, find
@@ -286,7 +286,7 @@ def test_clocks_that_are_set_back_within_a_capture(tmp_path: Path) -> None:
     ["22:58:19.9", "22:58:19.9 +05:30", "2026-11-23 22:58:19.9 +05:30", "17:28:19.9 UTC", "2026-11-23T17:28:19.9Z"],
 )
 def test_places(text: str) -> None:
-    assert places.find(bundled("puppet-session-ids"), text, zone_named("Asia/Kolkata")) == 16
+    assert go_to.find(bundled("puppet-session-ids"), text, zone_named("Asia/Kolkata")) == 16
 
 
 def test_a_time_behind_midnight_is_of_the_next_day(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_time_behind_midnight_is_of_the_next_day(tmp_path: Path) -> None:
         pool.full(leaf, numbered(number + 1))
     analysis = judge(facts_of(written(tmp_path, pool.flows)))
     zone = zone_named("Europe/Berlin")
-    assert [places.find(analysis, text, zone) for text in ("23:00:00", "00:10:00", "23:59:00")] == [0, 1, 1]
+    assert [go_to.find(analysis, text, zone) for text in ("23:00:00", "00:10:00", "23:59:00")] == [0, 1, 1]
 
 
 def test_bounds_of_a_report() -> None:

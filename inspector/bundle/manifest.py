@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from inspector.bundle.slices import Signature
 from inspector.document import Generator
 from inspector.errors import UsageError
-from inspector.text.plain_file import read_whole
+from inspector.system.plain_file import read_whole
 from inspector.text.terminal import terminal_json
 
 SCHEMA = "inspector.bundle/1"

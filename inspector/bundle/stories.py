@@ -13,8 +13,8 @@ from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
 from inspector.reports import why, why_failed
-from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import plain
+from inspector.reports.renegotiation import renegotiation_lines
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
 from inspector.reports.text import ladder_lines
 from inspector.text.zones import TimeZone

@@ -1,1 +1,1 @@
-"""Where frames come from: capture files, streams of them, and later live interfaces."""
+"""Where frames come from: capture files and streams of them."""

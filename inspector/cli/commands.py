@@ -11,13 +11,13 @@ from typing import NoReturn
 
 import click
 
-from inspector.capture.one_thread import keep_numpy_to_one_thread
 from inspector.cli.captures import Kept
 from inspector.cli.completion import PROGRAM, VARIABLE
 from inspector.cli.ending import TimelyEnd, end_by
 from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, USAGE
 from inspector.cli.streams import flush_standard_output, take_over_standard_streams
 from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
+from inspector.system.one_thread import keep_numpy_to_one_thread
 from inspector.text.version import VERSION
 
 GROUPS: dict[str, dict[str, str]] = {

@@ -18,9 +18,9 @@ from inspector.errors import InspectorError, NotPermittedError, UsageError
 
 if TYPE_CHECKING:
     from inspector.cli.extcap_options import ExtcapOptions
+    from inspector.live.keeping import Keeping
     from inspector.live.outputs.packet_stream import ReaderPipe
     from inspector.live.sources.open_sources import OpenedSource, ReadySource, Request
-    from inspector.live.update import Keeping
 
 
 def capture_into(path: str, options: ExtcapOptions) -> None:
@@ -70,8 +70,8 @@ def _request(options: ExtcapOptions) -> Request:
 
 def _keeping(options: ExtcapOptions, pipe: ReaderPipe) -> Keeping:
     """What goes into the pipe, and what opens encrypted handshakes. Raises InspectorError."""
+    from inspector.live.keeping import Keeping
     from inspector.live.outputs.packet_stream import PacketStream, StreamedIncidents
-    from inspector.live.update import Keeping
     from inspector.text.times import SECOND_NS
 
     keeping = Keeping()

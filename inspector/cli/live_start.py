@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from inspector.extract.journal import Journal
     from inspector.findings.jsse import Generation
     from inspector.findings.machine import Machine
+    from inspector.live.keeping import Keeping
     from inspector.live.live_capture import LiveCapture
     from inspector.live.outputs.execution import Execution
     from inspector.live.sources.open_sources import OpenedSource, ReadySource, Request
-    from inspector.live.update import Keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def begin(
     before_rights_end()
 
     import inspector.live.outputs.lines  # noqa: F401 - loaded while this process may still read it
-    from inspector.live.update import Keeping
+    from inspector.live.keeping import Keeping
 
     keeping = Keeping()
     if plan.logs:

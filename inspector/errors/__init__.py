@@ -1,4 +1,8 @@
-"""What can go wrong for the person, each with a hint. A bug of ours is none of these: it crashes with a traceback."""
+"""What can go wrong for the person, each with a hint. A mistake of this program is none of these: where it costs one
+thing of many it is counted (``internal``), else it ends the command with a traceback.
+
+What is wrong with an input, and does not keep others from being read, is a *notice* (``notice``).
+"""
 
 from __future__ import annotations
 

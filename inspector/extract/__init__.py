@@ -1,3 +1,3 @@
-"""Captures to facts: the engine, the processes that share it, what was kept in a journal, and several extractions as
-one.
+"""Captures to facts: the engine, the processes that share it, facts that were kept (a cache, journals, directories of
+tables), and several extractions as one.
 """

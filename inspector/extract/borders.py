@@ -23,8 +23,8 @@ from msgspec.structs import astuple
 
 from inspector.extract.assembly import BegunBefore
 from inspector.facts import Facts, OtherFlow
-from inspector.wire.addresses import FlowEnd
-from inspector.wire.flow import Ends, FlowKey, Moment
+from inspector.wire.addresses import Ends, FlowEnd
+from inspector.wire.flow import FlowKey, Moment
 
 NEVER: Moment = (-1, 0)
 

@@ -23,8 +23,8 @@ from inspector.capture.inputs import find, holds_facts
 from inspector.errors import InspectorError
 from inspector.facts import Facts
 from inspector.facts.spool import SpooledConnections
-from inspector.text.own_files import is_own_folder, new_own, open_own, program_digest
-from inspector.text.plain_file import make_own_folder
+from inspector.system.own_files import is_own_folder, new_own, open_own, program_digest
+from inspector.system.plain_file import make_own_folder
 
 WORTHWHILE_BYTES = 32 << 20
 """Captures that are smaller are read in less than a second."""

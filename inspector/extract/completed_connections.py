@@ -25,9 +25,9 @@ from inspector.extract.connection import new_connection
 from inspector.extract.reader_state import ReaderState, stand
 from inspector.extract.store import ConnectionStore
 from inspector.facts import Close, ConnectionFacts, HandshakeFacts, LaneFacts, Tail
+from inspector.wire.addresses import Key
 from inspector.wire.flow import Flow
 from inspector.wire.regular import DirectionState, FlowState, row_of, state_of
-from inspector.wire.runs import Key
 from inspector.wire.sequence_numbers import distance
 
 T = TypeVar("T")

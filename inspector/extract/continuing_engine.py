@@ -18,12 +18,13 @@ from inspector.errors.internal import Border
 from inspector.extract.completed_connections import CompletedConnections
 from inspector.extract.engine import FEWEST, Engine
 from inspector.facts import ConnectionFacts, Facts
+from inspector.wire.addresses import Ends, Key
 from inspector.wire.continued import Continued, ContinuedFlows
 from inspector.wire.continuing_flows import ContinuingFlowTable
-from inspector.wire.flow import Ends, FlowKey, Moment
+from inspector.wire.flow import FlowKey, Moment
 from inspector.wire.fragments import Key as DatagramKey
+from inspector.wire.grouping import mixed
 from inspector.wire.interleaving import merged
-from inspector.wire.runs import Key, mixed
 from inspector.wire.segments import SegmentBatch
 
 
@@ -87,9 +88,7 @@ class ContinuingEngine(Engine):
     @property
     def missed(self) -> frozenset[Ends]:
         """The flows of which there was more, and of which it was needed."""
-        endpoint = self._decoder.addresses.endpoint
-        pairs = ((endpoint(low), endpoint(high)) for low, high in self._continuing.shared.missed)
-        return frozenset((min(ends), max(ends)) for ends in pairs)
+        return frozenset(map(self._decoder.addresses.endpoints, self._continuing.shared.missed))
 
     def keys(self, flows: Iterable[Ends]) -> list[Key]:
         """Flows as they are numbered here."""

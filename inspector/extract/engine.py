@@ -21,7 +21,7 @@ from inspector.errors.internal import Border
 from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.failing_frames import without_failing_frames
-from inspector.extract.greetings import greets
+from inspector.extract.hello_segments import begins_with_hello
 from inspector.extract.kept_values import STORED_BYTES, KeptValues, stored_memory
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
@@ -32,15 +32,15 @@ from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.message_cache import MessageCache
 from inspector.tls.types import TLS13
 from inspector.tls.x509.certificate import certificate_memory
+from inspector.wire.encapsulation_table import entry
 from inspector.wire.flow import Flow, FlowKey, Moment
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.flows import LATE_NS, FlowTable
 from inspector.wire.fragments import Key, Waiting
+from inspector.wire.grouping import Grouped
 from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses
-from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
-from inspector.wire.table import entry
 
 if TYPE_CHECKING:
     from inspector.secrets.lanes import DecryptionClient
@@ -272,7 +272,7 @@ class Engine:
         """Of a flow that opens."""
         return new_connection(self)
 
-    opens = staticmethod(greets)
+    opens = staticmethod(begins_with_hello)
     """Which segments may be how a direction begins."""
 
     def read_batch(self, grouped: Grouped, opening: I64) -> BatchReader | None:

@@ -21,10 +21,10 @@ from inspector.facts import ConnectionFacts
 from inspector.tls.x509.certificate import names_memory
 from inspector.wire.flow import Flow
 from inspector.wire.flow_owner import BatchReader
+from inspector.wire.grouping import Grouped
 from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.losses import Losses
 from inspector.wire.parsed_extent import ParsedExtent
-from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentBatch
 
 FEW = 200

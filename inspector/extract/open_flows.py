@@ -22,8 +22,8 @@ import msgspec
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.text.own_files import OWN_FLAGS, OWN_MODE, is_own_folder, new_own, open_own, program_digest
-from inspector.text.plain_file import make_own_folder
+from inspector.system.own_files import OWN_FLAGS, OWN_MODE, is_own_folder, new_own, open_own, program_digest
+from inspector.system.plain_file import make_own_folder
 
 SUFFIX = ".flows"
 NAME = re.compile(r"([0-9a-f]{32})\.(?:flows|[0-9]+)")

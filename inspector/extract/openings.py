@@ -19,10 +19,10 @@ import numpy as np
 
 from inspector import bounds
 from inspector.capture.frames import I64, U64
-from inspector.extract.greetings import HELLO_KIND, greets
+from inspector.extract.hello_segments import HELLO_KIND, begins_with_hello
 from inspector.tls.types import SERVER_HELLO
 from inspector.wire.addresses import AddressTable
-from inspector.wire.runs import MIX_HIGH, MIX_LOW
+from inspector.wire.grouping import MIX_HIGH, MIX_LOW
 from inspector.wire.segments import ACK, SYN, SegmentBatch
 
 HELLO = 2
@@ -70,7 +70,7 @@ class Openings:
     def add(self, segments: SegmentBatch) -> None:
         """Take a batch of one capture."""
         is_syn = segments.flags & SYN != 0
-        rows = np.flatnonzero(is_syn | greets(segments.data, segments.start, segments.captured))
+        rows = np.flatnonzero(is_syn | begins_with_hello(segments.data, segments.start, segments.captured))
         if not len(rows):
             return
         kind = (segments.flags[rows] & ACK != 0).astype(np.int64)

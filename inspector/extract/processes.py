@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from inspector.capture.cores import usable_cores
 from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, stored_bytes, workload
-from inspector.capture.nameless import nameless_file
-from inspector.capture.one_thread import keep_numpy_to_one_thread
+from inspector.system.anonymous_files import anonymous_file
+from inspector.system.cores import usable_cores
+from inspector.system.one_thread import keep_numpy_to_one_thread
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
@@ -94,7 +94,7 @@ def extract(
 def late_clocks(apart: Mapping[tuple[int, int], tuple[int, int, int]], paths: Sequence[str]) -> dict[int, ClockOffset]:
     """The clocks that are late, by capture, from the differences of pairs. ``paths``: of all captures."""
     from inspector.facts import ClockOffset
-    from inspector.tracking.offsets import ClockDifference, agreed
+    from inspector.tracking.vantage_clocks import ClockDifference, agreed
 
     weight: Counter[int] = Counter()
     for pair, (_, _, shared) in apart.items():
@@ -304,9 +304,9 @@ class _Worker:
         """Raises OSError where no process, or no file, can be had."""
         import subprocess  # most captures are read by one process
 
-        self._output = nameless_file()
+        self._output = anonymous_file()
         try:
-            with nameless_file() as file:
+            with anonymous_file() as file:
                 file.write(task)
                 file.seek(0)
                 self._process = subprocess.Popen(
@@ -361,7 +361,7 @@ def work() -> None:
     import gc
     import signal
 
-    from inspector.capture.parent import die_with_parent
+    from inspector.system.parent import die_with_parent
 
     die_with_parent()
     gc.disable()

@@ -32,8 +32,8 @@ from inspector.tls.history import Letter
 from inspector.tls.types import CHANGED, CLIENT_HELLO, ENCRYPTED, HANDSHAKE, SERVER_HELLO
 from inspector.wire.completed import CompletedBatch
 from inspector.wire.flow import Flow
+from inspector.wire.grouping import Grouped
 from inspector.wire.regular import DirectionState, FlowState, RegularFlows, row_of
-from inspector.wire.runs import Grouped
 
 NEVER = np.iinfo(np.int64).max
 

@@ -21,8 +21,8 @@ from inspector.pool.rates import middle
 from inspector.pool.waits import Wait, evenly, waits_of
 from inspector.text.times import rfc3339, span
 from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificate_names import authority
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.names import authority
 
 ORDER = (
     PoolAttribute.VALIDITY,

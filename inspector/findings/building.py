@@ -14,7 +14,7 @@ from inspector.findings.judgement import JavaRule, goes_on
 from inspector.findings.signs import Manner, Signs
 from inspector.findings.unopened import carrier
 from inspector.tracking.backends import find_backends
-from inspector.tracking.balancer import balanced
+from inspector.tracking.balancer_log import balanced
 from inspector.tracking.busiest import busiest
 from inspector.tracking.certificate_reader import READER, CertificateReader, Certificates
 from inspector.tracking.columns import ConnectionColumns

@@ -22,8 +22,7 @@ from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
 from inspector.findings.unopened import Carrier
 from inspector.tracking.backends import BackendGroup
-from inspector.tracking.balancer import Balanced
-from inspector.tracking.caches import find_caches
+from inspector.tracking.balancer_log import Balanced
 from inspector.tracking.certificate_reader import Certificates
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.columns import ConnectionColumns
@@ -35,6 +34,7 @@ from inspector.tracking.services import (
     ServiceGroup,
     ip_text,
 )
+from inspector.tracking.session_caches import find_caches
 from inspector.tracking.tallies import Tally, tallied
 
 Program = tuple[int, bytes]

@@ -17,6 +17,7 @@ from inspector.findings.giving_up import client_code, is_clear, slow_close
 from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
 from inspector.tls.types import AlertDescription
+from inspector.tracking.certificate_names import covers
 from inspector.tracking.closing import (
     CERTIFICATE_ALERTS,
     first_close,
@@ -25,7 +26,6 @@ from inspector.tracking.closing import (
     is_unanswered,
     server_was_gone,
 )
-from inspector.tracking.names import covers
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import server_name
 

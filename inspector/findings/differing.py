@@ -18,7 +18,7 @@ from inspector.text.listing import MOST, listed, more_than
 from inspector.text.times import rfc3339, utc_day
 from inspector.tls.protection import Extent
 from inspector.tls.registry import alert_name, cipher_name, version_name
-from inspector.tracking.names import authority
+from inspector.tracking.certificate_names import authority
 from inspector.tracking.observed import Observed
 
 MOST_NAMES = 4

@@ -29,9 +29,9 @@ from inspector.findings.unreadable import refused_in
 from inspector.text.times import span, utc_day
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificate_names import authority, covers
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.closing import is_consequence, is_refused
-from inspector.tracking.names import authority, covers
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup, server_name
 

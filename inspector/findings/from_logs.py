@@ -13,7 +13,7 @@ from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS, rfc3339, span
 from inspector.tracking.clock_steps import LogClock
-from inspector.tracking.clocks import Offset
+from inspector.tracking.log_clocks import Offset
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 

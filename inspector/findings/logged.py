@@ -22,7 +22,7 @@ from inspector.logs.entries import Failure, Kind, LogFacts
 from inspector.tls.registry import ALERTS, alert_name
 from inspector.tls.types import FATAL
 from inspector.tracking.clock_steps import LogClock, clock_of
-from inspector.tracking.clocks import early
+from inspector.tracking.log_clocks import early
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 

@@ -20,7 +20,7 @@ from inspector.pool.attributes import PoolAttribute
 from inspector.pool.rates import is_more_often
 from inspector.text.times import rfc3339
 from inspector.tls.types import AlertDescription
-from inspector.tracking.names import covers
+from inspector.tracking.certificate_names import covers
 from inspector.tracking.observed import Observed
 
 MOST_NAMED = 20

@@ -20,8 +20,8 @@ from inspector.pool.odd_one import PoolDifference
 from inspector.text.times import rfc3339
 from inspector.text.zones import UTC
 from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificate_names import authority
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import server_name
 

@@ -13,7 +13,7 @@ from inspector.findings.problems import certificate_name, problem_text
 from inspector.findings.signs import Sign, Weighed
 from inspector.text.times import span
 from inspector.tls.registry import cipher_name
-from inspector.tracking.balancer import Reason
+from inspector.tracking.balancer_log import Reason
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.flights import FlightComparison, FlightReason
 from inspector.tracking.kinds import KindReason

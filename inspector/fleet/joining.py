@@ -19,9 +19,9 @@ from inspector.extract.continuing_engine import ContinuingEngine
 from inspector.extract.put_away import put_away, taken_up
 from inspector.extract.shard import ShardFacts, finish
 from inspector.fleet.stretches import INFINITE, CaptureStretch, Followed, FollowTask, StretchFacts
+from inspector.wire.addresses import Ends, Key
 from inspector.wire.continued import Continued, ContinuedBorder, border, combined
-from inspector.wire.flow import Ends, FlowKey, Moment
-from inspector.wire.runs import Key
+from inspector.wire.flow import FlowKey, Moment
 
 FollowBy = Callable[[FollowTask], Followed | None]
 """Has a task done; None where it could not be."""

@@ -19,8 +19,8 @@ from inspector.errors import UnreadableError
 from inspector.extract.continuing_engine import ContinuingEngine
 from inspector.extract.put_away import put_away, taken_up
 from inspector.extract.shard import frame_bytes
+from inspector.wire.addresses import Ends
 from inspector.wire.continued import Continued
-from inspector.wire.flow import Ends
 from inspector.wire.fragments import Key as DatagramKey
 
 INFINITE = float("inf")

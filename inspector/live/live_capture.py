@@ -36,34 +36,25 @@ from inspector.findings.judge import Analysis
 from inspector.findings.wording import worded
 from inspector.live.aborts import KnownAborts
 from inspector.live.clock import LoopClock, PacketClock
-from inspector.live.closing import Closing
 from inspector.live.judging import Changed, JudgedPart, judged_in_parts
-from inspector.live.outputs.held_evidence import AFTER_NS, kept_lengths, wanted_of
+from inspector.live.judging_queue import JudgingQueue
+from inspector.live.keeping import Keeping
+from inspector.live.lingering import LingeringConnections
+from inspector.live.outputs.held_evidence import AFTER_NS, wanted_of
 from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
 from inspector.live.sources.source import FRAMES_AT_ONCE, Source, ready, stopped
-from inspector.live.update import Keeping, Listener, NewsKind
+from inspector.live.update import Listener, NewsKind
 from inspector.live.window import Window
 from inspector.live.window_entry import WindowEntry, row_of
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
 from inspector.tracking.certificate_reader import CertificateReader
 from inspector.wire.losses import Losses
-from inspector.wire.parsed_extent import ParsedExtent
-from inspector.wire.segments import SegmentBatch
 
 WAIT_SECONDS = 0.25
-URGENT_SECONDS = 0.3
-"""How often connections that were given up are judged at most."""
-
 TICK_SECONDS = 0.2
-"""How often the engine is asked what was decided. A connection that was given up is judged at once, others together
-once a second.
-"""
-
+"""How often the engine is asked what was decided."""
 SECOND = 1.0
-TOGETHER = 1_000
-"""Connections that are judged without waiting for the second: more at once would keep the loop from its frames."""
-
 FLOWS = 10_000
 CONNECTIONS = 10_000
 LOSSES = 100
@@ -110,7 +101,6 @@ class LiveCapture:
         """All that was captured is judged, told and written."""
         self.options = replace(options, most_services=bounds.LIVE_SERVICES)
         self._most = most
-        self._together = min(TOGETHER, most // 4)
         self._number = 1
         self._capture = journal.capture if journal is not None else 0
         self._before = journal.before if journal is not None else []
@@ -118,11 +108,8 @@ class LiveCapture:
         self._started = self._clock.monotonic()
         self._stopping = False
         self._flush_asked = False
-        self._changed: Changed = {}
-        self._urgent: dict[str, None] = {}
-        """Those of them that were given up."""
-        self._closing = Closing()
-        self._judged = 0.0
+        self._to_judge = JudgingQueue(most)
+        self._lingering = LingeringConnections()
         self._journaling = Journaling()
         self._aborts = KnownAborts()
         self._dropped = 0
@@ -230,19 +217,9 @@ class LiveCapture:
         with self.border:
             segments, extent, completed = self.engine.take(batch)
             self._put_completed(completed)
-            self._keep_frames(batch, segments, extent, newest)
+            self.keeping.write_frames(batch, segments, extent, newest)
         lag_ns = self._packet_clock.advance(newest)
         self.lag_ns = lag_ns if is_here else 0
-
-    def _keep_frames(self, batch: FrameBatch, segments: SegmentBatch, extent: ParsedExtent | None, newest: int) -> None:
-        recording, trigger = self.keeping.recording, self.keeping.trigger
-        if recording is None and trigger is None:
-            return
-        keep, rows = kept_lengths(batch, segments, extent)
-        if recording is not None:
-            recording.write(batch, keep, newest)
-        if trigger is not None:
-            trigger.hold(batch, keep, rows)
 
     def _tick(self, listener: Listener) -> None:
         for source in self.sources:
@@ -263,38 +240,34 @@ class LiveCapture:
         for connection in self.engine.decided():  # which may have offered what those that ended were given
             with self.border:
                 self._put(connection, is_final=False)
-        quiet = self._clock.monotonic() - self._judged
-        if quiet >= SECOND or (self._urgent and quiet >= URGENT_SECONDS) or len(self._changed) >= self._together:
+        if self._to_judge.is_due(self._clock.monotonic()):
             self._judge_all(listener)
 
     def _put(self, connection: ConnectionFacts, is_final: bool) -> str:
         """Into the window, the journal, and what is judged next; its id."""
         name, entry, is_new = self.window.put(connection, is_final)
         self.connections += is_new
-        closing = self._closing.drop(name)
-        self._change(name, entry, is_new or (closing is not None and closing.is_new), is_final)
+        lingering = self._lingering.drop(name)
+        self._change(name, entry, is_new or (lingering is not None and lingering.is_new), is_final)
         if self.keeping.journal is not None:
             self._journaling.keep(row_of(name, entry, connection))
         return name
 
     def _change(self, name: str, entry: WindowEntry, is_new: bool, is_final: bool) -> None:
         """A connection is to be judged."""
-        before = self._changed.get(name, (False, False))
-        self._changed[name] = (before[0] or is_new, before[1] or is_final)
-        if entry.gave_up:
-            self._urgent[name] = None
-            if self.keeping.logs is not None:
-                self.keeping.logs.waits(name)
+        self._to_judge.add(name, is_new=is_new, is_final=is_final, gave_up=entry.gave_up)
+        if entry.gave_up and self.keeping.logs is not None:
+            self.keeping.logs.waits(name)
 
     def _put_completed(self, completed: list[CompletedConnection]) -> None:
         """Into the window and the journal; of those only what was given up is judged before it is over. Beyond what the
         window has room for they are put when they are over.
         """
-        for connection, packed in completed[: self._most - len(self._closing)]:
+        for connection, packed in completed[: self._most - len(self._lingering)]:
             with self.border:
                 name, entry, is_new = self.window.put(connection, True, packed, is_waiting=True)
                 self.connections += is_new
-                self._closing.add(name, packed, is_new=is_new and not entry.gave_up)
+                self._lingering.add(name, packed, is_new=is_new and not entry.gave_up)
                 if entry.gave_up:
                     self._change(name, entry, is_new, False)
                 if self.keeping.journal is not None:
@@ -302,37 +275,29 @@ class LiveCapture:
 
     def _put_over(self, packed: bytes) -> None:
         """A completed connection, of which nothing came any more."""
-        closing = self._closing.over(packed)
-        if closing is None or not self.window.release(closing.name):
+        lingering = self._lingering.over(packed)
+        if lingering is None or not self.window.release(lingering.name):
             self._put(self.engine.unpack(packed), is_final=True)
             return
-        before = self._changed.get(closing.name, (False, False))
-        self._changed[closing.name] = (before[0] or closing.is_new, True)
+        self._to_judge.add(lingering.name, is_new=lingering.is_new, is_final=True)
 
     def _put_ended(self, settled: Settled, listener: Listener) -> None:
         """Judged before so many have come that some are forgotten again."""
         for connection in settled.ended:
             with self.border:
                 self._put(connection, is_final=True)
-            self._judge_some(listener)
+            if many := self._to_judge.take_patient():
+                self._judge(many, listener)
         for packed in settled.over:
             with self.border:
                 self._put_over(packed)
-            self._judge_some(listener)
-
-    def _judge_some(self, listener: Listener) -> None:
-        """Where many are to be judged: but not those that were given up, for where their sessions come from may be
-        among what is still to be put.
-        """
-        if len(self._changed) >= self._together + len(self._urgent):
-            self._judge(
-                {name: self._changed.pop(name) for name in list(self._changed) if name not in self._urgent}, listener
-            )
+            if many := self._to_judge.take_patient():
+                self._judge(many, listener)
 
     def _put_origins(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
         sessions: set[bytes] = set()
-        wanted = {key for name in self._urgent for key in self.window.offered(name)}
+        wanted = {key for name in self._to_judge.urgent for key in self.window.offered(name)}
         while wanted:
             sessions |= wanted
             wanted = set()
@@ -342,17 +307,13 @@ class LiveCapture:
             wanted -= sessions
 
     def _judge_all(self, listener: Listener) -> None:
-        if self._urgent:
-            self._put_origins()
-        changed, self._changed = self._changed, {}
-        if changed:
+        self._put_origins()
+        if changed := self._to_judge.take_all():
             self._judge(changed, listener)
 
     def _judge(self, changed: Changed, listener: Listener) -> None:
         """Judge connections that were decided or have ended, with all that their verdicts need."""
-        self._judged = self._clock.monotonic()
-        for name in changed:
-            self._urgent.pop(name, None)
+        self._to_judge.note_judged(changed, self._clock.monotonic())
         for name in self._aborts.doubtful:
             changed.setdefault(name, (False, False))
         for part in judged_in_parts(changed, self._around, self.options, self.reader, self.border):

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from inspector.tls.extension_types import ExtensionType
 from inspector.tracking.authorities import read_authorities
+from inspector.tracking.certificate_names import covers
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.names import covers
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import server_name
 

@@ -16,8 +16,8 @@ from inspector.logs.stamps import MONTHS
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.notices import redacted_notice
-from inspector.redaction.openings import harmless
 from inspector.redaction.paths import path_name
+from inspector.redaction.preambles import harmless
 from inspector.text.times import rfc3339
 from inspector.tls.anomalies import ParseMistake
 from inspector.tls.extensions import HelloShape

@@ -15,7 +15,7 @@ from inspector.packets.cut import CutPacket, cut_piece
 from inspector.packets.layout import ALERT_BYTES, HEADER, RecordSpan, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
-from inspector.redaction.openings import harmless
+from inspector.redaction.preambles import harmless
 from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC
 from inspector.wire.headers import BARE_IP
 from inspector.wire.segments import ACK

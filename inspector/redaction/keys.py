@@ -10,7 +10,7 @@ from platformdirs import user_config_path
 
 from inspector.errors import UsageError
 from inspector.redaction.disguise import KEY_BYTES
-from inspector.text.plain_file import read_whole
+from inspector.system.plain_file import read_whole
 from inspector.text.safe import path_text
 
 SHORTEST = 16

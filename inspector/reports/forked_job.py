@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from inspector.capture.forked_copy import ForkedCopy
-from inspector.capture.nameless import nameless_file
+from inspector.system.anonymous_files import anonymous_file
+from inspector.system.forked_copy import ForkedCopy
 
 Write = Callable[[BinaryIO], object]
 
@@ -16,7 +16,7 @@ class ForkedJob(ForkedCopy):
 
     def __init__(self, write: Write, nice: int = 0) -> None:
         """Begin. Raises OSError where there can be no further process."""
-        output = self.output = nameless_file()
+        output = self.output = anonymous_file()
 
         def work() -> None:
             write(output)

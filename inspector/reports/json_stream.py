@@ -8,13 +8,13 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from inspector.capture.forked_pool import Task
 from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
 from inspector.reports.pooled_lines import CHUNK, PooledRows
-from inspector.text.plain_file import read_whole
+from inspector.system.forked_pool import Task
+from inspector.system.plain_file import read_whole
 from inspector.text.terminal import terminal_json
 
 T = TypeVar("T")

@@ -73,14 +73,20 @@ def flowing(parts: Iterable[str], indent: str, width: int) -> list[str]:
     return lines
 
 
-def _joined(line: Line) -> Line:
-    """Pieces of one kind that stand beside each other as one, no spaces at the end."""
+def merged(line: Iterable[Piece]) -> Line:
+    """Pieces of one kind that stand beside each other as one."""
     pieces: Line = []
     for text, kind in line:
         if pieces and pieces[-1][1] == kind:
             pieces[-1] = (pieces[-1][0] + text, kind)
         elif text:
             pieces.append((text, kind))
+    return pieces
+
+
+def _joined(line: Line) -> Line:
+    """The same, no spaces at the end."""
+    pieces = merged(line)
     if pieces and not pieces[-1][1]:
         pieces[-1] = (pieces[-1][0].rstrip(), "")
     return pieces

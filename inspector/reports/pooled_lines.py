@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO, TypeVar
 
-from inspector.capture.forked_copy import worthwhile_copies
-from inspector.capture.forked_pool import ForkedPool, Task
+from inspector.system.forked_copy import worthwhile_copies
+from inspector.system.forked_pool import ForkedPool, Task
 
 T = TypeVar("T")
 

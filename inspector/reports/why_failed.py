@@ -18,8 +18,8 @@ from inspector.text.times import span, utc_day
 from inspector.text.zones import TimeZone
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tls.types import AlertDescription
+from inspector.tracking.certificate_names import authority
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import server_name
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import resource
+
+from inspector.system.prctl import prctl
 
 PR_SET_DUMPABLE = 4
 
@@ -11,4 +12,4 @@ PR_SET_DUMPABLE = 4
 def leave_no_core_dumps() -> None:
     """Of this process, for good; nor may other processes of the same user look into it (ptrace(2))."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl(PR_SET_DUMPABLE, 0)

@@ -1,3 +1,3 @@
-"""What is known across connections: the TLS view of a flow, certificates, the session ledger, clients, back ends,
-services.
+"""What is known across connections: sightings and legs of one, clocks, certificates, the session ledger, clients, back
+ends, services.
 """

@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from inspector.tracking.clocks import MILLISECOND_NS, Offset, Times, early, offsets
+from inspector.tracking.log_clocks import MILLISECOND_NS, Offset, Times, early, offsets
 
 LEAST = 3
 """Entries that must fit an offset of their own; a change of it costs as much."""
@@ -64,7 +64,7 @@ def clock_of(
     resolution_ns: int = MILLISECOND_NS,
 ) -> LogClock:
     """The clock of a log. ``entries``: times and which moments they may name, in the order of its lines; ``wire``: the
-    sorted moments by that; the rest as in ``offsets``.
+    sorted moments by that; the rest as in ``log_clocks.offsets``.
     """
     before_ns = early(early_ns, resolution_ns)
 

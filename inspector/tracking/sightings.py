@@ -17,7 +17,7 @@ were captured stays with the connection. Which connections are compared at all i
 ones, without unpacking: those whose client random stands there twice, or not at all.
 
 Before that, clocks are made one, for vantage points each have their own: that of both directions (``directions``), then
-those of all vantage points (``offsets``).
+those of all vantage points (``vantage_clocks``).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from inspector.facts import (
 )
 from inspector.facts.spool import selected
 from inspector.tracking.directions import SAMPLE, skews
-from inspector.tracking.offsets import offsets
 from inspector.tracking.prefixes import random_ends, repeated, times
 from inspector.tracking.rungs import in_order
 from inspector.tracking.shared_clocks import by_clock
 from inspector.tracking.vantage import Vantages, retimed
+from inspector.tracking.vantage_clocks import offsets
 
 NEAR = 32
 """A sighting without a client random is held against so many connections between its endpoints, and any against so many

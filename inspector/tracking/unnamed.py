@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from inspector.tls.extensions import HelloShape
 from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificate_names import covers
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.names import covers
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 

@@ -3,8 +3,8 @@ stamped them.
 
 A stamp is the clock of whoever captured the frame. Taps at both sides of a balancer, two hosts, or a port for each
 direction of one link go by different clocks, so times may be compared within one vantage point only, until it is known
-by how much clocks differ (``directions``, ``offsets``) and that is taken out (``retimed``). A connection has at most
-two vantage points: of its client's frames, by whose clock it goes, and of its server's.
+by how much clocks differ (``directions``, ``vantage_clocks``) and that is taken out (``retimed``). A connection has at
+most two vantage points: of its client's frames, by whose clock it goes, and of its server's.
 
 A capture is one vantage point, or several where its clock was set back: behind each step it is taken for another, so
 that what the frames say of the clock has the last word (two files joined to one look like a clock that was set back).

@@ -20,21 +20,23 @@ from inspector.document import Service
 from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
-from inspector.text.safe import path_text, safe_text
-from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent, wireshark
+from inspector.text.safe import safe_text
+from inspector.tui import check_settings, clipboard, go_to, output_filter, palette, recent, wireshark
 from inspector.tui.app_keys import KEYS
 from inspector.tui.app_state import AppState, View
 from inspector.tui.areas import AREAS
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
-from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
+from inspector.tui.dialogs.go import go_dialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
+from inspector.tui.dialogs.open import open_dialog
 from inspector.tui.dialogs.probe import ProbeProgress
 from inspector.tui.exporting import Exporter
 from inspector.tui.feed import Feed
 from inspector.tui.finding_rows import finding_rows
 from inspector.tui.incidents import open_story
 from inspector.tui.loading import Loading
+from inspector.tui.loading_screen import LoadingScreen
 from inspector.tui.message import MessageScreen
 from inspector.tui.output_filter import OutputFilter
 from inspector.tui.page import Area, AreaBar, Page
@@ -44,7 +46,6 @@ from inspector.tui.probes import Probes
 from inspector.tui.shell import Target
 from inspector.tui.terminal import HUNG_UP, HungUp, driver_of
 from inspector.tui.themes import HIGH_CONTRAST
-from inspector.tui.waiting import LoadingScreen
 
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
@@ -259,25 +260,19 @@ class InspectorApp(App[int]):
             self.notify("No further finding here.", timeout=2)
 
     def action_go(self) -> None:
-        at = 0
-
-        def problem(text: str) -> str | None:
-            nonlocal at
-            hit = places.find(self.state.now, text, self.state.zone)
-            if isinstance(hit, str):
-                return hit
-            at = hit
-            return None
+        def find(text: str) -> int | str:
+            return go_to.find(self.state.now, text, self.state.zone)
 
         def go(text: str | None) -> None:
-            if text is None:
+            index = find(text) if text is not None else ""
+            if isinstance(index, str):
                 return
             self._show_connections()
             base = self.screen_stack[0]
             if isinstance(base, ConnectionsScreen):
-                self.call_after_refresh(base.go, at)
+                self.call_after_refresh(base.go, index)
 
-        self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
+        self.push_screen(go_dialog(find), go)
 
     def action_copy(self) -> None:
         if isinstance(self.screen, Page):
@@ -301,26 +296,11 @@ class InspectorApp(App[int]):
         self._refresh_bar()
 
     def action_open(self) -> None:
-        def problem(text: str) -> str | None:
-            return (
-                None if Path(text).expanduser().exists() else f"{path_text(text)}: there is no such file or directory"
-            )
-
         def opened(text: str | None) -> None:
             if text is not None:
                 self._read([str(Path(text).expanduser())])
 
-        folder = str(Path(self.state.paths[0]).parent) if self.state.paths and self.state.paths[0] != "-" else ""
-        self.push_screen(
-            Ask(
-                "Open a capture",
-                "a file or a directory; tab completes",
-                problem,
-                path_text(f"{folder}/" if folder not in ("", ".") else ""),
-                Paths(),
-            ),
-            opened,
-        )
+        self.push_screen(open_dialog(self.state.paths), opened)
 
     def action_again(self) -> None:
         """The same captures, from the start."""

@@ -18,7 +18,7 @@ from inspector.query.language import compile_filter
 from inspector.reports import overview
 from inspector.settings import Settings
 from inspector.text.zones import TimeZone
-from inspector.tui.unknown import Stretch, between
+from inspector.tui.uncaptured import Stretch, between
 
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs

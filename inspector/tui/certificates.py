@@ -22,9 +22,9 @@ from inspector.tracking.certificates import ParsedCertificate
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.marks import listed, paragraph
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.styles import listed, paragraph
 
 
 @dataclass(slots=True)

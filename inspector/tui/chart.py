@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from inspector.reports.lines import Kind, Line
+from inspector.reports.lines import Kind, Line, merged
 from inspector.text.times import SECOND_NS, bar_step, span
 from inspector.text.zones import TimeZone
-from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
+from inspector.tui.uncaptured import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = (
     (2, "█", "aborted", "bad"),
@@ -63,7 +63,7 @@ def chart(
             [
                 (label + "│", "dim"),
                 (GLYPH * before, KIND),
-                *_runs([_cell(heights[bar], row, bool(is_unknown[bar])) for bar in range(bars)]),
+                *merged([_cell(heights[bar], row, bool(is_unknown[bar])) for bar in range(bars)]),
             ]
         )
     marked = {min((ns - low) // step, bars - 1) for ns in incidents if low <= ns <= high}
@@ -120,13 +120,3 @@ def _cell(stack: list[int], row: int, is_unknown: bool) -> tuple[str, Kind]:
     if row < len(stack):
         return STACK[stack[row]][1], STACK[stack[row]][3]
     return (GLYPH, KIND) if is_unknown else (" ", "")
-
-
-def _runs(cells: list[tuple[str, Kind]]) -> Line:
-    line: Line = []
-    for glyph, kind in cells:
-        if line and line[-1][1] == kind:
-            line[-1] = (line[-1][0] + glyph, kind)
-        else:
-            line.append((glyph, kind))
-    return line

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from inspector.document import Connection
 from inspector.reports import overview
-from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Line
+from inspector.reports.renegotiation import renegotiation_lines
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.wireshark import display_filter
 from inspector.text.cells import cell_count
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
-from inspector.tui.marks import paragraph
+from inspector.tui.styles import paragraph
 
 
 class ConnectionScreen(DetailPage):

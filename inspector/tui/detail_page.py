@@ -14,9 +14,9 @@ from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
 from inspector.tui.lines import LineView
-from inspector.tui.marks import StillText
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
+from inspector.tui.styles import StillText
 from inspector.tui.wireshark import WIRESHARK_KEY
 
 

@@ -14,9 +14,9 @@ from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.styles import content
 
 
 class DifferenceScreen(Page):

@@ -9,7 +9,7 @@ from textual.events import Click
 from textual.widget import Widget
 
 from inspector.reports.lines import Line
-from inspector.tui.marks import content
+from inspector.tui.styles import content
 
 PALETTE = ("^p", "palette", "ctrl+p")
 

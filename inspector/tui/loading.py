@@ -22,7 +22,7 @@ from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
 from inspector.query.arrays import Columns
 from inspector.text.safe import path_text, safe_text
-from inspector.tui.unknown import UnseenTimes
+from inspector.tui.uncaptured import UnseenTimes
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story

@@ -27,9 +27,9 @@ from inspector.tui.app_state import AppState
 from inspector.tui.hexdump import hexdump
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lines import LineView
-from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
+from inspector.tui.styles import content
 from inspector.tui.wireshark import WIRESHARK_KEY
 
 TreeItem = tuple[RawMessage, Node]

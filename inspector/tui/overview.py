@@ -21,9 +21,9 @@ from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
 from inspector.tui.finding_rows import CLIENT, FindingRow, cells, finding_rows, list_columns
 from inspector.tui.incidents import open_story
-from inspector.tui.marks import StillText, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Rows
+from inspector.tui.styles import StillText, paragraph
 from inspector.tui.timeline import MemberTimes, TimedMember, timeline
 
 SENTENCE_KINDS: dict[str, Kind] = {**STATE_KINDS, "not_this": "head"}

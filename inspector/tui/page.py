@@ -20,8 +20,8 @@ from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.areas import AREAS
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import StillText, content
 from inspector.tui.shell import Shell
+from inspector.tui.styles import StillText, content
 
 STATE_KINDS: dict[str, Kind] = {
     "confirmed": "bad",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from inspector.text.plain_file import read_whole
+from inspector.system.plain_file import read_whole
 
 MOST = 20
 MOST_BYTES = 1 << 20

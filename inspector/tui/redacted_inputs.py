@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from inspector.capture.inputs import find, is_facts, is_journal
 from inspector.capture.redacted import is_marked_redacted
 from inspector.errors import InspectorError
-from inspector.text.plain_file import open_plain
+from inspector.system.plain_file import open_plain
 
 
 def is_any_redacted(paths: Sequence[str]) -> bool:

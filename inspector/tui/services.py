@@ -14,9 +14,9 @@ from inspector.reports import overview
 from inspector.reports.lines import Line, wrap
 from inspector.text.cells import cut
 from inspector.text.safe import safe_text
-from inspector.tui.marks import StillText, listed, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.styles import StillText, listed, paragraph
 
 COLUMNS = [
     Column("SERVICE", 30),

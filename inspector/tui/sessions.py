@@ -19,9 +19,9 @@ from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lanes import lane, moments
-from inspector.tui.marks import content
 from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.styles import content
 
 METHODS = {"session_id": "id", "ticket": "ticket", "psk": "PSK"}
 SORTS = [

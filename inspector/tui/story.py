@@ -15,7 +15,7 @@ from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
 from inspector.tui.finding_rows import FindingRow
 from inspector.tui.lines import LineView
-from inspector.tui.marks import listed, paragraph
+from inspector.tui.styles import listed, paragraph
 
 
 class ExplanationScreen(DetailPage):

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inspector.reports.lines import Kind, Line, uniform, wrap
+from inspector.reports.lines import Kind, Line, merged, uniform, wrap
 from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 from inspector.text.times import bar_step
 from inspector.text.zones import TimeZone
 from inspector.tui.chart import spoken
-from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
+from inspector.tui.uncaptured import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 FAILED_ALL, FAILED_SOME, CHANGED = "✖", "×", "▲"
 LEVELS = "░▒▓█"
@@ -82,7 +82,7 @@ def timeline(
         count = counts[member.backend]
         failed = np.bincount(indexes[(backend == member.backend) & is_failed], minlength=steps)
         cells = [_cell(int(n), int(f), most, bool(u)) for n, f, u in zip(count, failed, is_unknown, strict=True)]
-        lines.append([(left_aligned(cut(member.name, name_width), margin), ""), *_runs(cells)])
+        lines.append([(left_aligned(cut(member.name, name_width), margin), ""), *merged(cells)])
         for at, text in member.changes:
             lines += _change(min(max((at - low) // step, 0), steps - 1), f"{zone.clock(at)} {text}", margin, width)
     first, last = zone.clock(low, 0), zone.clock(high, 0)
@@ -118,14 +118,3 @@ def _legend(has_changes: bool, has_failures: bool, has_unknown: bool) -> Line:
     if has_unknown:
         legend.append((f"{'  ' if has_changes else ''}{GLYPH} {WORDS}", KIND))
     return legend
-
-
-def _runs(cells: Sequence[tuple[str, Kind]]) -> Line:
-    """Cells of one kind as one piece."""
-    line: Line = []
-    for glyph, kind in cells:
-        if line and line[-1][1] == kind:
-            line[-1] = (line[-1][0] + glyph, kind)
-        else:
-            line.append((glyph, kind))
-    return line

@@ -14,31 +14,50 @@ import numpy as np
 
 from inspector.wire.acknowledgements import PLAUSIBLE_BYTES, ReceivedBytes
 from inspector.wire.flow import Flow
-from inspector.wire.runs import FlowRuns, Grouped
+from inspector.wire.grouping import Grouped
+from inspector.wire.runs import FlowRuns
 from inspector.wire.sequence_numbers import distance
 
 
-def note_received(unsettled: Sequence[tuple[Flow, int]], grouped: Grouped) -> None:
-    """Remember, at the end of a batch, what was sent and acknowledged of what flows' next segments are compared with.
-    ``unsettled``: flows, and which of the grouped ones each is.
-    """
-    for lane in (0, 1):
-        there = [(flow, index) for flow, index in unsettled if flow.streams[lane].is_placed]
-        if not there:
-            continue
-        flows = [flow for flow, _ in there]
-        begins = [_begin(flow, lane) for flow in flows]
-        known = [_known(flow, lane, begin) for flow, begin in zip(flows, begins, strict=True)]
-        received = grouped.received(
-            np.array([index for _, index in there], np.int64),
-            lane,
-            np.array(begins, np.int64),
-            ReceivedBytes(*np.array(known, np.int64).T),
-            np.array([flow.first[0] for flow in flows], np.int64),
-        )
-        for flow, begin, *counts in zip(flows, begins, *(column.tolist() for column in received), strict=True):
-            sent, acknowledged = (begin + count & 0xFFFFFFFF if count >= 0 else None for count in counts)
-            flow.received[lane] = sent, acknowledged
+class UnsettledFlows:
+    """Flows of a batch of whose first bytes more may be acknowledged there than was seen."""
+
+    def __init__(self) -> None:
+        self._flows: list[tuple[Flow, int]] = []
+        """Each with which of the grouped ones it is."""
+
+    def note(self, flow: Flow, index: int) -> None:
+        """Whether a flow is one, and the older one beside it. ``index``: which of the grouped flows it is."""
+        if any(stream.compares_beyond(flow.received[lane][1]) for lane, stream in enumerate(flow.streams)):
+            self._flows.append((flow, index))
+        if flow.older is not None:
+            self.note(flow.older, index)
+
+    def note_received(self, grouped: Grouped) -> None:
+        """Remember, at the end of the batch, what was sent and acknowledged of what their next segments are compared
+        with, and let go of them.
+        """
+        for lane in (0, 1):
+            there = [(flow, index) for flow, index in self._flows if flow.streams[lane].is_placed]
+            if there:
+                _note_received_of(lane, there, grouped)
+        self._flows.clear()
+
+
+def _note_received_of(lane: int, unsettled: Sequence[tuple[Flow, int]], grouped: Grouped) -> None:
+    flows = [flow for flow, _ in unsettled]
+    begins = [_begin(flow, lane) for flow in flows]
+    known = [_known(flow, lane, begin) for flow, begin in zip(flows, begins, strict=True)]
+    received = grouped.received(
+        np.array([index for _, index in unsettled], np.int64),
+        lane,
+        np.array(begins, np.int64),
+        ReceivedBytes(*np.array(known, np.int64).T),
+        np.array([flow.first[0] for flow in flows], np.int64),
+    )
+    for flow, begin, *counts in zip(flows, begins, *(column.tolist() for column in received), strict=True):
+        sent, acknowledged = (begin + count & 0xFFFFFFFF if count >= 0 else None for count in counts)
+        flow.received[lane] = sent, acknowledged
 
 
 def _begin(flow: Flow, lane: int) -> int:

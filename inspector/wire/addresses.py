@@ -17,6 +17,13 @@ class FlowEnd(NamedTuple):
     port: int
 
 
+Ends = tuple[FlowEnd, FlowEnd]
+"""Both endpoints of a flow, the lower first."""
+
+Key = tuple[int, int]
+"""Both ends of a flow as ``address number << 16 | port``, the lower first."""
+
+
 class AddressTable:
     """IP addresses as numbers: IPv4 as itself, IPv6 as 2**32 plus the order of its first appearance."""
 
@@ -71,3 +78,8 @@ class AddressTable:
     def endpoint(self, end: int) -> FlowEnd:
         """An end of a flow, ``address number << 16 | port``."""
         return FlowEnd(self.address(end >> 16), end & 0xFFFF)
+
+    def endpoints(self, key: Key) -> Ends:
+        """Both ends of a flow."""
+        low, high = (self.endpoint(end) for end in key)
+        return (low, high) if low < high else (high, low)

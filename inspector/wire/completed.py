@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from inspector.wire.addresses import Key
 from inspector.wire.flow import Flow
-from inspector.wire.runs import Key
 
 
 class CompletedBatch(Protocol):

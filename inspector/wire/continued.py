@@ -25,11 +25,11 @@ from inspector import bounds
 from inspector.capture.frames import I64, READABLE, U64, Rows
 from inspector.capture.references import frame_reference
 from inspector.wire import half_open
-from inspector.wire.addresses import AddressTable
+from inspector.wire.addresses import AddressTable, Key
 from inspector.wire.checksums import HEADERS_BYTES
+from inspector.wire.grouping import Grouped, mixed
 from inspector.wire.interleaving import merged
-from inspector.wire.runs import CONTROL, Grouped, Key, mixed
-from inspector.wire.segments import ACK, SYN, SegmentBatch
+from inspector.wire.segments import ACK, CONTROL, SYN, SegmentBatch
 
 SIXTEEN = np.uint64(16)
 LONG = 1 << 32

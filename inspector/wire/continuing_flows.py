@@ -10,10 +10,11 @@ import numpy as np
 
 from inspector.capture.frames import U64, Rows
 from inspector.wire import half_open
+from inspector.wire.addresses import Key
 from inspector.wire.continued import ContinuedFlows, FlowStanding
 from inspector.wire.flow import FlowKey, Moment
 from inspector.wire.flows import FlowTable
-from inspector.wire.runs import Grouped, Key
+from inspector.wire.grouping import Grouped
 from inspector.wire.segments import SegmentBatch
 
 
@@ -44,7 +45,7 @@ class ContinuingFlowTable(FlowTable):
             is_known,
             is_known.copy(),
             np.zeros(len(grouped), np.uint64),
-            grouped.time_ns[grouped.heads[:-1]] < self._early_ns(),
+            grouped.time_ns[grouped.heads[:-1]] < self._beginnings.early_ns,
         )
         for index, key in enumerate(zip(grouped.low.tolist(), grouped.high.tolist(), strict=True)):
             if (flow := self._flows.get(key)) is not None:
@@ -60,7 +61,7 @@ class ContinuingFlowTable(FlowTable):
     @property
     def noted_ns(self) -> int:
         """What begins before that is noted as what may have begun before the first frame."""
-        return self._early_ns()
+        return self._beginnings.early_ns
 
     def feed_beside(self, segments: SegmentBatch | None, copies: SegmentBatch | None, now: int) -> None:
         """Take segments and, of other flows, copies of some that another table has followed as well: none of these

@@ -1,4 +1,4 @@
-"""What stands inside what: the words in which the table of encapsulations (``table``) is written.
+"""What stands inside what: the words in which the table of encapsulations (``encapsulation_table``) is written.
 
 A frame is a pile of headers, and each says what stands behind it: a link type names a header, an EtherType an IP packet
 or another tag, an IP protocol or a UDP port a tunnel in which a whole frame may begin again. So all of them are entries

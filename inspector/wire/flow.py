@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from inspector import bounds
 from inspector.capture.references import FRAME_BITS
-from inspector.wire.addresses import FlowEnd
+from inspector.wire.addresses import Ends, Key
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG
 from inspector.wire.sequence_numbers import distance
@@ -17,10 +17,6 @@ from inspector.wire.streams import PLAUSIBLE_START, Stream
 
 Moment = tuple[int, int]
 """A place in a story: the time of a frame, and its reference."""
-
-
-Ends = tuple[FlowEnd, FlowEnd]
-"""Both endpoints of a flow, the lower first."""
 
 
 class FlowKey(NamedTuple):
@@ -70,7 +66,7 @@ class Flow:
         "was_established",
     )
 
-    def __init__(self, key: tuple[int, int], consumer: FlowConsumer, ns: int, frame: int) -> None:
+    def __init__(self, key: Key, consumer: FlowConsumer, ns: int, frame: int) -> None:
         self.key = key
         self.consumer = consumer
         first, second = consumer.directions

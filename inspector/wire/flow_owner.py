@@ -11,7 +11,7 @@ from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.wire.completed import CompletedBatch
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Flow
-from inspector.wire.runs import Grouped
+from inspector.wire.grouping import Grouped
 
 
 class BatchReader(Protocol):
@@ -51,7 +51,7 @@ class FlowOwner(Protocol):
         """Of a flow that opens."""
 
     def opens(self, octets: U8, start: I64, captured: I64) -> Rows:
-        """As ``runs.Opens``."""
+        """As ``grouping.Opens``."""
 
     def read_batch(self, grouped: Grouped, opening: I64) -> BatchReader | None:
         """Read flows that open in a batch as a whole, where that pays. ``opening``: int64, which."""

@@ -28,20 +28,20 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.frames import I64, Rows
 from inspector.wire import half_open
-from inspector.wire.acknowledged import note_received, weigh_conflicts
-from inspector.wire.addresses import AddressTable, FlowEnd
+from inspector.wire.acknowledged import UnsettledFlows, weigh_conflicts
+from inspector.wire.addresses import AddressTable, Key
+from inspector.wire.beginnings import SYN_AGAIN_NS, FlowBeginnings
 from inspector.wire.completed import CompletedFlows
-from inspector.wire.flow import Ending, Flow, FlowKey, Moment
+from inspector.wire.flow import Ending, Flow, Moment
+from inspector.wire.flow_extent import reached, went_on, widen
 from inspector.wire.flow_owner import BatchReader, FlowOwner
+from inspector.wire.grouping import Grouped, mask_of_flows
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.parsed_extent import ParsedExtent
-from inspector.wire.reach import reached, went_on, widen
-from inspector.wire.runs import FlowRuns, Grouped, Key, mask_of_flows
+from inspector.wire.runs import FlowRuns, runs_of
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.shared_flows import SharedFlows
 
-SYN_AGAIN_NS = 120 * 1_000_000_000
-"""A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for: whenever packet time passes a multiple of it, so that all tables that
 read parts of a story do it at the same frames.
@@ -69,7 +69,7 @@ class FlowTable:
     ) -> None:
         self._addresses = addresses
         self._owner = owner
-        self._from_middle = from_middle
+        self._beginnings = FlowBeginnings(addresses, from_middle=from_middle)
         self._most_flows, self._crowd = most_flows, max(most_flows // bounds.CROWD_SHARE, bounds.SMALLEST_CROWD)
         self._is_one_clock = is_one_clock
         self._flows: dict[Key, Flow] = {}
@@ -79,14 +79,12 @@ class FlowTable:
         self._is_draining = False
         self.extent: ParsedExtent | None = None
         """Where somebody wants to know how far into each segment of a batch anybody looked: that of the last one."""
-        self._start_ns: int | None = None
         self._now = 0
         self._may_open = True
         """Else what begins is read by another table."""
         self.shared = SharedFlows()
         """What is told of those that another table has pieces of."""
-        self._unsettled: list[tuple[Flow, int]] = []
-        """Flows of the batch whose first bytes may be acknowledged by more than was seen, and which they are there."""
+        self._unsettled = UnsettledFlows()
         self._swept = self._swept_half_open = 0
         self.closed_early: Counter[int] = Counter()
         """Flows that were closed because too many were open, by how many may be."""
@@ -115,13 +113,10 @@ class FlowTable:
         if not len(batch):
             return
         now = int(batch.time_ns.max())
-        if self._start_ns is None:
-            self._start_ns = int(batch.time_ns.min())
+        self._beginnings.start(batch.time_ns)
         if grouped is not None:
             self._feed(grouped)
-            if self._unsettled:
-                note_received(self._unsettled, grouped)
-                self._unsettled.clear()
+            self._unsettled.note_received(grouped)
         self._now = max(now, self._now)
         self._look_for_ends(now)
 
@@ -139,7 +134,7 @@ class FlowTable:
         is_followed = self._put_aside(grouped)
         regular = self._regular(grouped, is_followed)
         if regular is None:
-            for group in grouped.spans(np.flatnonzero(is_followed)):
+            for group in runs_of(grouped, np.flatnonzero(is_followed)):
                 self._follow(group)
             return
         if self.extent is not None:
@@ -147,14 +142,14 @@ class FlowTable:
         brought = np.full(len(grouped), -1, np.int64)
         brought[regular.chosen] = np.where(regular.odd, -1, np.arange(len(regular.chosen)))
         is_followed[regular.chosen[regular.is_completed]] = False
-        self._completed.add(regular.completed, self._early_ns())
+        self._completed.add(regular.completed, self._beginnings.early_ns)
         wanted = np.flatnonzero(is_followed)
-        others = grouped.spans(wanted[brought[wanted] < 0])
+        others = runs_of(grouped, wanted[brought[wanted] < 0])
         for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
             if number < 0:
                 self._follow(next(others))
             elif not self._take(regular, number, index):
-                self._follow(next(grouped.spans(np.array([index]))))
+                self._follow(next(runs_of(grouped, np.array([index]))))
 
     def _wake(self, grouped: Grouped) -> None:
         """Follow what was put aside of flows of which more comes."""
@@ -179,8 +174,7 @@ class FlowTable:
         if not len(flow):
             return followed
         is_new = ~self._are_open(grouped, flow)
-        if self._from_middle:  # what begins this early may have begun before
-            is_new &= rows["ns"][:, 0] >= self._early_ns()
+        is_new &= rows["ns"][:, 0] >= self._beginnings.early_ns
         self._end_half_open(self._half_open.add(rows[is_new]), is_early=True)
         followed[flow[is_new]] = False
         return followed
@@ -217,19 +211,14 @@ class FlowTable:
             if flow is None or flow.key in self._flows:
                 return False
             self._add(flow)
-            self._note_unsettled(flow, index)
+            self._unsettled.note(flow, index)
             return True
         return False
 
     def _add(self, flow: Flow) -> None:
         """Follow a flow that was read elsewhere, and began with a SYN."""
         self._flows[flow.key] = flow
-        if self._from_middle:
-            flow.began = self._began(flow, SYN, flow.isns[flow.client_lane()] or 0, flow.first[0])
-
-    def _early_ns(self) -> int:
-        """What begins before that, by a SYN, may have begun before the first frame."""
-        return (self._start_ns or 0) + SYN_AGAIN_NS if self._from_middle else 0
+        flow.began = self._beginnings.key(flow.key, flow.isns[flow.client_lane()] or 0, flow.first[0])
 
     def drain(self) -> None:
         """From now on follow only the flows that are open; what begins is read by another table from this frame on."""
@@ -363,16 +352,7 @@ class FlowTable:
             newest.consumer.release()
             return
         went_on(newest, group, begin)
-        self._note_unsettled(newest, group.index)
-
-    def _note_unsettled(self, flow: Flow, index: int) -> None:
-        """Whether more may be acknowledged of its first bytes in this batch than was seen. ``index``: which of the
-        grouped flows it is.
-        """
-        if any(stream.compares_beyond(flow.received[lane][1]) for lane, stream in enumerate(flow.streams)):
-            self._unsettled.append((flow, index))
-        if flow.older is not None:
-            self._note_unsettled(flow.older, index)
+        self._unsettled.note(newest, group.index)
 
     def _replaced(self, flow: Flow, by_syn: int, until: Moment) -> Flow | None:
         """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still
@@ -390,19 +370,8 @@ class FlowTable:
     def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
         """A flow that begins."""
         flow = self._flows[key] = Flow(key, self._owner.consumer(), ns, frame)
-        if self._from_middle:
-            flow.began = self._began(flow, by_syn, seq, ns)
+        flow.began = self._beginnings.key(key, seq if by_syn else None, ns)
         return flow
-
-    def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> FlowKey | None:
-        """How a flow begins that may be the rest of one from before the start."""
-        if not by_syn:
-            return FlowKey(self._ends(flow), None)
-        return FlowKey(self._ends(flow), seq) if ns < self._early_ns() else None
-
-    def _ends(self, flow: Flow) -> tuple[FlowEnd, FlowEnd]:
-        low, high = (self._addresses.endpoint(end) for end in flow.key)
-        return (low, high) if low < high else (high, low)
 
     def _note_control(self, flow: Flow, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
         flow.note_control(lane, control, seq, length, ending)
@@ -449,7 +418,7 @@ class FlowTable:
             flow.consumer.release()
             return
         if self._is_draining or flow.is_shared:
-            self.shared.note_ended(flow, self._ends(flow))
+            self.shared.note_ended(flow, self._addresses.endpoints(flow.key))
         with self._owner.border:
             flow.settle_ends()
             for stream in flow.streams:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from inspector import bounds
 from inspector.capture.frames import I64, U64, Rows
-from inspector.wire.runs import CONTROL, FlowRuns, Grouped, Run
-from inspector.wire.segments import ACK, RST, SYN
+from inspector.wire.grouping import Grouped
+from inspector.wire.runs import FlowRuns, Run
+from inspector.wire.segments import ACK, CONTROL, RST, SYN
 
 ROW = np.dtype(
     [

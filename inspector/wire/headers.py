@@ -16,6 +16,7 @@ import numpy.typing as npt
 from inspector.capture.frames import I64, U8, FrameBatch, Rows, gather
 from inspector.capture.link_types import LinkType
 from inspector.wire.addresses import AddressTable
+from inspector.wire.encapsulation_table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
 from inspector.wire.encapsulations import (
     IPV4 as IPV4_LAYER,
     IPV6 as IPV6_LAYER,
@@ -26,7 +27,6 @@ from inspector.wire.encapsulations import (
     Space,
 )
 from inspector.wire.ethertypes import VLAN_TAGS
-from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
 from inspector.wire.tunnels import Stop
 
 BY_VERSION = -1

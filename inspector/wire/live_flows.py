@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from inspector import bounds
-from inspector.wire.addresses import AddressTable
+from inspector.wire.addresses import AddressTable, Key
 from inspector.wire.flow import Ending, Flow
 from inspector.wire.flow_owner import FlowOwner
 from inspector.wire.flows import FlowTable
 from inspector.wire.parsed_extent import ParsedExtent
-from inspector.wire.runs import Key
 from inspector.wire.segments import SegmentBatch
 
 

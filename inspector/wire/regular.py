@@ -22,8 +22,8 @@ from inspector import bounds
 from inspector.capture.frames import I64, U8, Rows
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow
+from inspector.wire.grouping import Grouped
 from inspector.wire.overlaps import kept
-from inspector.wire.runs import Grouped
 from inspector.wire.segments import ACK, FIN, RST, SYN, URG
 from inspector.wire.sequence_numbers import distance
 from inspector.wire.streams import Stream

@@ -20,6 +20,9 @@ from inspector.wire.headers import ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING, Carr
 from inspector.wire.tunnels import Stop, Tunnels, carries
 
 FIN, SYN, RST, ACK, URG = 1, 2, 4, 16, 32
+CONTROL = SYN | FIN | RST | URG
+"""What a segment says beside its bytes, or of them."""
+
 DEPTH = 3
 NONE_CARRIED = Carried(*(np.zeros(0, np.int64) for _ in Carried._fields))
 

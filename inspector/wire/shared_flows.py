@@ -8,8 +8,8 @@ open either; whoever joins them asks that.
 
 from __future__ import annotations
 
-from inspector.wire.flow import Ends, Flow, FlowKey, Moment
-from inspector.wire.runs import Key
+from inspector.wire.addresses import Ends, Key
+from inspector.wire.flow import Flow, FlowKey, Moment
 from inspector.wire.segments import ACK, SYN
 
 

@@ -23,7 +23,7 @@ from inspector.wire.headers import (
     Network,
     is_one_of,
 )
-from inspector.wire.ports import UDP_PORTS, geneve, vxlan
+from inspector.wire.udp_tunnels import UDP_PORTS, geneve, vxlan
 
 UDP, GRE, IP_IN_IP, IPV6_IN_IP = 17, 47, 4, 41
 VXLAN_PORTS = tuple(port for port, known in UDP_PORTS.items() if known.opens is vxlan)

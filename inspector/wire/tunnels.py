@@ -15,9 +15,9 @@ import numpy as np
 
 from inspector.capture.frames import I64, U8, FrameBatch
 from inspector.wire.addresses import AddressTable
+from inspector.wire.encapsulation_table import TABLE, entry
 from inspector.wire.encapsulations import TCP, UDP, Layer, Packet, Space, Unread
 from inspector.wire.fragments import Fragments, Key, Waiting
-from inspector.wire.table import TABLE, entry
 
 DEPTH = 24
 """Layers of one frame; a tunnel in a tunnel takes five."""

@@ -25,9 +25,9 @@ from inspector.extract.journal.database import DamagedError
 from inspector.facts import Facts
 from inspector.findings.before_after import before_after
 from inspector.findings.judge import Analysis, judge
+from inspector.live.keeping import Keeping
 from inspector.live.sources import sniff_messages
 from inspector.live.sources.tail import FileTail
-from inspector.live.update import Keeping
 from inspector.query.coded import coded
 from inspector.query.filter_tokens import FilterError
 from inspector.query.language import compile_filter

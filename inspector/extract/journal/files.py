@@ -17,7 +17,7 @@ import os
 import sqlite3
 import stat
 
-from inspector.text.plain_file import KINDS
+from inspector.system.plain_file import KINDS
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""

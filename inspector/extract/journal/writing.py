@@ -33,30 +33,17 @@ from inspector.extract.journal.database import (
 )
 from inspector.extract.journal.files import APPLICATION, ClaimedError, JournalClaim, RefusedError
 from inspector.extract.journal.reading import connections, shared
+from inspector.extract.journal.retention import MARK_ALL, drop_oldest, note_used
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.text.safe import path_text
 from inspector.tls.extensions import AnswerShape, HelloShape
 
 ELSEWHERE = "--journal FILE names another place, --no-journal goes without"
 AWAY = f"move it away to begin a new one; {ELSEWHERE}"
-OLDEST_SHARE = 0.05
-"""So much of the connections goes at once when the journal is full."""
-
 KNOWN = 50_000
 """Shapes, certificates and lists of authorities that are known to be in the journal, so that they are not written
 again.
 """
-
-USED = 2
-"""Instead of a session's role: the key is that of a shape, a certificate or a list of authorities. It is of no
-connection, and its time is when the last of those that use it began: when all that began until then have gone, it may.
-"""
-
-MARK = f"""INSERT INTO sessions VALUES (?, {USED}, '', ?)
-ON CONFLICT DO UPDATE SET answer_ns = excluded.answer_ns WHERE excluded.answer_ns > answer_ns"""
-
-SHARED = {"shapes": "key", "certificates": "sha256", "authorities": "sha256"}
-"""What connections share, with the names of its keys."""
 
 EARLIEST = """INSERT INTO sessions VALUES (?, 1, ?, ?)
 ON CONFLICT DO UPDATE SET connection = excluded.connection, answer_ns = excluded.answer_ns
@@ -178,14 +165,8 @@ class Journal:
                 f" {VERSION}; COMMIT;"
             )
         elif version < VERSION:
-            marks = (  # who uses what was not noted: it goes when all connections of today have gone
-                f"INSERT OR IGNORE INTO sessions SELECT {key}, {USED}, '',"
-                f" (SELECT coalesce(max(hello_ns), 0) FROM connections) FROM {table};"
-                for table, key in SHARED.items()
-            )
             self._db.executescript(
-                f"BEGIN; {AUTHORITIES if version < 2 else ''} {' '.join(marks)} PRAGMA user_version = {VERSION};"
-                " COMMIT;"
+                f"BEGIN; {AUTHORITIES if version < 2 else ''} {MARK_ALL} PRAGMA user_version = {VERSION}; COMMIT;"
             )
 
     def write(
@@ -219,7 +200,7 @@ class Journal:
                     used[key] = max(row.hello_ns, used.get(key, row.hello_ns))
             # by their keys: what stands side by side is looked for once, where they are many
             self._db.executemany("INSERT OR IGNORE INTO certificates VALUES (?, ?)", sorted(certificates.items()))
-            self._db.executemany(MARK, sorted(used.items()))
+            note_used(self._db, used)
             known += certificates
             self._db.executemany("INSERT INTO records (at_ns, kind, id, json) VALUES (?, ?, ?, ?)", records)
             self._db.execute(
@@ -277,39 +258,11 @@ class Journal:
             return 0
 
     def _shrink(self) -> bool:
-        """The oldest go while it is too full, with what only they used; their pages are used again. Whether any
-        went.
-        """
+        """The oldest go while it is too full. Whether any went."""
         has_cut = False
-        while self.size() > self.most_bytes and self._cut():
+        while self.size() > self.most_bytes and drop_oldest(self._db):
             has_cut = True
         return has_cut
-
-    def _cut(self) -> bool:
-        """Of the connections or, where there are none, of the records. Whether there were any."""
-        times = "hello_ns FROM connections"
-        count = self._db.one("SELECT count(*) FROM connections")
-        if not count:
-            times = "at_ns FROM records"
-            count = self._db.one("SELECT count(*) FROM records")
-        if not count:
-            return False
-        last = self._db.one(f"SELECT {times} ORDER BY 1 LIMIT 1 OFFSET ?", max(int(count * OLDEST_SHARE), 1) - 1)
-        for statement in (
-            "DELETE FROM sessions WHERE connection IN (SELECT id FROM connections WHERE hello_ns <= ?)",
-            "DELETE FROM connections WHERE hello_ns <= ?",
-            "DELETE FROM records WHERE at_ns <= ?",
-            f"DELETE FROM sessions WHERE connection = '' AND role = {USED} AND answer_ns <= ?",
-        ):
-            self._db.refresh()
-            self._db.execute(statement, (last,))
-        for table, key in SHARED.items():
-            self._db.refresh()
-            self._db.execute(
-                f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE key = {table}.{key} AND"
-                f" role = {USED})"
-            )
-        return True
 
     def session(self, key: bytes) -> list[ConnectionFacts]:
         """The connections that were issued a session, and the first one that resumed it, as far as the

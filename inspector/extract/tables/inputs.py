@@ -16,7 +16,7 @@ import msgspec
 
 from inspector.errors import UnreadableError
 from inspector.extract.tables.manifest import SCHEMA, InputFile, PartManifest, Role
-from inspector.text.plain_file import open_plain, sha256_of
+from inspector.system.plain_file import open_plain, sha256_of
 from inspector.text.version import VERSION
 
 CHUNK_BYTES = 1 << 20

@@ -17,7 +17,7 @@ from inspector.errors import UnreadableError
 from inspector.errors.captures import PartAltered, PartOfOtherSchema, PartUnfinished
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.tables.unfinished import PARTS, is_written_now, left_parts
-from inspector.text.plain_file import read_whole
+from inspector.system.plain_file import read_whole
 from inspector.text.safe import path_text
 
 SCHEMA = 1

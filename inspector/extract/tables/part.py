@@ -17,7 +17,7 @@ from inspector.extract.merging import renumber
 from inspector.extract.tables.manifest import PartManifest, TableFile, located
 from inspector.extract.tables.parquet import GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.facts import Facts
-from inspector.text.plain_file import open_plain, sha256_of
+from inspector.system.plain_file import open_plain, sha256_of
 
 BATCH_ROWS = 1_024
 MOST_RATIO, LEAST_BYTES = 200, 1 << 16

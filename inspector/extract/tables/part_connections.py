@@ -17,14 +17,14 @@ import msgspec
 
 from inspector import bounds
 from inspector.capture.files import Progress
-from inspector.capture.forked_copy import worthwhile_copies
-from inspector.capture.forked_pool import ForkedPool, TaskResult
-from inspector.capture.nameless import nameless_file
 from inspector.extract.journal.database import DamagedError
 from inspector.extract.tables.parquet import pyarrow
 from inspector.extract.tables.part import PartTables
 from inspector.facts import Facts
 from inspector.facts.spool import PackedSpool, SpooledConnections, no_room, selected, spool_file
+from inspector.system.anonymous_files import anonymous_file
+from inspector.system.forked_copy import worthwhile_copies
+from inspector.system.forked_pool import ForkedPool, TaskResult
 
 SHARED_FROM = 20_000
 """So many connections are read by several cores: fewer are not worth a process."""
@@ -99,7 +99,7 @@ def read_connections(
         for part in parts:
             yield attempt(partial(_read_into, some(), progress), part)
         return
-    new_file = spool_file if is_spooled else nameless_file
+    new_file = spool_file if is_spooled else anonymous_file
     tasks = [partial(_hand_over, part) for part in parts]
     try:
         with ForkedPool(tasks, processes - 1, PARTS_EACH * processes, new_file) as pool:

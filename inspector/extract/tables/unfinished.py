@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from inspector.text.plain_file import make_own_folder, open_plain
+from inspector.system.plain_file import make_own_folder, open_plain
 
 FILE_MODE = 0o600
 """Who connects where is nobody else's business."""

@@ -28,7 +28,7 @@ from inspector.extract.tables.manifest import (
 from inspector.extract.tables.parquet import COLUMNS, COMPRESSION, GROUP_BYTES, GROUP_ROWS, PACKED, pyarrow, schema
 from inspector.extract.tables.unfinished import FILE_MODE, PARTS, UnfinishedFile, remove_left
 from inspector.facts import Facts
-from inspector.text.plain_file import make_own_folder, sha256_of
+from inspector.system.plain_file import make_own_folder, sha256_of
 from inspector.text.version import VERSION
 
 MOST_REPLACED = 1_000

@@ -1,1 +1,1 @@
-"""What this machine is and allows: its Puppet Server, the rights of this process, where things are kept."""
+"""What this machine is and allows: its Puppet Server, the rights of this process and how it gives them up, limits."""

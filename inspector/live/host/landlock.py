@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable
 from enum import IntFlag
 
-from inspector.live.host.prctl import no_new_privileges
+from inspector.system.prctl import no_new_privileges
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """System calls, of the same number everywhere."""

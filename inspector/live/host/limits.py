@@ -7,7 +7,7 @@ from __future__ import annotations
 import resource
 from typing import NamedTuple
 
-from inspector.capture.memory import memory_limits
+from inspector.system.memory import memory_limits
 
 LEAST_FILES = 64
 """Sources, logs, a journal and its files, a recording, evidence, commands: some dozens at once."""

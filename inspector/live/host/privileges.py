@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from inspector.errors import UsageError
-from inspector.live.host.prctl import no_new_privileges, prctl
+from inspector.system.prctl import no_new_privileges, prctl
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_RAW = 1, 2, 13
 LAST_CAPABILITY = 63

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from inspector.findings.machine import Machine
-from inspector.text.plain_file import open_plain
+from inspector.system.plain_file import open_plain
 
 MARKS = ("puppet-server-release.jar", "puppetlabs.puppetserver", "puppetserver")
 MAIN_CLASS = "puppetlabs.trapperkeeper.main"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from inspector.text.plain_file import open_plain
+from inspector.system.plain_file import open_plain
 
 ROOT = "/"
 

@@ -15,7 +15,7 @@ import platform
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from inspector.live.host.prctl import no_new_privileges, prctl
+from inspector.system.prctl import no_new_privileges, prctl
 
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM

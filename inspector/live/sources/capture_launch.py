@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from inspector.capture.parent import dying_with_this
 from inspector.live.host.privileges import CAP_NET_RAW, hand_on
 from inspector.live.sources.launch import LocalChild
 from inspector.live.sources.sniff_messages import SniffOptions, encoded
+from inspector.system.parent import dying_with_this
 
 
 class CaptureLaunch(NamedTuple):

@@ -15,8 +15,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from inspector.capture.parent import dying_with_this
 from inspector.errors import UsageError
+from inspector.system.parent import dying_with_this
 
 KILLED = -signal.SIGKILL
 

@@ -17,7 +17,6 @@ import time
 from ctypes.util import find_library
 from typing import Any, NoReturn, Protocol
 
-from inspector.capture.parent import die_with_parent
 from inspector.errors import InspectorError
 from inspector.live.host.privileges import CAP_NET_RAW, become, keep_only, take_up
 from inspector.live.host.sandbox import confine_capture
@@ -38,6 +37,7 @@ from inspector.live.sources.sniff_messages import (
     decode_options,
 )
 from inspector.live.sources.stdio_buffer import StdioBuffer
+from inspector.system.parent import die_with_parent
 
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""

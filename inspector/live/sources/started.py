@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from inspector.capture.parent import dying_with_this
 from inspector.errors import InspectorError
 from inspector.live.host.privileges import Account
 from inspector.live.sources.launch import KILLED, Launch
@@ -28,6 +27,7 @@ from inspector.live.sources.starter import (
     message,
     serve,
 )
+from inspector.system.parent import dying_with_this
 
 ANSWER_SECONDS = 10.0
 END_SECONDS = 0.3

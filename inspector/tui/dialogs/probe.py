@@ -17,8 +17,8 @@ from inspector.errors import InspectorError
 from inspector.reports.lines import Line, uniform, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.dialogs.ask import Ask
-from inspector.tui.marks import StillText, paragraph
 from inspector.tui.prober import ProbeOutcome, Prober, ProposedProbe
+from inspector.tui.styles import StillText, paragraph
 
 MOST_COMMAND = 1000
 """Characters of a command that are shown."""

@@ -14,9 +14,9 @@ import signal
 import threading
 from collections.abc import Callable
 
-from inspector.capture.cores import usable_cores
-from inspector.capture.memory import copies_with_room
-from inspector.capture.parent import dying_with_this
+from inspector.system.cores import usable_cores
+from inspector.system.memory import copies_with_room
+from inspector.system.parent import dying_with_this
 
 MOST_COPIES = 15
 """So many cores beside this process's are kept busy, at most."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from os.path import join
 
-from inspector.capture.control_groups import control_groups, number, number_in, text_of
+from inspector.system.control_groups import control_groups, number, number_in, text_of
 
 
 def usable_cores(root: str = "/") -> int:

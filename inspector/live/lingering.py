@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class ClosingConnection(NamedTuple):
+class LingeringConnection(NamedTuple):
     """``is_new``: nothing was told of it yet."""
 
     name: str
     is_new: bool
 
 
-class Closing:
+class LingeringConnections:
     """By their packed facts, and by id."""
 
     def __init__(self) -> None:
-        self._connections: dict[bytes, ClosingConnection] = {}
+        self._connections: dict[bytes, LingeringConnection] = {}
         self._packed: dict[str, bytes] = {}
 
     def __len__(self) -> int:
@@ -32,17 +32,17 @@ class Closing:
         again.
         """
         earlier = self.drop(name)
-        self._connections[packed] = ClosingConnection(name, is_new or (earlier is not None and earlier.is_new))
+        self._connections[packed] = LingeringConnection(name, is_new or (earlier is not None and earlier.is_new))
         self._packed[name] = packed
 
-    def over(self, packed: bytes) -> ClosingConnection | None:
+    def over(self, packed: bytes) -> LingeringConnection | None:
         """Nothing of it can come any more; None where it is none of these."""
         connection = self._connections.pop(packed, None)
         if connection is not None:
             del self._packed[connection.name]
         return connection
 
-    def drop(self, name: str) -> ClosingConnection | None:
+    def drop(self, name: str) -> LingeringConnection | None:
         """A late segment came of it; None where it is none of these."""
         packed = self._packed.pop(name, None)
         return self._connections.pop(packed) if packed is not None else None

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from inspector.logs.entries import LogFacts, Proxied
 from inspector.tracking.clock_steps import LogClock, clock_of
-from inspector.tracking.clocks import Offset, early
+from inspector.tracking.log_clocks import Offset, early
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from os.path import join
 
-from inspector.capture.control_groups import ControlGroup, control_groups, number_in, text_of
+from inspector.system.control_groups import ControlGroup, control_groups, number_in, text_of
 
 
 def copies_with_room(root: str = "/") -> int:

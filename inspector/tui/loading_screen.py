@@ -14,7 +14,7 @@ from textual.widgets import ProgressBar, Static
 from inspector.reports.lines import Line
 from inspector.tui.keybar import KeyBar
 from inspector.tui.loading import Loading
-from inspector.tui.marks import content
+from inspector.tui.styles import content
 
 
 class LoadingScreen(Screen[None]):

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from inspector.wire.encapsulations import LENGTHS, LLC, SWAPPED, Encapsulation, Layer, Space
 from inspector.wire.ethertypes import ETHERTYPES, PPP, PPP_CONTROL, llc
+from inspector.wire.ip_tunnels import GRE, IP_PROTOCOLS
 from inspector.wire.link_types import LINK_TYPES, swapped_80211
-from inspector.wire.ports import UDP_PORTS, udp
-from inspector.wire.protocols import GRE, IP_PROTOCOLS
+from inspector.wire.udp_tunnels import UDP_PORTS, udp
 
 IP_PROTOCOLS = {**IP_PROTOCOLS, 17: Encapsulation("UDP", udp)}
 TABLE: dict[Layer, Encapsulation] = {

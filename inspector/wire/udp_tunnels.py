@@ -29,8 +29,8 @@ from inspector.wire.encapsulations import (
     typed,
 )
 from inspector.wire.ethertypes import is_ethernet, mpls
+from inspector.wire.ip_tunnels import session
 from inspector.wire.link_types import AVS, PRISM
-from inspector.wire.protocols import session
 
 WELL_KNOWN = 1024
 MIDDLE = 16_384

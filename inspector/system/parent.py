@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable
 
+from inspector.system.prctl import prctl
+
 PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
     """Have the kernel send a signal when the thread that started this process ends. Forgotten where the user changes,
     and where a program is run that gives rights.
     """
-    _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+    prctl(PR_SET_PDEATHSIG, signal_number)
 
 
 def dying_with_this() -> Callable[[], None]:

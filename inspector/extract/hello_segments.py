@@ -11,7 +11,7 @@ HELLO_KIND = 5
 """Where in a record the type of its first handshake message stands."""
 
 
-def greets(octets: U8, start: I64, captured: I64) -> Rows:
+def begins_with_hello(octets: U8, start: I64, captured: I64) -> Rows:
     """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more,
     behind a preamble of any length.
     """

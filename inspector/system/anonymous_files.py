@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 
-def nameless_file() -> BinaryIO:
+def anonymous_file() -> BinaryIO:
     """In memory where that can be. Raises OSError."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("inspector"), "w+b")

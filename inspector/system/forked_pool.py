@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
-from inspector.capture.forked_copy import ForkedCopy
-from inspector.capture.nameless import nameless_file
+from inspector.system.anonymous_files import anonymous_file
+from inspector.system.forked_copy import ForkedCopy
 
 Task = Callable[[BinaryIO], object]
 """Writes its result."""
@@ -92,7 +92,7 @@ class ForkedPool:
         tasks: Sequence[Task],
         copies: int,
         window: int = WINDOW,
-        new_file: Callable[[], BinaryIO] = nameless_file,
+        new_file: Callable[[], BinaryIO] = anonymous_file,
     ) -> None:
         """``copies``: how many beside this process; there are fewer where the system gives no more. ``new_file``: one
         for results.
