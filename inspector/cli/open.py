@@ -174,6 +174,8 @@ def require_screen(hint: str) -> None:
     for name, stream in (("standard output", sys.stdout), ("standard error", sys.stderr)):
         if not stream.isatty():
             raise UsageError(f"{name} is no terminal", hint)
+    if os.environ.get("TERM") == "dumb":
+        raise UsageError("this terminal cannot show the app: it is dumb (TERM)", hint)
 
 
 def _capture_from_input() -> bool:
