@@ -154,6 +154,13 @@ def _status(kept: Kept) -> int:
         return INTERRUPTED
     except InspectorError as error:
         return _say_why(error)
+    except ImportError as error:
+        from inspector.cli.installation import unloadable
+
+        why = unloadable(error)
+        if why is None:
+            raise
+        return _say_why(why)
     return 0
 
 
