@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from inspector.cli.options import (
+    INPUT,
     Command,
     cluster_option,
     gathered,
@@ -130,11 +131,11 @@ story_options = gathered(
             expose_value=False,
             callback=_read_files,
             metavar="FILE",
-            type=click.Path(),
+            type=INPUT,
             help="Another way to name a FILE, as tcpdump, tshark and zeek have it; repeatable.",
         ),
         numeric_option,
-        click.argument("files", nargs=-1, callback=_all_files, metavar="FILE…", type=click.Path()),
+        click.argument("files", nargs=-1, callback=_all_files, metavar="FILE…", type=INPUT),
         vip_option(
             "Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
         ),

@@ -9,7 +9,7 @@ import click
 
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import SEVERITIES
-from inspector.cli.options import format_option, generation_option, zone_option
+from inspector.cli.options import INPUT, format_option, generation_option, zone_option
 from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare", short_help="Judge certificates of a pool before they are deployed.")
-@click.argument("files", nargs=-1, required=True, metavar="CERT…")
+@click.argument("files", nargs=-1, required=True, metavar="CERT…", type=INPUT)
 @generation_option("The rule that decides the exit status; both are shown.")
 @format_option("text", "json")
 @zone_option("the times of -T text")
