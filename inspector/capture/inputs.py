@@ -61,8 +61,8 @@ def _captures_below(folder: Path) -> Iterator[Path]:
     from pathlib import Path  # most arguments are files
 
     unlisted: list[OSError] = []
-    for place, _, names in os.walk(folder, onerror=unlisted.append):
-        for path in (Path(place, name) for name in names if any(suffix in name.lower() for suffix in SUFFIXES)):
+    for parent, _, names in os.walk(folder, onerror=unlisted.append):
+        for path in (Path(parent, name) for name in names if any(suffix in name.lower() for suffix in SUFFIXES)):
             if path.is_file() or not path.exists():
                 yield path
     yield from (Path(error.filename) for error in unlisted)
