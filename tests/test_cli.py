@@ -345,6 +345,26 @@ def test_progress_is_said_on_standard_error(tmp_path: Path) -> None:
     assert out.getvalue() == "inspector: read 50 % of 0 MB\n"
 
 
+def test_a_dumb_terminal_has_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inspector.cli.progress import Progress
+
+    monkeypatch.setenv("TERM", "dumb")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    progress = Progress(out)
+    progress._started -= 30
+    progress._shown -= 30
+    progress.files(1, 2)
+    progress.done()
+    assert out.getvalue() == "inspector: read 1 of 2 files\n"
+
+
+def test_a_service_that_is_not_there_among_others_that_are() -> None:
+    printed = run("analyze", ABORTS, "--vip", "10.9.9.9:443", "--vip", "[2001:db8::1]:8081").stdout.decode()
+    told = "No TLS of 10.9.9.9:443 or [2001:db8::1]:8081 was found in 612 frames, but 40 connections to others."
+    assert told in " ".join(printed.split())
+
+
 def test_several_files_are_one_story() -> None:
     document = json.loads(run("analyze", ABORTS, PROTECTED, ABORTS, "-T", "json", expect=1).stdout)
     assert len(document["captures"]) == 2

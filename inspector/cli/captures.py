@@ -24,7 +24,7 @@ from inspector.cli.options import (
 from inspector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from inspector.cli.progress import Progress
     from inspector.facts import Facts
@@ -56,6 +56,18 @@ class CaptureArguments(NamedTuple):
         from inspector.findings.case import Options
 
         return Options(self.generation, self.vips, logs=self.logs)
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """All files that are read, and by what option each. Raises UnreadableError."""
+        from inspector.capture.inputs import find
+
+        yield from (("a capture", path) for path in find([path for path in self.files if path != "-"]))
+        for option, paths in (
+            ("--log", self.logs),
+            ("--keylog", self.key_logs),
+            ("--server-key", self.server_keys),
+        ):
+            yield from ((option, path) for path in paths)
 
     def secrets(self) -> SecretInputs | None:
         """Key logs and servers' keys, read; None where there are none. Raises UsageError."""
