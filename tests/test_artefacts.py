@@ -31,6 +31,7 @@ CORE = {
     *("textual", "typing_extensions", "vip_inspector", "zstandard"),
 }
 """All that an installation brings. Each one more is something that every production host has to carry."""
+GLIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"}
 VERDICT = "aborted 23 of 177 connections"
 
 pytestmark = [
@@ -110,6 +111,20 @@ def packages(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (one / SET).symlink_to(wheels / SET)
     run("sh", PACKAGING / "packages.sh", Path(sys.executable).parent, folder, one, PYTHONPATH=str(ROOT))
     return folder
+
+
+@pytest.fixture(scope="module")
+def needed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Libraries of the system that compiled modules load: what is neither in a wheel nor the loader itself."""
+    if shutil.which("readelf") is None:
+        pytest.skip("there is no readelf")
+    folder = tmp_path_factory.mktemp("modules")
+    for wheel in (wheels / SET).glob("*.whl"):
+        shutil.unpack_archive(wheel, folder, "zip")
+    modules = [path for path in folder.rglob("*.so*") if path.is_file()]
+    listed = run("readelf", "--dynamic", "--wide", *modules)
+    loaded = {*re.findall(r"\(NEEDED\).*\[(.*)\]", listed)}
+    return {name for name in loaded - {path.name for path in modules} if not name.startswith("ld-linux")}
 
 
 def test_a_source_archive_makes_the_same_wheel_as_the_clone(dist: Path, wheels: Path) -> None:
@@ -223,12 +238,15 @@ def test_the_installer_says_which_python_and_machine_it_is_for(wheels_for: str, 
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="there is no dpkg-deb")
-def test_the_deb_puts_each_file_where_the_system_looks(packages: Path, tmp_path: Path) -> None:
+def test_the_deb_puts_each_file_where_the_system_looks(packages: Path, needed: set[str], tmp_path: Path) -> None:
     """And others may read it; its scripts leave nothing behind."""
     (deb,) = packages.glob(f"vip-inspector_*.python{PYTHON}_amd64.deb")
     root = Path(mkdtemp(dir=tmp_path))
     run("dpkg-deb", "-R", deb, root)
-    assert f"Depends: python{PYTHON}, libc6 (>= 2.28)" in (root / "DEBIAN/control").read_text()
+    (depends,) = re.findall(r"^Depends: (.*)$", (root / "DEBIAN/control").read_text(), re.MULTILINE)
+    assert depends.startswith(f"python{PYTHON}, libc6 (>= 2.28), ")
+    owners = run("dpkg-query", "--search", *(f"*/{name}" for name in needed))
+    assert {line.split(":")[0] for line in owners.splitlines()} == {*re.findall(r"lib\S+[^\s,]|zlib\S+", depends)}
     looked_for = {
         *("usr/bin/inspector", "usr/share/man/man1/inspector.1.gz", "usr/share/doc/vip-inspector/copyright"),
         *("usr/share/bash-completion/completions/inspector", "usr/share/zsh/vendor-completions/_inspector"),
@@ -259,7 +277,7 @@ def test_the_deb_puts_each_file_where_the_system_looks(packages: Path, tmp_path:
 
 
 @pytest.mark.skipif(shutil.which("rpm") is None, reason="there is no rpm")
-def test_the_rpm_puts_each_file_where_the_system_looks(packages: Path) -> None:
+def test_the_rpm_puts_each_file_where_the_system_looks(packages: Path, needed: set[str]) -> None:
     (rpm,) = packages.glob(f"vip-inspector-*.python{PYTHON}.x86_64.rpm")
     listed = run("rpm", "-qp", "--nosignature", "--qf", "[%{FILEMODES:perms} %{FILENAMES}\\n]", rpm).splitlines()
     modes = {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in listed}
@@ -271,4 +289,6 @@ def test_the_rpm_puts_each_file_where_the_system_looks(packages: Path) -> None:
         *("/usr/share/fish/vendor_completions.d/inspector.fish", "/usr/share/licenses/vip-inspector/LICENSE"),
     ):
         assert modes[path] == "-rw-r--r--"
-    assert f"/usr/bin/python{PYTHON}" in run("rpm", "-qp", "--nosignature", "--requires", rpm).split()
+    requires = run("rpm", "-qp", "--nosignature", "--requires", rpm).split()
+    assert f"/usr/bin/python{PYTHON}" in requires
+    assert {f"{name}()(64bit)" for name in needed if name not in GLIBC} <= {*requires}

@@ -264,7 +264,7 @@ def test_compare(tmp_path: Path) -> None:
     text = tmp_path / "text.pem"
     text.write_text("nothing")
     run("compare", str(text), expect=2)
-    done = run("compare", str(text), str(find("puppet-shared-name")))
+    done = run("compare", str(text), str(find("puppet-shared-name")), expect=1)
     assert b"no certificate" in done.stderr
 
 
@@ -278,6 +278,26 @@ def test_progress_is_said_on_standard_error(tmp_path: Path) -> None:
     progress._shown -= 30
     progress.advance(500)
     assert out.getvalue() == "inspector: read 50 % of 0 MB\n"
+
+
+def test_a_dumb_terminal_has_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inspector.cli.progress import Progress
+
+    monkeypatch.setenv("TERM", "dumb")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    progress = Progress(out)
+    progress._started -= 30
+    progress._shown -= 30
+    progress.files(1, 2)
+    progress.done()
+    assert out.getvalue() == "inspector: read 1 of 2 files\n"
+
+
+def test_a_service_that_is_not_there_among_others_that_are() -> None:
+    printed = run("analyze", ABORTS, "--vip", "10.9.9.9:443", "--vip", "[2001:db8::1]:8081").stdout.decode()
+    told = "No TLS of 10.9.9.9:443 or [2001:db8::1]:8081 was found in 612 frames, but 40 connections to others."
+    assert told in " ".join(printed.split())
 
 
 def test_several_files_are_one_story() -> None:

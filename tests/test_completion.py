@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from inspector.cli.completion import PROGRAM, VARIABLE
 from inspector.cli.completion_scripts import script
 from inspector.cli.manual import page
 from inspector.reports.json_schema import schema
-from tests.conftest import find
+from tests.conftest import CAPTURES, find
 from tests.test_cli import run
 
 SHELLS = "bash", "zsh", "fish"
@@ -89,6 +90,33 @@ def test_each_shell_takes_its_script(name: str) -> None:
     assert (checked.returncode, checked.stderr) == (0, b"")
 
 
+ASKED = {
+    "bash": ". /usr/share/bash-completion/bash_completion; _completion_loader inspector; complete -p inspector",
+    "zsh": "fpath+=~/.zfunc; autoload -Uz compinit; compinit -u; print $_comps[inspector]",
+    "fish": "complete -C 'inspector ana'",
+}
+"""What a new shell says of the program's completion, where that is in place."""
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_lines_of_help_and_of_the_documents_put_it_into_place(program: Path, tmp_path: Path, name: str) -> None:
+    """In a home where nothing is. A shell of its own types them, and another one finds what they wrote."""
+    if name == "bash" and not Path("/usr/share/bash-completion/bash_completion").exists():
+        pytest.skip("there is no bash-completion")
+    document = (CAPTURES.parent / "docs/how-to/command-line.md").read_text(encoding="utf-8")
+    printed = run("completion", "--help").stdout.decode()
+    for number, text in enumerate((document, printed)):
+        lines = re.findall(r"^ *((?:mkdir|inspector completion) .*)$", text, re.MULTILINE)
+        (last,) = [i for i, line in enumerate(lines) if line.startswith(f"inspector completion {name} ")]
+        home = tmp_path / str(number)
+        home.mkdir()
+        known = {"HOME": str(home), "PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": str(CAPTURES.parent)}
+        for command in ("\n".join(lines[last - 1 : last + 1]), ASKED[name]):
+            done = subprocess.run([shell(name), "-c", command], env=known, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+        assert "inspector" in done.stdout or "analyze" in done.stdout
+
+
 def test_the_script_of_bash_is_clean() -> None:
     command = [shell("shellcheck"), "-s", "bash", "-"]
     checked = subprocess.run(command, input=made("bash"), capture_output=True, text=True, check=False)
@@ -140,6 +168,19 @@ def test_what_is_typed_for_tcpdump_tshark_and_zeek() -> None:
 def test_a_line_without_a_command(words: tuple[str, ...], command: str) -> None:
     context = cli.make_context("inspector", list(words), resilient_parsing=True)
     assert context._protected_args == [command]
+
+
+@pytest.mark.parametrize(("typed", "question"), [("analyse", ". Did you mean 'analyze'?"), ("xyzzy", "")])
+def test_a_command_that_was_mistyped(typed: str, question: str) -> None:
+    said = run(typed, "a.pcap", expect=2).stderr.decode().splitlines()
+    assert said[-1] == f"Error: no such command or file: {typed}{question}"
+
+
+@pytest.mark.parametrize("command", ["live", "watch"])
+def test_live_traffic_is_no_file(command: str) -> None:
+    said = run(command, str(find("silent-abort")), expect=2).stderr.decode()
+    assert f"{command} takes live traffic, and no file: " in said
+    assert "inspector analyze reads files" in said
 
 
 def test_no_file_at_all() -> None:

@@ -9,14 +9,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from errno import EACCES
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from inspector.capture import inputs
 from inspector.capture.files import Story
 from inspector.capture.foreign import foreign
 from inspector.capture.inputs import Workload, find, identity, is_journal, is_pipe, workload
+from inspector.cli.commands import cli
 from inspector.errors import UnreadableError
 from inspector.system import parent
 from inspector.system.anonymous_files import anonymous_file
@@ -60,6 +64,35 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         find([str(folder)])
     with pytest.raises(UnreadableError, match="no capture given"):
         Story([])
+
+
+def test_what_a_directory_holds_and_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links that lead nowhere, directories that cannot be listed; a pipe is none of it, for it would be waited for."""
+    one = built(tmp_path / "one.pcap")
+    (tmp_path / "gone.pcap").symlink_to(tmp_path / "moved.pcap")
+    (tmp_path / "folder.pcap").mkdir()
+    os.mkfifo(tmp_path / "pipe.pcap")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    listing = os.scandir
+
+    def scandir(path: str) -> Iterator[os.DirEntry[str]]:
+        if path == str(closed):  # root may list everything
+            raise PermissionError(EACCES, "Permission denied", path)
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find([str(tmp_path)]) == [str(tmp_path / "closed"), str(tmp_path / "gone.pcap"), str(one)]
+    story = Story([str(tmp_path)])
+    assert [path for path, _ in story.problems] == [str(closed), str(tmp_path / "gone.pcap")]
+
+
+def test_who_opens_a_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command asks beforehand, to tell it as a mistake of usage."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    one = str(built(tmp_path / "one.pcap"))
+    for command in ("analyze", "compare"):
+        assert "Usage:" not in CliRunner().invoke(cli, [command, one]).output
 
 
 def test_captures_without_a_frame_have_no_part_in_a_story(tmp_path: Path) -> None:

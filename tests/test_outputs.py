@@ -113,6 +113,29 @@ def test_an_output_file_that_takes_nothing_is_named(form: str, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (2, b"inspector: /dev/full: No space left on device\n")
 
 
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    """Under whatever name, and in a directory that is read."""
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    kept, log, link = folder / "kept.pcap.gz", tmp_path / "puppetserver.log", tmp_path / "link"
+    kept.write_bytes(Path(CAPTURE).read_bytes())
+    log.write_bytes(b"a line\n")
+    link.symlink_to(kept)
+    reading = ("analyze", "--log", str(log))
+    listening = ("watch", "--via", "true", "--no-journal", "--log", str(log), "--keylog", str(kept))
+    for words, option in (
+        ((*reading, str(kept), "-o", str(link)), "a capture"),
+        ((*reading, str(folder), "-T", "json", "-o", str(kept)), "a capture"),
+        ((*reading, str(kept), "-o", str(log)), "--log"),
+        ((*listening, "-w", str(link)), "--keylog"),
+        ((*listening, "--metrics", str(log)), "--log"),
+    ):
+        done = shell('"$@"', *words, folder=tmp_path)
+        assert done.returncode == 2
+        assert f": that is the file of {option}\n".encode() in done.stderr
+    assert (kept.read_bytes(), log.read_bytes()) == (Path(CAPTURE).read_bytes(), b"a line\n")
+
+
 @pytest.mark.parametrize(
     "arguments", [("analyze", CAPTURE, "-T", "json", "-o", "{new}"), ("report", CAPTURE, "-o", "{new}")], ids=" ".join
 )

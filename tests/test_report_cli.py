@@ -110,6 +110,8 @@ def test_the_redaction_key_is_made_and_told(tmp_path: Path) -> None:
         (["report", "nothing.pcap"], b"nothing.pcap"),
         (["report", "CAPTURE", "-o", "full"], b"is not empty"),
         (["report", "CAPTURE", "--incident", "ffff"], b"no incident begins with ffff"),
+        (["report", "CAPTURE", "--incident", "ffff"], b" and 5 more"),
+        (["report", "CAPTURE", "--incident", "1"], b"there are 1827f205d0, 198f6d329d\n"),
         (["report", "CAPTURE", "--from", "noon"], b"no time such as"),
         (["report", "CAPTURE", "-o", "/proc/none/x"], b"/proc/none/x"),
         (["verify", "full"], b"no bundle"),

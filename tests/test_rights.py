@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import grp
 import os
+import pwd
 import shlex
 import shutil
 import struct
@@ -246,6 +247,20 @@ flock /var/lib/inspector/journal.sqlite.lock {watch}
     assert said.count("no journal is kept: /var/lib/inspector/journal.sqlite: another inspector writes") == 1
     assert listed.count('"record":"incident"') == 3
     assert f"-rw------- 1 {NOBODY.uid} {NOBODY.gid}" in listed
+
+
+@needs_root
+def test_the_doctor_says_that_there_is_nobody_to_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a bare container, which has no list of users."""
+
+    def unknown(name: str) -> pwd.struct_passwd:
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    told = {check.text: check for check in diagnosis(host.Host(None, "", "", (), "", ())).checks}
+    missing = told["there is no user nobody, whom the capture is to become"]
+    assert (missing.state, missing.mend.split()[-2:]) == ("bad", ["-Z", "USER"])
 
 
 @needs_root

@@ -92,6 +92,29 @@ def test_files_alone_and_a_capture_alone_say_nothing_of_it(tmp_path: Path) -> No
     assert compared(capture(tmp_path, OLD_A, B))[0] == {}
 
 
+def test_a_server_whose_certificate_calls_itself_an_authority_is_one(tmp_path: Path) -> None:
+    """As ``openssl req -x509`` makes them; what is served is a server's whatever it says."""
+    old, new = (certificate("me", ("me.example.com",), days=(-9, days), is_authority=True) for days in (20, 3650))
+    states, told, status = compared(capture(tmp_path, old, B), *stored(tmp_path, new=new))
+    assert (states, told["outdated"], status) == ({"new": ["other_served", "A"]}, True, 1)
+
+
+def test_a_file_of_an_authority_alone_is_named(tmp_path: Path) -> None:
+    authority = certificate("Puppet CA", is_authority=True)
+    files = stored(tmp_path, a=OLD_A, ca=authority)
+    done = CliRunner().invoke(cli, ["compare", *files])
+    assert done.stderr == f"inspector: {files[1]}: of an authority alone, and not compared\n"
+    assert done.exit_code == 0
+    assert CliRunner().invoke(cli, ["compare", files[1]]).stderr == ""
+
+
+def test_a_file_that_cannot_be_read_counts(tmp_path: Path) -> None:
+    files = [*stored(tmp_path, a=OLD_A), str(tmp_path / "missing.pem")]
+    done = CliRunner().invoke(cli, ["compare", *files])
+    assert (done.exit_code, done.stderr) == (1, f"inspector: {files[1]}: No such file or directory\n")
+    assert CliRunner().invoke(cli, ["compare", *files, "--fail-on", "never"]).exit_code == 0
+
+
 def test_as_text(tmp_path: Path) -> None:
     path = capture(tmp_path, OLD_A, B)
     said = CliRunner().invoke(cli, ["compare", path, *stored(tmp_path, a=NEW_A, c=C)]).output

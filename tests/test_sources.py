@@ -202,7 +202,7 @@ def test_whom_root_becomes() -> None:
     assert account(None, {"SUDO_UID": "0", "SUDO_GID": "0"}).uid == 0
     assert account(None, {"SUDO_UID": "987654", "SUDO_GID": "5"}) == ("987654", 987654, 5)
     assert account("root", {"SUDO_UID": "5"}).uid == 0
-    with pytest.raises(UsageError, match="no such user"):
+    with pytest.raises(UsageError, match="no user no-such-user"):
         account("no-such-user", {})
 
 

@@ -77,6 +77,22 @@ def test_a_live_capture_is_finished_without_its_terminal(tmp_path: Path) -> None
     assert written.count(b"\n") == whole.count(b"\n") > 2
 
 
+@pytest.mark.parametrize("command", ["open", "live"])
+def test_a_dumb_terminal_is_not_painted_on(command: str) -> None:
+    arguments = [*INSPECTOR, command, *([str(find("silent-abort"))] if command == "open" else ["--via", "true"])]
+    controller, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb"}
+    done = subprocess.run(
+        arguments, stdin=terminal, stdout=terminal, stderr=terminal, env=environment, timeout=60, check=False
+    )
+    os.close(terminal)
+    said = os.read(controller, 4096)
+    os.close(controller)
+    assert done.returncode == 2
+    assert b"it is dumb (TERM)" in said
+    assert b"\x1b" not in said
+
+
 @pytest.mark.parametrize("redirection", ["2>/dev/null", "2>&-", "</dev/null", "<&-"])
 @pytest.mark.parametrize("command", ["open", "live"])
 def test_an_app_that_nobody_sees_or_steers_does_not_begin(command: str, redirection: str) -> None:

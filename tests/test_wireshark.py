@@ -66,7 +66,7 @@ def test_it_runs_at_once_where_there_is_one(tmp_path: Path, monkeypatch: pytest.
 def test_a_frame_of_no_file(reference: int) -> None:
     app = Told()
     wireshark.go_on(app, CAPTURES, reference)
-    assert app.said == ["There is no capture file of this frame to open."]
+    assert app.said == ["There is no capture file of this frame to open; live traffic is kept by -w FILE."]
 
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:

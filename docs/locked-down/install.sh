@@ -40,6 +40,8 @@ for wheel in sorted(wheels.glob("*.whl")):
         archive.extractall(target)
 UNPACK
 "$python" -I -m compileall -qq -j 0 "$target/lib.new" || true # what cannot be compiled is read as it is
+"$python" -I -c 'import sys; sys.path.insert(0, sys.argv.pop(1)); from inspector.cli import run; run()' "$target/lib.new" demo >/dev/null ||
+    fail "it does not run here; what was installed before is as it was"
 rm -rf "${target:?}/lib"
 mv "$target/lib.new" "$target/lib"
 "$python" -I - "$target" <<'LAUNCHER'

@@ -173,7 +173,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         times=overview.times(document, zone),
         incidents=len(scope.incidents),
         left_out=len(scope.incidents) - len(cut.incidents),
-        nothing=overview.nothing_found(document),
+        nothing=overview.nothing_found(analysis),
     )
 
 

@@ -10,6 +10,7 @@ from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis
 from inspector.reports.overview import nanoseconds
+from inspector.text.listing import listed
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
 from inspector.text.zones import UTC, TimeZone
@@ -47,11 +48,11 @@ def scope_of(analysis: Analysis, request: ScopeRequest, zone: TimeZone = UTC) ->
     high = rfc3339(until) if until is not None else "9"
     chosen = [i for i in everything if i.id.startswith(request.incident) and low <= i.at <= high]
     if request.incident and len({i.id for i in chosen}) != 1:
-        few = ", ".join(i.id for i in everything[:5])
+        alike = chosen or everything
         how_many = "no incident" if not chosen else "more than one incident"
         raise UsageError(
             f"{how_many} begins with {safe_text(request.incident, 40)}",
-            f"there are {few}" if few else "there are none",
+            f"there are {listed([i.id for i in alike], 5)}" if alike else "there are none",
         )
     named = {name for incident in chosen for name in incident.findings}
     services = list(dict.fromkeys(i.service for i in chosen))

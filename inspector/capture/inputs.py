@@ -8,11 +8,14 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from inspector.capture.opening import is_url
 from inspector.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -51,6 +54,20 @@ def find(paths: Sequence[str]) -> list[str]:
     return inputs
 
 
+def _captures_below(folder: Path) -> Iterator[Path]:
+    """The captures in a directory and below it, by their names. Links that lead nowhere are among them, and directories
+    that cannot be listed: whoever opens them says why not.
+    """
+    from pathlib import Path  # most arguments are files
+
+    unlisted: list[OSError] = []
+    for parent, _, names in os.walk(folder, onerror=unlisted.append):
+        for path in (Path(parent, name) for name in names if any(suffix in name.lower() for suffix in SUFFIXES)):
+            if path.is_file() or not path.exists():
+                yield path
+    yield from (Path(error.filename) for error in unlisted)
+
+
 def _candidates(argument: str) -> list[str]:
     """A file, or the captures in a directory and below it. Raises UnreadableError."""
     if is_url(argument) or (_is_plain(argument) and os.path.isfile(argument)):
@@ -63,7 +80,7 @@ def _candidates(argument: str) -> list[str]:
             return [str(path)]
         if not os.access(path, os.R_OK | os.X_OK):
             raise UnreadableError(f"{argument}: Permission denied")
-        captures = sorted(p for p in path.rglob("*") if p.is_file() and any(s in p.name.lower() for s in SUFFIXES))
+        captures = sorted(_captures_below(path))
     except OSError as error:
         raise UnreadableError(f"{argument}: {error.strerror or error}") from None
     if not captures:

@@ -15,6 +15,7 @@ from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.options import format_option, zone_option
 from inspector.cli.streams import is_folder, output_file
+from inspector.cli.written_files import require_apart
 from inspector.reports.formats import FORMATS, write
 from inspector.text.zones import UTC, TimeZone
 
@@ -66,6 +67,8 @@ def analyze_command(
         from inspector.query.language import compile_filter
 
         condition = compile_filter(expression)
+    if output is not None:
+        require_apart((("-o", output),), arguments.named())
     analysis = analysis_of(arguments)
     is_wanted = None
     if condition is not None:

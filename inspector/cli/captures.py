@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from inspector.cli.options import (
+    INPUT,
     Command,
     cluster_option,
     gathered,
@@ -23,7 +24,7 @@ from inspector.cli.options import (
 from inspector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from inspector.cli.progress import Progress
     from inspector.facts import Facts
@@ -55,6 +56,18 @@ class CaptureArguments(NamedTuple):
         from inspector.findings.case import Options
 
         return Options(self.generation, self.vips, logs=self.logs)
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """All files that are read, and by what option each. Raises UnreadableError."""
+        from inspector.capture.inputs import find
+
+        yield from (("a capture", path) for path in find([path for path in self.files if path != "-"]))
+        for option, paths in (
+            ("--log", self.logs),
+            ("--keylog", self.key_logs),
+            ("--server-key", self.server_keys),
+        ):
+            yield from ((option, path) for path in paths)
 
     def secrets(self) -> SecretInputs | None:
         """Key logs and servers' keys, read; None where there are none. Raises UsageError."""
@@ -130,11 +143,11 @@ story_options = gathered(
             expose_value=False,
             callback=_read_files,
             metavar="FILE",
-            type=click.Path(),
+            type=INPUT,
             help="Another way to name a FILE, as tcpdump, tshark and zeek have it; repeatable.",
         ),
         numeric_option,
-        click.argument("files", nargs=-1, callback=_all_files, metavar="FILE…", type=click.Path()),
+        click.argument("files", nargs=-1, callback=_all_files, metavar="FILE…", type=INPUT),
         vip_option(
             "Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
         ),

@@ -88,9 +88,17 @@ class Commands(click.Group):
                 and "." not in args[0]
                 and "/" not in args[0]
             ):
-                raise click.UsageError(f"no such command or file: {args[0]}", ctx)
+                raise click.UsageError(f"no such command or file: {args[0]}{_alike(args[0])}", ctx)
             args = ["open", *args]
         return super().resolve_command(ctx, args)
+
+
+def _alike(word: str) -> str:
+    """The question after a command that was mistyped; ``""`` where there is none like it."""
+    from difflib import get_close_matches
+
+    names = get_close_matches(word, MODULES)
+    return f". Did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -146,6 +154,13 @@ def _status(kept: Kept) -> int:
         return INTERRUPTED
     except InspectorError as error:
         return _say_why(error)
+    except ImportError as error:
+        from inspector.cli.installation import unloadable
+
+        why = unloadable(error)
+        if why is None:
+            raise
+        return _say_why(why)
     return 0
 
 

@@ -25,8 +25,11 @@ def completion_command(shell: str) -> None:
     """Print what makes a shell complete commands, options, files, interfaces and filters.
 
     \b
+    mkdir -p ~/.local/share/bash-completion/completions
     inspector completion bash > ~/.local/share/bash-completion/completions/inspector
-    inspector completion zsh > "${fpath[1]}/_inspector"
+    mkdir -p ~/.zfunc    # zsh: fpath+=~/.zfunc stands in ~/.zshrc, before compinit
+    inspector completion zsh > ~/.zfunc/_inspector
+    mkdir -p ~/.config/fish/completions
     inspector completion fish > ~/.config/fish/completions/inspector.fish
     """
     from inspector.cli.completion_scripts import script

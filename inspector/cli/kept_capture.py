@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable
 from typing import BinaryIO
 
 from inspector.cli.streams import private_file
-from inspector.errors import UnwritableError, UsageError
+from inspector.errors import UnwritableError
 from inspector.live.outputs.disk import gives_way
 from inspector.text.safe import path_text
 
@@ -47,23 +46,3 @@ class KeptCapture:
         """No device or pipe gives way to it, and what a link leads to is somebody's decision."""
         if not gives_way(self._target):
             raise UnwritableError(f"{path_text(self._target)}: not a regular file")
-
-
-def require_apart(written: Iterable[tuple[str, str | None]], read: Iterable[tuple[str, str | None]]) -> None:
-    """Files that are written are none of each other's, and none of those that are read; both by option. Raises
-    UsageError.
-    """
-    named = [(option, path) for option, path in read if path is not None]
-    for option, path in written:
-        if path is None:
-            continue
-        for other, there in named:
-            if _is_same(path, there):
-                raise UsageError(f"{option} {path_text(path)}: that is the file of {other}", "name another file")
-        named.append((option, path))
-
-
-def _is_same(path: str, other: str) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samefile(path, other)
-    return os.path.realpath(path) == os.path.realpath(other)

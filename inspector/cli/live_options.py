@@ -8,6 +8,7 @@ import click
 
 from inspector.cli.completion import interfaces
 from inspector.cli.options import gathered, generation_option, log_option, numeric_option, vip_option
+from inspector.errors import UsageError
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from inspector.live.sources.sniff_messages import CaptureMethod
 
 JOURNAL_MIB = 1024
+
+
+def _standard_input(context: click.Context, argument: click.Parameter, word: str | None) -> str | None:
+    """Raises UsageError for a file: those have an end."""
+    if word is None or word == "-":
+        return word
+    raise UsageError(
+        f"{context.info_name} takes live traffic, and no file: {word}",
+        f"inspector analyze reads files; inspector {context.info_name} - takes a capture while it is written",
+    )
 
 
 class LiveOptions(NamedTuple):
@@ -190,7 +201,7 @@ capture_options = gathered(
             help="Write nothing where less than this is free.",
         ),
         generation_option(),
-        click.argument("piped", required=False, type=click.Choice(["-"]), metavar="[-]"),
+        click.argument("piped", required=False, callback=_standard_input, metavar="[-]"),
     ],
 )
 """The options of ``live`` and ``watch``; both are called with ``LiveOptions``."""

@@ -12,6 +12,7 @@ import click
 
 from inspector.cli.ending import let_signals_end
 from inspector.cli.live_options import LiveOptions
+from inspector.cli.written_files import require_apart
 from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def begin(
     from inspector.live.host.preloading import SECRETS
     from inspector.live.sources.open_sources import prepared
 
+    read = {"--log": options.logs, "--keylog": options.key_logs, "--server-key": options.server_keys}
+    require_apart(
+        (("-w", options.path), ("--metrics", metrics)), [(name, path) for name, paths in read.items() for path in paths]
+    )
     plan = LivePlan(options.request(piped), options.generation, options.logs)
     if plan.request.is_open_to_choice:
         plan = by_this_machine(plan)

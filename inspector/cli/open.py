@@ -14,6 +14,7 @@ from inspector.cli.captures import CaptureArguments, analysis_of, reading_option
 from inspector.cli.completion import filters, sort_columns
 from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.options import app_zone_option, ascii_option, settings_option
+from inspector.cli.streams import is_dumb
 from inspector.errors import UsageError
 from inspector.text.zones import UTC, TimeZone
 from inspector.tui.areas import AREAS
@@ -174,6 +175,8 @@ def require_screen(hint: str) -> None:
     for name, stream in (("standard output", sys.stdout), ("standard error", sys.stderr)):
         if not stream.isatty():
             raise UsageError(f"{name} is no terminal", hint)
+    if is_dumb():
+        raise UsageError("this terminal cannot show the app: it is dumb (TERM)", hint)
 
 
 def _capture_from_input() -> bool:

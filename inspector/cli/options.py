@@ -76,9 +76,13 @@ def key_log_option(text: str) -> Decorator:
     )
 
 
+INPUT = click.Path(readable=False)
+"""A file that is read: what opens it says why it cannot be."""
+
+
 def log_option(text: str) -> Decorator:
     """``--log``; a log that is not there is named when it is read."""
-    return click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help=text)
+    return click.option("--log", "logs", multiple=True, metavar="FILE", type=INPUT, help=text)
 
 
 def format_option(*formats: str) -> Decorator:

@@ -16,7 +16,7 @@ from inspector.cli.captures import CaptureArguments, analysis_of
 from inspector.cli.ending import TimelyEnd, end_by
 from inspector.cli.exit_status import FINDINGS
 from inspector.cli.fail_on import FailOn, fail_on_option
-from inspector.cli.kept_capture import KeptCapture, require_apart
+from inspector.cli.kept_capture import KeptCapture
 from inspector.cli.options import format_option, generation_option, zone_option
 from inspector.cli.probe_options import (
     ProbeOptions,
@@ -27,6 +27,7 @@ from inspector.cli.probe_options import (
     probe_options,
 )
 from inspector.cli.streams import note, require_writable
+from inspector.cli.written_files import require_apart
 from inspector.errors import UsageError
 from inspector.reports.formats import FORMATS
 from inspector.text.safe import path_text, safe_text

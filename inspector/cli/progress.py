@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from inspector.cli.streams import is_dumb
 from inspector.text.cells import cut
 from inspector.text.terminal import TerminalText
 
@@ -21,7 +22,7 @@ class Progress:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._terminal = out.isatty()
+        self._terminal = out.isatty() and not is_dumb()
         self._say = out.control if isinstance(out, TerminalText) else out.write
         self._started = self._shown = time.monotonic()
         self._total = 0

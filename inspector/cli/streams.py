@@ -68,6 +68,11 @@ def private_file(path: str, name: str) -> BinaryIO:
     return _opened(path, name, _created_privately)
 
 
+def is_dumb() -> bool:
+    """Whether the terminal moves no cursor, as that inside of an editor does not."""
+    return os.environ.get("TERM") == "dumb"
+
+
 def is_folder(path: str) -> bool:
     """Whether what is written goes into a folder: one that is there, or one that a ``/`` behind it says, which is made.
     Raises OutputError.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from inspector.document import Backend, Certificate, Client, Document, Incident, MatrixCell, Service
 from inspector.reports.lines import Cell, Line, columns, plain
@@ -15,10 +16,14 @@ from inspector.text.safe import safe_cell, safe_text
 from inspector.text.times import DAY_NS, span
 from inspector.text.zones import TimeZone
 
+if TYPE_CHECKING:
+    from inspector.findings.judge import Analysis
+
 MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
 WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
 YES = {True: "yes", False: "no", None: "–", "mixed": "mixed"}
 ORDER = {"confirmed": 0, "unknown": 1, "exposed": 2, "not_this": 3, "protected": 4}
+MOST_VIPS = 4
 MOST_BACKENDS = 12
 """Rows of a pool and columns of a matrix; a larger pool shows those first that abort, differ or decline most."""
 
@@ -173,13 +178,19 @@ UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "packets_left",
 """Limits that stand before the word that nothing was found."""
 
 
-def nothing_found(document: Document) -> str:
-    """What is said where no TLS was found: first what could not be read, for it may be there."""
-    unread = [safe_text(limit.text, 600) for limit in document.limits if limit.kind in UNREAD]
-    where = "the input" if not document.captures else counted(sum(c.packets for c in document.captures), "frame")
-    return (
-        f"{'. '.join(unread)}. No TLS was found in what could be read." if unread else f"No TLS was found in {where}."
-    )
+def nothing_found(analysis: Analysis) -> str:
+    """What is said where no TLS was found: first what could not be read, for it may be there; last what there is of
+    others than the services that alone were wanted.
+    """
+    document, vips = analysis.document, analysis.case.options.vips
+    unread = "".join(f"{safe_text(limit.text, 600)}. " for limit in document.limits if limit.kind in UNREAD)
+    frames = counted(sum(c.packets for c in document.captures), "frame") if document.captures else "the input"
+    where = "what could be read" if unread else frames
+    others = len(analysis.case.facts.connections) if vips else 0
+    if not others:
+        return f"{unread}No TLS was found in {where}."
+    names = " or ".join(safe_text(joined(host, port), 100) for host, port in vips[:MOST_VIPS])
+    return f"{unread}No TLS of {names} was found in {where}, but {counted(others, 'connection')} to others."
 
 
 def since(document: Document, service: Service, zone: TimeZone) -> list[str]:

@@ -42,7 +42,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
     stories(analysis, out, zone)
     others(analysis, out, zone)
     if not document.services:
-        write("\n" + "".join(line + "\n" for line in wrap(overview.nothing_found(document), "", "")))
+        write("\n" + "".join(line + "\n" for line in wrap(overview.nothing_found(analysis), "", "")))
     if document.limits:
         write("\nLIMITS\n")
         for limit in document.limits:

@@ -54,6 +54,13 @@ class ParsedCertificate(Struct, frozen=True):
     unread_names: tuple[str, ...] = ()
 
     @property
+    def is_server(self) -> bool:
+        """Whether a server may show it as its own: it belongs to no authority, or names a host. What
+        ``openssl req -x509`` makes for a server calls itself an authority.
+        """
+        return not self.is_authority or bool(self.identity.dns_names or self.identity.ip_addresses)
+
+    @property
     def common_name(self) -> str:
         """The subject's common name, else the whole subject."""
         for part in self.subject.split(","):

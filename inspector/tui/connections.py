@@ -207,7 +207,7 @@ class ConnectionsScreen(Area):
     def _empty(self) -> str:
         if self.state.view.filter:
             return f"No connection matches {safe_text(self.state.view.filter, 100)}   (/ changes the filter)"
-        return "No connection." if self.state.document.services else overview.nothing_found(self.state.document)
+        return "No connection." if self.state.document.services else overview.nothing_found(self.state.now)
 
     def _row(self, index: int) -> list[Cell]:
         analysis = self.state.now

@@ -87,7 +87,7 @@ class OverviewScreen(Area):
         state, rows = self.state, self.query_one(Rows)
         service = state.in_view
         if service is None:
-            self.query_one("#verdict", StillText).show([[(overview.nothing_found(state.document), "warn")]])
+            self.query_one("#verdict", StillText).show([[(overview.nothing_found(state.now), "warn")]])
             return
         self._incident_rows = state.kept(
             ("findings", service.id),

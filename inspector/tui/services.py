@@ -73,7 +73,7 @@ class ServicesScreen(Area):
         )
         self._chosen = chosen
         rows = self.query_one(Rows)
-        rows.renew([s.id for s in self._services], target, overview.nothing_found(document))
+        rows.renew([s.id for s in self._services], target, overview.nothing_found(self.state.now))
         self.query_one("#noise", StillText).show(self._noise())
         self._show_news(rows.cursor)
 

@@ -43,7 +43,7 @@ def go_on(app: Notified, captures: list[CaptureFacts], reference: int) -> None:
     number = reference >> FRAME_BITS
     path = captures[number].path if number < len(captures) else ""
     if not reference or not os.path.isfile(path):
-        app.notify("There is no capture file of this frame to open.", markup=False)
+        app.notify("There is no capture file of this frame to open; live traffic is kept by -w FILE.", markup=False)
         return
     words = command(os.path.abspath(path), reference)
     if any(map(os.environ.get, DISPLAYS)) and shutil.which(words[0]):

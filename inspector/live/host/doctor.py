@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from inspector.errors import UsageError
 from inspector.live.host import landlock
 from inspector.live.host.limits import as_text, scarce
 from inspector.live.host.places import journal_path_of
@@ -63,7 +64,12 @@ def _rights(host: Host) -> Iterator[Check]:
             + (" (root; rights are given up once the capture is open)" if os.geteuid() == 0 else " (CAP_NET_RAW)"),
         )
         if os.geteuid() == 0:
-            yield from _afterwards(account(None, os.environ), host.log)
+            try:
+                who = account(None, os.environ)
+            except UsageError as error:
+                yield Check("bad", str(error), f"{_program()} live -Z USER")
+            else:
+                yield from _afterwards(who, host.log)
         return
     if is_kept_from_capturing():
         yield Check(

@@ -59,7 +59,7 @@ def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
     try:
         entry = pwd.getpwuid(int(name)) if NUMBER.fullmatch(name) else pwd.getpwnam(name)
     except KeyError:
-        raise UsageError(f"-Z {name}: there is no such user") from None
+        raise UsageError(f"there is no user {name}, whom the capture is to become", "-Z USER names another") from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
