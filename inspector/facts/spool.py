@@ -61,8 +61,14 @@ class PackedSpool:
     def read(self, start: int, length: int) -> bytes:
         """What was kept there. Raises UnwritableError where the disk no longer has it."""
         written, gathered = self._end
-        from_memory = bytes(gathered[max(start - written, 0) : max(start + length - written, 0)])
-        length -= len(from_memory)
+        from_file = min(max(written - start, 0), length)
+        data = self._read(start, from_file) if from_file else b""
+        if from_file == length:
+            return data
+        return data + bytes(gathered[start + from_file - written : start + length - written])
+
+    def _read(self, start: int, length: int) -> bytes:
+        """Of what is written."""
         data = b""
         while len(data) < length:  # once, unless a signal comes between
             try:
@@ -71,8 +77,8 @@ class PackedSpool:
                 raise _gone(error.strerror or str(error)) from None
             if not more:
                 raise _gone("the file is shorter than it was")
-            data += more
-        return data + from_memory
+            data = data + more if data else more
+        return data
 
     def _write(self) -> None:
         if os.getpid() != self._process:

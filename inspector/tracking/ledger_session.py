@@ -16,7 +16,7 @@ USE = struct.Struct("=q")
 MANY_BYTES = 32 * USE.size
 
 
-class LedgerSession(Struct, gc=False, kw_only=True):
+class LedgerSession(Struct, gc=False):
     """What resumption re-uses. ``key``: the id, ticket or identity that it was first known by. ``issuer``: index of the
     connection, or None where it lies before the capture. ``usable``: its handshake was completed. ``resumed_ns``,
     ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not in ``uses``. ``name``:

@@ -59,7 +59,7 @@ class SpooledSessions(Sequence[LedgerSession]):
             self._live[index] = live
             return live
         packed = self._spool.read(self._starts[index], self._lengths[index])
-        session = LedgerSession(**dict(zip(LedgerSession.__struct_fields__, _decode(packed), strict=True)))
+        session = LedgerSession(*_decode(packed))  # in the order of ``astuple``; by name it takes nine times as long
         if not self._is_closed:
             self._live[index] = session
         return session
