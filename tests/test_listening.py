@@ -33,9 +33,10 @@ from inspector.tui.loading_screen import LoadingScreen
 from tests.app import shown, until
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
+from tests.ended import patient
 from tests.live import AS_IS, listened
 from tests.test_watch import analyzed, fault
-from tests.waiting import painted
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, is_running, painted, until as until_so
 
 HEADER = capture([])
 DB = certificate("db", ("db.example.com",))
@@ -90,7 +91,8 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         tap.end()
 
 
-async def test_it_waits_then_shows_then_knocks(tmp_path: Path) -> None:
+async def test_it_waits_then_shows_then_knocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.tui.feed.NEWS_SECONDS", PATIENCE_SECONDS)
     flows = fault().flows
     tap = Tap(
         Keeping(
@@ -146,12 +148,11 @@ async def test_what_is_selected_stays_selected_when_rows_arrive() -> None:
         tap.write(capture(flows[:3]))
         await until(pilot, lambda: "3 connections" in shown(tap.app))
         await pilot.press("3", "down")
-        await pilot.pause(0.3)
         rows = tap.app.screen.query_one("#connections")
-        before = rows.cursor  # type: ignore[attr-defined]
+        await until(pilot, lambda: rows.cursor == 1)  # type: ignore[attr-defined]
         tap.write(capture(flows[3:])[24:])
         await until(pilot, lambda: rows.count == 9)  # type: ignore[attr-defined]
-        assert rows.cursor == before == 1  # type: ignore[attr-defined]
+        assert rows.cursor == 1  # type: ignore[attr-defined]
         tap.end()
     tap.listening.close()
 
@@ -164,7 +165,7 @@ async def test_what_needs_packets_says_that_none_were_kept() -> None:
         await pilot.press("3", "enter", "enter")
         await until(pilot, lambda: "no packets were" in shown(tap.app))
         await pilot.press("escape", "ctrl+r", "o")
-        await pilot.pause(0.2)
+        await pilot.pause()
         assert tap.app.feed.loading is tap.listening
         tap.end()
     tap.listening.close()
@@ -233,19 +234,8 @@ def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int)
     """The real command in a terminal that hangs up in the middle of it."""
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
     command = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 600'"
-    words = [
-        sys.executable,
-        "-m",
-        "inspector",
-        "live",
-        *AS_IS,
-        "--via",
-        command,
-        "--journal",
-        f"{tmp_path}/j.sqlite",
-        "-w",
-        f"{tmp_path}/w.pcapng",
-    ]
+    words = patient([sys.executable, "-m", "inspector", "live", *AS_IS, "--via", command])
+    words += ["--journal", f"{tmp_path}/j.sqlite", "-w", f"{tmp_path}/w.pcapng"]
     process, controller = pty.fork()
     if not process:
         os.chdir(CAPTURES.parent)
@@ -255,6 +245,7 @@ def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int)
     os.kill(process, number)
     drained = threading.Thread(target=_drain, args=(controller,), daemon=True)
     drained.start()
+    assert until_so(lambda: not is_running(process))
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == status
     for path in ("j.sqlite", "w.pcapng"):
         assert len(analyzed(tmp_path / path)["incidents"]) == 1, path
@@ -273,7 +264,7 @@ def test_without_a_terminal_it_points_to_watch(tmp_path: Path) -> None:
         text=True,
         check=False,
         cwd=CAPTURES.parent,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     assert done.returncode == 2
     assert "inspector watch" in done.stderr

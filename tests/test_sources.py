@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import pytest
 
+from inspector.capture.frames import FrameBatch
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.live.host.privileges import Account, account
@@ -130,9 +131,25 @@ def test_frames_come_through_a_command_as_they_do_from_a_file(tmp_path: Path) ->
 def test_several_sources_are_one_story(tmp_path: Path) -> None:
     flows = fault().flows
     sources: list[Source] = []
+
+    class InTurn(Command):
+        """Whose frames come once those of the one before it were read."""
+
+        def __init__(self, number: int) -> None:
+            turn = f"{tmp_path}/{number}"
+            super().__init__(f"sh -c 'until test -e {turn}; do sleep 0.02; done; cat {turn}.pcap; exec sleep 600'")
+            self._next = tmp_path / f"{number + 1}"
+
+        def ready(self, descriptor: int) -> FrameBatch | None:
+            batch = super().ready(descriptor)
+            if batch is not None and len(batch):
+                self._next.touch()
+            return batch
+
+    (tmp_path / "0").touch()
     for number, flow in enumerate(flows):
         (tmp_path / f"{number}.pcap").write_bytes(capture([flow]))
-        command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 600'")
+        command = InTurn(number)
         command.start()
         sources.append(command)
     from inspector.live.keeping import Keeping
