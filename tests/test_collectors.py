@@ -86,7 +86,7 @@ def test_a_capture_is_sent_as_the_page_says(elastic: BulkServer) -> None:
         assert line.count(written) == 1
         line = line.replace(written, here)
     done = subprocess.run(
-        ["sh", "-c", line], capture_output=True, text=True, timeout=300, check=True, cwd=CAPTURES.parent
+        ["sh", "-c", line], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True, cwd=CAPTURES.parent
     )
     assert done.stdout.splitlines() == ['"errors":false'] * len(elastic.requests)
     assert {path for path, _ in elastic.requests} == {"/logs-inspector-default/_bulk"}

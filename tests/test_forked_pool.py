@@ -430,4 +430,4 @@ with ForkedPool(tasks, 2) as pool:
         result.append_to(out)
 assert out.getvalue() == b"0,1," + b"2," * 3000 + b"3,4,5,", len(out.getvalue())
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=COMMAND_SECONDS)

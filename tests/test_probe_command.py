@@ -26,6 +26,7 @@ from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, probed_in, to
 from tests.terminals import on_a_terminal
+from tests.waiting import COMMAND_SECONDS
 
 
 @pytest.fixture
@@ -51,7 +52,11 @@ def test_a_pool_that_resumes_by_ids(tmp_path: Path, pool: LoopbackPool, ports: l
 
 def inspector(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "inspector", *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "inspector", *words],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
     )
 
 
@@ -104,9 +109,9 @@ def test_ctrl_c_gives_what_is_known_so_far(tmp_path: Path, pool: LoopbackPool, c
         [sys.executable, "-m", "inspector", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         for _ in range(3):
-            assert accepted.acquire(timeout=120)
+            assert accepted.acquire(timeout=COMMAND_SECONDS)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 130
     assert b"ctrl+c ends it" in errors
     if b"after the signal" not in errors:  # it was done in time, as it is but on a machine that stands still
@@ -162,7 +167,9 @@ def test_help_loads_nothing_of_the_probe() -> None:
         "contextlib.suppress(SystemExit).__enter__(); cli(['--help'], standalone_mode=False);"
         "print([name for name in ('ssl', 'asyncio', 'inspector.probe.running') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True
+    )
     assert done.stdout.endswith("[]\n")
 
 

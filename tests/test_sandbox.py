@@ -126,7 +126,7 @@ def tried(as_what: str, folder: Path) -> dict[str, str]:
         [sys.executable, "-c", TRIED, *map(str, places), as_what],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         env=IN_TREE,
         cwd="/",
     )

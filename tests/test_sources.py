@@ -41,7 +41,7 @@ from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH, listened
 from tests.test_watch import fault, wait_for
-from tests.waiting import LOOK_SECONDS, PATIENCE_SECONDS, children_of, is_running, until
+from tests.waiting import COMMAND_SECONDS, LOOK_SECONDS, PATIENCE_SECONDS, children_of, is_running, until
 
 
 def script(folder: Path, text: str) -> str:
@@ -246,7 +246,13 @@ def test_without_rights(command: str, tmp_path: Path) -> None:
     ]
     nobody_else = {**os.environ, "PATH": str(tmp_path)}  # no sudo, no dumpcap
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env=nobody_else
+        words,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        cwd=CAPTURES.parent,
+        env=nobody_else,
     )
     assert done.returncode == 4, done.stderr
     assert ("sudo" in done.stderr) if command == "watch" else ("--cap-add NET_RAW" in done.stdout)
@@ -274,7 +280,7 @@ def test_the_doctor_is_content_where_another_program_may_capture(tmp_path: Path)
         words,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
         env={**os.environ, "PATH": str(tmp_path)},
@@ -290,7 +296,7 @@ def test_an_ordinary_user_may_not(tmp_path: Path) -> None:
         [*WATCH, "-i", "lo", "--no-journal"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
     )

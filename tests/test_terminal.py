@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CAPTURES, find
-from tests.waiting import PATIENCE_SECONDS, painted
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, painted
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
 HUNG_UP = 129
@@ -104,7 +104,7 @@ def test_an_app_that_nobody_sees_or_steers_does_not_begin(command: str, redirect
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,  # no controlling terminal
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
     os.close(terminal)

@@ -27,7 +27,7 @@ from tests.conftest import CAPTURES, bundled, find
 from tests.ended import Run, patient
 from tests.live import WATCH, bytes_of, incidents_in, listened, of_kind, watched
 from tests.test_busiest import greeting
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 ALL = sorted(p.name.split(".pcap")[0] for p in CAPTURES.glob("*.pcap*.gz"))
@@ -130,7 +130,7 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
     process = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{command} < {tmp_path}/c.pcap | head -1"],
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
     )
