@@ -231,7 +231,7 @@ def test_watch_as_root_keeps_its_journal_where_it_may_write(tmp_path: Path) -> N
     """In a file system of its own: the directory is made, and the next watch finds it. A second one goes without."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("no mount namespaces here")
-    watch = f"timeout 30 {shlex.quote(sys.executable)} -m inspector watch - < {tmp_path}/c.pcap"
+    watch = f"timeout {COMMAND_SECONDS:.0f} {shlex.quote(sys.executable)} -m inspector watch - < {tmp_path}/c.pcap"
     script = f"""
 mount --make-rprivate / && mount -t tmpfs none /var/lib
 unset STATE_DIRECTORY SUDO_UID
