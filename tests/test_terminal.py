@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CAPTURES, find
-from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, painted
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, painted, until
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
 HUNG_UP = 129
@@ -37,8 +37,10 @@ def deaf(is_controlling: bool, is_blocked: bool) -> Callable[[], None]:
     return prepare
 
 
-def left_alone(arguments: list[str], wanted: bytes, prepare: Callable[[], None]) -> int:
-    """The exit status of the app, whose terminal is closed when it has painted some words."""
+def left_alone(
+    arguments: list[str], wanted: bytes, prepare: Callable[[], None], is_time: Callable[[], object] = lambda: True
+) -> int:
+    """The exit status of the app, whose terminal is closed when it has painted some words, and something is true."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -47,8 +49,10 @@ def left_alone(arguments: list[str], wanted: bytes, prepare: Callable[[], None])
     )
     os.close(terminal)
     text = painted(controller, wanted)
+    came = until(is_time)
     os.close(controller)
     try:
+        assert came
         assert wanted in text
         return child.wait(PATIENCE_SECONDS)
     finally:
@@ -66,10 +70,11 @@ def test_a_live_capture_is_finished_without_its_terminal(tmp_path: Path) -> None
     [packed] = CAPTURES.glob("silent-abort.pcap*")
     capture = tmp_path / "c.pcap"
     capture.write_bytes(gzip.decompress(packed.read_bytes()))
-    source = f"sh -c 'cat {capture}; sleep 600'"
+    all_there = tmp_path / "all there"
+    source = f"sh -c 'cat {capture}; touch \"{all_there}\"; sleep 600'"
     path = tmp_path / "live.pcapng"
     options = ["live", "-Z", "root", "--no-journal", "-w", str(path), "--via", source]
-    assert left_alone(options, b"puppetdb", deaf(is_controlling=True, is_blocked=True)) == HUNG_UP
+    assert left_alone(options, b"puppetdb", deaf(is_controlling=True, is_blocked=True), all_there.exists) == HUNG_UP
     written, whole = (
         subprocess.run([*INSPECTOR, "analyze", "-T", "csv", str(p)], capture_output=True, check=False).stdout
         for p in (path, capture)
