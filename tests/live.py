@@ -111,6 +111,11 @@ def runs_in(path: Path) -> int:
     return _of_journal(path, lambda reader: len(facts.captures) if (facts := reader.more()) is not None else 0)
 
 
+def packets_in(path: Path) -> int:
+    """Of the last run in a journal: so many it has captured, and written what is known of them."""
+    return _of_journal(path, lambda reader: facts.captures[-1].packets if (facts := reader.more()) is not None else 0)
+
+
 def _of_journal(path: Path, count: Callable[[JournalReader], int]) -> int:
     if not path.exists():
         return 0

@@ -336,6 +336,7 @@ def test_an_interface_that_comes_later(namespace: str, frames: Path, by: str) ->
     assert watch.has_told("two: is there")
     played(namespace, frames)
     assert until(lambda: bool(of_kind(watch.lines, "incident")))
+    assert watch.children() == [sniffer]
     assert watch.end() == 143
 
 
@@ -348,8 +349,11 @@ def test_an_interface_that_never_comes(namespace: str) -> None:
     assert Watch(namespace, "-i", "none", "--no-journal").process.wait(PATIENCE_SECONDS) == 2
 
 
-def test_an_interface_that_goes_and_comes_back(namespace: str, frames: Path) -> None:
-    watch = Watch(namespace, "-i", "two", "--no-journal")
+@pytest.mark.parametrize("by", ["libpcap", "system-libpcap", "scapy"])
+def test_an_interface_that_goes_and_comes_back(namespace: str, frames: Path, by: str) -> None:
+    needs(by)
+    watch = Watch(namespace, "-i", "two", "--no-journal", "--capture-by", by)
+    (sniffer,) = watch.children()
     subprocess.run(["ip", "-n", namespace, "link", "set", "two", "down"], check=True)
     time.sleep(0.5)  # whether it notices or not
     subprocess.run(["ip", "-n", namespace, "link", "set", "two", "up"], check=True)
@@ -360,6 +364,7 @@ def test_an_interface_that_goes_and_comes_back(namespace: str, frames: Path) -> 
     assert watch.has_told("is back")
     played(namespace, frames)
     assert until(lambda: bool(of_kind(watch.lines, "incident")))
+    assert watch.children() == [sniffer]
     assert watch.end() == 143
 
 

@@ -15,7 +15,7 @@ import pytest
 from inspector.live.host.supervisor import Supervisor
 from tests.build import capture
 from tests.conftest import CAPTURES
-from tests.ended import END_SECONDS, Run, hanging
+from tests.ended import END_SECONDS, Run, hanging, patient
 from tests.live import WATCH
 from tests.test_watch import fault
 from tests.waiting import until
@@ -58,7 +58,7 @@ def test_a_service_is_ready_lives_and_stops(kind: str, tmp_path: Path) -> None:
     address = str(tmp_path / "notify") if kind == "path" else f"@inspector-test-{os.getpid()}"
     environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "2000000"}
     execute = f"sh -c 'env > {tmp_path}/environment'"
-    words = [*WATCH, "--no-journal", "--exec", execute, "-"]
+    words = patient([*WATCH, "--no-journal", "--exec", execute, "-"])
     with Manager(address) as manager, Run(words, capture(fault(1).flows), env=environment) as run:
         assert until(lambda: manager.hears("READY=1"))
         assert manager.heard[:2] == ["READY=1", "STATUS=capturing -"]

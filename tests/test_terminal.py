@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CAPTURES, find
+from tests.conftest import CAPTURES, bundled, find
+from tests.live import packets_in
 from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, painted, until
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
@@ -70,11 +71,12 @@ def test_a_live_capture_is_finished_without_its_terminal(tmp_path: Path) -> None
     [packed] = CAPTURES.glob("silent-abort.pcap*")
     capture = tmp_path / "c.pcap"
     capture.write_bytes(gzip.decompress(packed.read_bytes()))
-    all_there = tmp_path / "all there"
-    source = f"sh -c 'cat {capture}; touch \"{all_there}\"; sleep 600'"
-    path = tmp_path / "live.pcapng"
-    options = ["live", "-Z", "root", "--no-journal", "-w", str(path), "--via", source]
-    assert left_alone(options, b"puppetdb", deaf(is_controlling=True, is_blocked=True), all_there.exists) == HUNG_UP
+    source = f"sh -c 'cat {capture}; sleep 600'"
+    path, journal = tmp_path / "live.pcapng", tmp_path / "j.sqlite"
+    packets = bundled("silent-abort").document.captures[0].packets
+    options = ["live", "-Z", "root", "--journal", str(journal), "-w", str(path), "--via", source]
+    prepare = deaf(is_controlling=True, is_blocked=True)
+    assert left_alone(options, b"puppetdb", prepare, lambda: packets_in(journal) == packets) == HUNG_UP
     written, whole = (
         subprocess.run([*INSPECTOR, "analyze", "-T", "csv", str(p)], capture_output=True, check=False).stdout
         for p in (path, capture)
