@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes.util import find_library
 from pathlib import Path
 
 import msgspec
@@ -232,7 +233,7 @@ def test_an_interface_is_looked_for_again_by_whom_starts_nothing_any_more(monkey
     def refused(name: str) -> None:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    for find in (sniff.find_library, refused):
+    for find in (find_library, refused):
         monkeypatch.setattr(sniff, "find_library", find)
         with pytest.raises(Unavailable) as problem:
             sniff.opened(options, Handover.__new__(Handover))
