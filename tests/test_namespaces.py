@@ -80,11 +80,18 @@ class Watch:
             self.errors.append(line.decode())
 
     def end(self, number: int = signal.SIGTERM) -> int:
+        assert until(lambda: self._hears(number)), "until all is open signals end it as the system does"
         self.process.send_signal(number)
         status = self.process.wait(END_SECONDS)
         for reader in self._readers:
             reader.join(PATIENCE_SECONDS)
         return status
+
+    def _hears(self, number: int) -> bool:
+        """Whether it answers a signal itself (SigCgt, proc_pid_status(5)), or cannot, or has ended."""
+        if number == signal.SIGKILL or self.process.poll() is not None:
+            return True
+        return bool(int(status_of(self.process.pid)["SigCgt"], 16) >> (number - 1) & 1)
 
     def is_confined(self) -> bool:
         """Whether it has given up what it can, and says how far."""
