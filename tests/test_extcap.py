@@ -336,7 +336,9 @@ class TestByTshark:
                     os.killpg(shark.pid, signal.SIGKILL)  # what tshark started would outlive it
                 player.join()
         told = [line for line in errors.splitlines() if "Error by extcap" in line]
-        assert not [line for line in told if "after the signal" not in line], "it ends in time, where time does not stop"
+        assert not [line for line in told if "after the signal" not in line], (
+            "it ends in time, where time does not stop"
+        )
         lines = out.splitlines()
         assert len(lines) == 20, errors
         assert any("certificate-change-abort, origin" in line for line in lines)
