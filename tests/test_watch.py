@@ -50,9 +50,9 @@ def as_of_the_moment(finding: dict[str, Any], live: dict[str, Any]) -> None:
     finding["about"] = finding["aftermath"] = None
     assert finding["explanation"].startswith(live["explanation"])
     finding["explanation"] = live["explanation"]
-    for remedy, told in zip(finding["remedies"], live["remedies"], strict=True):
-        assert words(told["check"]) <= words(remedy["check"])
-        remedy["check"] = told["check"]
+    both = [*zip(finding["remedies"], live["remedies"], strict=True)]
+    assert all(words(told["check"]) <= words(remedy["check"]) for remedy, told in both)
+    finding["remedies"] = [{**remedy, "check": told["check"]} for remedy, told in both]
 
 
 def words(command: str) -> set[str]:
