@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CAPTURES, find
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "collectors.md"
 BULK = re.compile(r"```sh\n(bulk=.*?)```", re.DOTALL)

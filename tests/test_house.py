@@ -14,6 +14,7 @@ import pytest
 from inspector.tls.extension_types import ExtensionType
 from inspector.tls.types import ProtocolVersion
 from tests.test_layers import FILES, MODULES, PACKAGE, ROOT, room
+from tests.waiting import COMMAND_SECONDS
 
 MOST_LINES = 480
 

@@ -15,10 +15,6 @@ import msgspec
 import pytest
 
 from inspector import bounds
-<<<<<<< HEAD
-=======
-from inspector.system.forked_pool import ForkedPool
->>>>>>> 8cce6157 (Tests wait for what must come, and not for as long as it mostly takes: copies that are killed, captures that end)
 from inspector.capture.inputs import stored_bytes
 from inspector.errors.captures import PartAltered, PartUnfinished
 from inspector.extract.journal import values
@@ -31,7 +27,7 @@ from inspector.facts.spool import SpooledConnections
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.reports.json_stream import write_json
-from inspector.system.forked_copy import ForkedCopy
+from inspector.system.forked_pool import ForkedPool
 from tests.bench_fleet import HostDay, written
 
 pytest.importorskip("pyarrow.parquet")

@@ -90,7 +90,13 @@ def test_a_dumb_terminal_is_not_painted_on(command: str) -> None:
     controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "dumb"}
     done = subprocess.run(
-        arguments, stdin=terminal, stdout=terminal, stderr=terminal, env=environment, timeout=60, check=False
+        arguments,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+        timeout=COMMAND_SECONDS,
+        check=False,
     )
     os.close(terminal)
     said = os.read(controller, 4096)
