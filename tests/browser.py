@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from tempfile import mkdtemp
 
+from tests.waiting import COMMAND_SECONDS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = (
     *(
@@ -43,7 +45,7 @@ def run(*options: str, page: Path) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [command, *QUIET, f"--user-data-dir={profile}", *options, page.as_uri()],
             capture_output=True,
-            timeout=120,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
     finally:

@@ -8,17 +8,15 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from tests.conftest import CAPTURES
 from tests.live import WATCH
-from tests.waiting import until
+from tests.waiting import COMMAND_SECONDS, LOOK_SECONDS, PATIENCE_SECONDS, until
 
-OWN_SECONDS = 15
-"""So long ``patient`` commands have to end by themselves."""
-
-END_SECONDS = 40
+END_SECONDS = COMMAND_SECONDS
 """Within so long a command is gone after a signal, however busy the machine is; promised are two seconds
 (``cli/ending``). What holds one up in tests holds it up for longer.
 """
@@ -28,6 +26,8 @@ MARK = "INSPECTOR_TEST_RUN"
 HANGING = """
 import ctypes, sys
 from {module} import {name} as owner
+from inspector.cli import ending
+ending.LAST_WORDS_SECONDS = {last_words}
 libc = ctypes.CDLL(None)
 def hang(*arguments, **named):
     mutex = ctypes.create_string_buffer(64)
@@ -41,6 +41,21 @@ run()
 """The program with something in it that hangs inside a library, where no handler of Python's runs: as on a disk that
 does not answer.
 """
+
+PATIENT = """
+import os, sys, time
+from types import SimpleNamespace
+from inspector.cli import ending
+def sleep(seconds):
+    while not os.path.exists({released!r}):
+        time.sleep({look})
+ending.time = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+ending.LAST_WORDS_SECONDS = {last_words}
+sys.argv[0] = "inspector"
+from inspector.cli.commands import run
+run()
+"""
+"""The program, whose time after a signal is over when a file is there."""
 
 
 class Run:
@@ -100,14 +115,12 @@ class Run:
         return self.process.stderr.read().decode()
 
 
-def patient(words: list[str], seconds: float = OWN_SECONDS) -> list[str]:
-    """The same command, which is ended from outside of its own course later than after the 1.7 seconds of
-    ``cli/ending``: what it does by itself until then it does on a busy machine too.
+def patient(words: Sequence[str], released: Path | None = None) -> list[str]:
+    """The same command, which is not ended from outside of its own course 1.7 seconds after a signal (``cli/ending``),
+    but once a file is there: what it does by itself until then it does on a busy machine too. ``released``: by default
+    there is none.
     """
-    code = (
-        f"import sys; from inspector.cli import ending; ending.SECONDS = {seconds}; sys.argv[0] = 'inspector';"
-        " from inspector.cli.commands import run; run()"
-    )
+    code = PATIENT.format(released=str(released or ""), look=LOOK_SECONDS, last_words=PATIENCE_SECONDS)
     return [words[0], "-c", code, *words[3:]]
 
 
@@ -117,5 +130,5 @@ def hanging(place: str, told: Path) -> list[str]:
     """
     module, _, rest = place.partition(":")
     name, _, function = rest.partition(".")
-    code = HANGING.format(module=module, name=name, function=function, told=str(told))
+    code = HANGING.format(module=module, name=name, function=function, told=str(told), last_words=PATIENCE_SECONDS)
     return [sys.executable, "-c", code, *WATCH[3:], "--no-sandbox"]  # so that it can say so

@@ -26,13 +26,26 @@ from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Update
 from inspector.live.window import Window
 from tests.conftest import CAPTURES
-from tests.waiting import COMMAND_SECONDS
+from tests.waiting import COMMAND_SECONDS, NEVER_SECONDS
 
 AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
 """Tests read and write where another user may not."""
 
 WATCH_AS_USUAL = [sys.executable, "-m", "inspector", "watch"]
 WATCH = [*WATCH_AS_USUAL, *AS_IS]
+
+
+ONE_SURVEY = f"""
+import sys
+from inspector.live.outputs import lines
+lines.SURVEY_SECONDS = {NEVER_SECONDS}
+sys.argv[0] = "inspector"
+from inspector.cli.commands import run
+run()
+"""
+"""The program, which judges all that it remembers at its end alone, and not every ten seconds, after which it would not
+tell again what has but grown since: a busy machine may take so long over a file.
+"""
 
 
 def bytes_of(path: Path) -> bytes:
@@ -44,9 +57,9 @@ def bytes_of(path: Path) -> bytes:
 def watched(
     data: bytes, *options: str, environment: dict[str, str] | None = None
 ) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[bytes]]:
-    """What ``inspector watch -`` prints of a capture."""
+    """What ``inspector watch -`` prints of a capture, as if it took it no time."""
     process = subprocess.run(
-        [*WATCH, *options, "-"],
+        [sys.executable, "-c", ONE_SURVEY, *WATCH[3:], *options, "-"],
         input=data,
         capture_output=True,
         timeout=COMMAND_SECONDS,
@@ -96,6 +109,11 @@ def incidents_in(path: Path) -> int:
 def runs_in(path: Path) -> int:
     """Of a journal: once there is one, whoever writes it has opened it."""
     return _of_journal(path, lambda reader: len(facts.captures) if (facts := reader.more()) is not None else 0)
+
+
+def packets_in(path: Path) -> int:
+    """Of the last run in a journal: so many it has captured, and written what is known of them."""
+    return _of_journal(path, lambda reader: facts.captures[-1].packets if (facts := reader.more()) is not None else 0)
 
 
 def _of_journal(path: Path, count: Callable[[JournalReader], int]) -> int:

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from tests.waiting import PATIENCE_SECONDS
+
 HOST = "127.0.0.1"
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER by which closing sends a RST (socket(7))."""
@@ -128,7 +130,7 @@ class LoopbackPool:
                     "source": lambda: ports[0],
                 }[how]()
             try:
-                behind = socket.create_connection((HOST, chosen), 10)
+                behind = socket.create_connection((HOST, chosen), PATIENCE_SECONDS)
             except OSError:
                 connection.recv(1 << 16)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -137,14 +139,14 @@ class LoopbackPool:
                 back = threading.Thread(target=_pump, args=(behind, connection), daemon=True)
                 back.start()
                 _pump(connection, behind)
-                back.join(30)
+                back.join(PATIENCE_SECONDS)
 
         return self.server(talk)
 
     def settle(self) -> None:
         """Wait for the connections that were accepted."""
         for talking in self._talking:
-            talking.join(30)
+            talking.join(PATIENCE_SECONDS)
 
     def close(self) -> None:
         """No further connections."""
@@ -166,7 +168,7 @@ class LoopbackPool:
 
 def _talked(connection: socket.socket, talk: Talk) -> None:
     with connection:
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE_SECONDS)
         with contextlib.suppress(OSError):
             talk(connection)
 

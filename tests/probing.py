@@ -18,12 +18,15 @@ from inspector.probe.synthetic_capture import write_capture
 from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
 from tests.pools import HOST, Issued, LoopbackPool, server_context, tls
+from tests.waiting import PATIENCE_SECONDS
 
 TLS12 = ssl.TLSVersion.TLSv1_2
 NO_CREDENTIALS = Credentials()
 WITH_TICKETS = {name: model._replace(has_tickets=True) for name, model in MODELS.items()}
 """Python's servers resume up to TLS 1.2 by tickets alone."""
-PLAN = ProbePlan("db.example.com", (), (MODELS["java17"],), connections=12, per_second=1000, at_once=1)
+PLAN = ProbePlan(
+    "db.example.com", (), (MODELS["java17"],), connections=12, per_second=1000, at_once=1, seconds=PATIENCE_SECONDS
+)
 
 
 def back_ends(pool: LoopbackPool, certificates: list[Issued], newest: ssl.TLSVersion = TLS12) -> list[int]:

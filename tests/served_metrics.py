@@ -7,7 +7,10 @@ import socket
 import threading
 import time
 
+import pytest
+
 from inspector.live.live_capture import LiveCapture
+from inspector.live.outputs import metrics_endpoint
 from inspector.live.outputs.handshake_counts import (
     AnswerTimes,
     CountedMember,
@@ -16,10 +19,17 @@ from inspector.live.outputs.handshake_counts import (
     MetricRow,
 )
 from inspector.live.outputs.metrics_endpoint import MetricsEndpoint
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import NEVER_SECONDS, PATIENCE_SECONDS
 
 MEMBER = CountedMember('a"b\\c\n\x1b[0m', 8081, "B")
 """With all that must be escaped."""
+
+
+@pytest.fixture
+def patiently(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left, and nothing is given up, for coming late: where tests run, all may stand still for a while."""
+    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER_SECONDS)
+    monkeypatch.setattr(metrics_endpoint, "LOOP_SECONDS", NEVER_SECONDS)
 
 
 def counted() -> HandshakeCounts:

@@ -15,11 +15,12 @@ import sys
 import msgspec
 
 from inspector.capture.frames import FrameBatch
+from inspector.live.sources import source as source_module
 from inspector.live.sources.capture_launch import CaptureLaunch
 from inspector.live.sources.interface import InterfaceSource
 from inspector.live.sources.sniff_messages import CaptureMethod, SniffOptions
 from inspector.live.sources.source import LOOK_SECONDS, Source, ready, stopped
-from tests.waiting import children_of
+from tests.waiting import PATIENCE_SECONDS, children_of
 
 METHODS: tuple[CaptureMethod, ...] = ("libpcap", "system-libpcap")
 
@@ -74,6 +75,7 @@ def watched(interface: str, buffer_mib: int) -> list[InterfaceSource]:
 
 def main() -> None:
     interface, buffer_mib = sys.argv[1:]
+    source_module.STOP_SECONDS = PATIENCE_SECONDS
     sources = watched(interface, int(buffer_mib))
     tallies: dict[Source, Tally] = {source: Tally() for source in sources}
     print(json.dumps(msgspec.to_builtins(Opened([one.by for one in sources], children_of(os.getpid())))), flush=True)

@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import CAPTURES
 from tests.live import bytes_of
+from tests.waiting import COMMAND_SECONDS
 
 ROOT = CAPTURES.parent
 PACKAGING = ROOT / "docs" / "packaging"
@@ -46,7 +47,13 @@ needs_namespaces = pytest.mark.skipif(
 def run(*words: str | Path, **environment: str) -> str:
     """What a command printed. Its standard error where it failed."""
     done = subprocess.run(
-        words, capture_output=True, text=True, check=False, timeout=600, cwd="/", env={**os.environ, **environment}
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3 * COMMAND_SECONDS,
+        cwd="/",
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
@@ -83,7 +90,7 @@ def wheels(others: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=3 * COMMAND_SECONDS,
     )
     if done.returncode:
         for text, reason in (
@@ -159,7 +166,7 @@ def test_pip_installs_it_into_an_empty_environment_without_a_network(wheels: Pat
     (damaged,) = folder.glob("click-*.whl")
     whole = damaged.read_bytes()
     damaged.write_bytes(whole + b"\0")
-    refused = subprocess.run(install, capture_output=True, text=True, check=False, timeout=600, cwd="/")
+    refused = subprocess.run(install, capture_output=True, text=True, check=False, timeout=3 * COMMAND_SECONDS, cwd="/")
     assert refused.returncode != 0
     assert "DO NOT MATCH THE HASHES" in refused.stderr
     damaged.write_bytes(whole)
@@ -197,7 +204,11 @@ sh ./inspector-*/install.sh {target}
 {target}/bin/inspector watch -Z root --no-journal - < {data}
 """
     done = subprocess.run(
-        ["unshare", "-n", "-m", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=300
+        ["unshare", "-n", "-m", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMMAND_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     assert "mounted noexec" in done.stderr

@@ -53,6 +53,7 @@ from tests.conftest import CAPTURES
 from tests.live import listened
 from tests.opening import opened
 from tests.test_shards import in_parts
+from tests.waiting import COMMAND_SECONDS
 
 A, B, C = (certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3))
 Judged = Callable[[Pool], Document]
@@ -388,7 +389,7 @@ def test_hostile_names_pass_the_one_door(tmp_path: Path) -> None:
         [sys.executable, "-m", "inspector", "analyze", str(path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
     )

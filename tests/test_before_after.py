@@ -16,6 +16,7 @@ from inspector.reports.before_after import before_after_json, before_after_text
 from tests.build import Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, bundled, find
 from tests.test_report import analysis_of, reported
+from tests.waiting import COMMAND_SECONDS
 
 A, B = certificate("a", ("a.example.com",)), certificate("b", ("b.example.com",))
 
@@ -170,7 +171,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "inspector", "diff", *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
 

@@ -22,6 +22,7 @@ from inspector.errors import UnreadableError
 from tests.build import document_of, facts_of, pcap
 from tests.test_capture_files import block, frames, interface, option, packet, section
 from tests.test_encapsulations import plain, told
+from tests.waiting import COMMAND_SECONDS
 
 Frames = list[tuple[int, bytes]]
 
@@ -225,7 +226,7 @@ def test_the_first_word_is_what_could_not_be_read(tmp_path: Path) -> None:
         [sys.executable, "-m", "inspector", "analyze", "--strict", str(path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
     assert done.returncode == 3

@@ -22,6 +22,7 @@ from inspector.tracking.certificates import _texts_of_issuer, parse
 from tests import der as d
 from tests.build import facts_of
 from tests.odd import NAMES, NO_NAMES, OTHER, READ, REFUSED, UNREAD, on_curve
+from tests.waiting import COMMAND_SECONDS
 
 ROOT = Path(__file__).parent.parent
 FAULTS = ROOT.parent / "shared" / "faults"
@@ -247,7 +248,7 @@ def test_java_says_the_same(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=COMMAND_SECONDS,
     )
     if done.returncode:
         pytest.skip(f"this Java runs no source file: {done.stderr[:80]}")

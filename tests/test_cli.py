@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import jsonschema
@@ -20,13 +19,16 @@ import pytest
 from inspector.reports.json_schema import schema
 from tests.build import DATA, Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
+from tests.waiting import COMMAND_SECONDS, until, waiting_bytes
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
 ABORTS, PROTECTED = str(find("silent-abort")), str(find("shared-certificate"))
 
 
 def run(*arguments: str, data: bytes | None = None, expect: int = 0) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run([*INSPECTOR, *arguments], input=data, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*INSPECTOR, *arguments], input=data, capture_output=True, timeout=COMMAND_SECONDS, check=False
+    )
     assert done.returncode == expect, (arguments, done.returncode, done.stderr[-500:])
     assert b"Traceback" not in done.stderr
     return done
@@ -52,7 +54,9 @@ def test_help_loads_nothing_heavy() -> None:
         f"print([m for m in {heavy} if m in sys.modules])",
     ]
     code = "\n".join(lines)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=COMMAND_SECONDS
+    )
     assert done.stdout.strip().endswith("[]")
 
 
@@ -83,7 +87,7 @@ def test_an_analysis_starts_no_thread_and_loads_only_what_it_needs(tmp_path: Pat
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         env=environment,
     )
     assert done.stdout.endswith("[] None 1\n")
@@ -219,14 +223,17 @@ def test_signals(number: signal.Signals, status: int) -> None:
         [*INSPECTOR, "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert child.stdin is not None
-    child.stdin.write(b"\xd4\xc3\xb2\xa1" + bytes(20))
-    child.stdin.flush()
-    deadline = time.monotonic() + 30
-    while "numpy" not in Path(f"/proc/{child.pid}/maps").read_text(errors="replace") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    child.send_signal(number)
-    _, err = child.communicate(timeout=30)
+    pipe = child.stdin
+    pipe.write(b"\xd4\xc3\xb2\xa1" + bytes(20))
+    pipe.flush()
+    assert until(lambda: not waiting_bytes(pipe)), "it is at work"
+
+    def ends() -> bool:  # one that comes between the last look at signals and a read is heard with the next
+        child.send_signal(number)
+        return child.poll() is not None
+
+    assert until(ends)
+    _, err = child.communicate()
     assert child.returncode == status
     assert b"Traceback" not in err
 
@@ -247,7 +254,7 @@ def test_text_analysis_stays_inside_ascii_terminals() -> None:
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "ascii", "LANG": "C"},
         check=False,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
@@ -331,7 +338,7 @@ def test_a_pipe_by_its_name_is_standard_input(tmp_path: Path, name: str) -> None
         command,
         input=None if name == "fifo" else data,
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=tmp_path,
         env=environment,
@@ -347,7 +354,7 @@ def test_pipes_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "inspector", *words],
             capture_output=True,
-            timeout=30,
+            timeout=COMMAND_SECONDS,
             check=False,
             cwd=tmp_path,
             env=environment,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CAPTURES, find
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "collectors.md"
 BULK = re.compile(r"```sh\n(bulk=.*?)```", re.DOTALL)
@@ -86,7 +86,7 @@ def test_a_capture_is_sent_as_the_page_says(elastic: BulkServer) -> None:
         assert line.count(written) == 1
         line = line.replace(written, here)
     done = subprocess.run(
-        ["sh", "-c", line], capture_output=True, text=True, timeout=300, check=True, cwd=CAPTURES.parent
+        ["sh", "-c", line], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True, cwd=CAPTURES.parent
     )
     assert done.stdout.splitlines() == ['"errors":false'] * len(elastic.requests)
     assert {path for path, _ in elastic.requests} == {"/logs-inspector-default/_bulk"}

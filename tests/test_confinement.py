@@ -26,6 +26,7 @@ from tests.conftest import CAPTURES
 from tests.live import WATCH_AS_USUAL, listened
 from tests.test_sandbox import IN_TREE, needs_filter, needs_landlock
 from tests.test_watch import fault
+from tests.waiting import COMMAND_SECONDS
 
 
 @pytest.fixture
@@ -51,7 +52,12 @@ def test_watch_says_what_holds(place: Path, further: tuple[str, ...], said: str)
     command = [*WATCH_AS_USUAL, "-", "--findings-only", "--journal", str(place / "j.sqlite")]
     command += ["-w", str(place / "w.pcapng"), "--incidents", str(place / "in"), "--metrics", str(place / "m")]
     done = subprocess.run(
-        [*command, *further], input=capture(fault(3).flows), capture_output=True, timeout=120, check=False, env=IN_TREE
+        [*command, *further],
+        input=capture(fault(3).flows),
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        env=IN_TREE,
     )
     assert f"inspector: {said}" in done.stderr.decode()
     assert b"certificate-change-abort" in done.stdout
@@ -96,7 +102,7 @@ def test_where_a_service_manager_refuses_landlock(place: Path) -> None:
         [sys.executable, "-c", REFUSING, *command],
         input=capture(fault(3).flows),
         capture_output=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=False,
         env=IN_TREE,
     )
@@ -128,7 +134,12 @@ def test_where_it_was_started_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("told")
     (tmp_path / "started.py").write_text(AROUND)
     done = subprocess.run(
-        [sys.executable, "-m", "started"], capture_output=True, timeout=60, check=False, env=IN_TREE, cwd=tmp_path
+        [sys.executable, "-m", "started"],
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        env=IN_TREE,
+        cwd=tmp_path,
     )
     assert b"PermissionError" in done.stderr
     assert b"told" not in done.stdout
@@ -179,7 +190,7 @@ def test_whoever_holds_keys_leaves_no_core_dump(
         [sys.executable, "-c", HELD, block.hex(), *keys],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         env=IN_TREE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)),
     )

@@ -15,6 +15,7 @@ from tests.fuzz import targets
 from tests.fuzz.__main__ import outcome
 from tests.fuzz.targets import CORPUS, TARGETS, corpus_of, keep, read_of, seeds_of
 from tests.test_fuzz import mutated
+from tests.waiting import COMMAND_SECONDS
 from tests.work import Work
 
 NEAR = 20
@@ -82,7 +83,7 @@ def test_a_missing_fuzzer_is_loud() -> None:
         "from tests.fuzz.__main__ import main; sys.argv[1:] = ['--minutes', '1']; sys.exit(main())"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
     )
     assert ended.returncode == 3
     assert "THE GUIDED FUZZER IS NOT THERE" in ended.stderr

@@ -24,6 +24,7 @@ from inspector.tls.tree import alert_tree, flattened, handshake_tree
 from inspector.tls.tree_nodes import Node
 from tests.build import certificate, certificates, client_hello, numbered, server_hello
 from tests.conftest import bundled, find
+from tests.waiting import COMMAND_SECONDS
 
 HELLO = client_hello(
     numbered(1), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304, 0x0303), psk=b"p" * 9, alpn="h2", java=False
@@ -159,7 +160,11 @@ def test_the_display_filter_finds_the_frames_of_a_connection(name: str) -> None:
 
 def tshark(path: Path, expression: str, *options: str) -> str:
     return subprocess.run(
-        ["tshark", "-r", str(path), "-Y", expression, *options], capture_output=True, text=True, check=True, timeout=60
+        ["tshark", "-r", str(path), "-Y", expression, *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_SECONDS,
     ).stdout
 
 

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -42,10 +41,11 @@ from inspector.live.wireshark.sentences import argument_sentences
 from inspector.text.times import SECOND_NS
 from tests.build import START_NS, capture
 from tests.conftest import CAPTURES
+from tests.ended import patient
 from tests.live import fed
-from tests.test_namespaces import namespace, namespaces, played, rights  # noqa: F401 - fixtures
+from tests.test_namespaces import is_captured, namespace, namespaces, played, rights  # noqa: F401 - fixtures
 from tests.test_watch import fault
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 SENTENCE = re.compile(r"(extcap|interface|dlt|arg|value) (\{[a-z]+=[^{}]*\})+")
 """Of extcap(4)."""
@@ -330,12 +330,15 @@ class TestByTshark:
             player = threading.Thread(target=played, args=(namespace, frames))
             player.start()
             try:
-                out, errors = shark.communicate(timeout=PATIENCE_SECONDS)
+                out, errors = shark.communicate(timeout=COMMAND_SECONDS)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(shark.pid, signal.SIGKILL)  # what tshark started would outlive it
                 player.join()
-        assert "Error by extcap" not in errors
+        told = [line for line in errors.splitlines() if "Error by extcap" in line]
+        assert not [line for line in told if "after the signal" not in line], (
+            "it ends in time, where time does not stop"
+        )
         lines = out.splitlines()
         assert len(lines) == 20, errors
         assert any("certificate-change-abort, origin" in line for line in lines)
@@ -347,7 +350,7 @@ class TestByTshark:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_SECONDS,
+            timeout=COMMAND_SECONDS,
         )
         assert "inspector: none: No such device exists" in done.stderr
 
@@ -366,12 +369,12 @@ def test_the_end(how: str, namespace: str, tmp_path: Path) -> None:  # noqa: F81
     """Though no packet comes, and with nothing left behind."""
     os.mkfifo(fifo := tmp_path / "fifo")
     words = ["--capture", "--extcap-interface", "inspector", "--fifo", str(fifo), "--interface", "two"]
-    command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "inspector", "extcap", *words]
+    command = ["ip", "netns", "exec", namespace, *patient([sys.executable, "-m", "inspector", "extcap", *words])]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=CAPTURES.parent) as process:
         reading = os.open(fifo, os.O_RDONLY)
         assert os.read(reading, 4) == b"\x0a\x0d\x0d\x0a"
         if how == "a signal":
-            time.sleep(0.1)
+            assert until(lambda: is_captured(namespace))
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_SECONDS) in (0, 143, -signal.SIGTERM)
         os.close(reading)

@@ -28,11 +28,11 @@ from inspector.reports.formats import write
 from inspector.reports.json_stream import write_json, write_jsonl
 from inspector.system import forked_copy
 from inspector.system.forked_copy import ForkedCopy, worthwhile_copies
-from inspector.system.forked_pool import ForkedPool, Task
+from inspector.system.forked_pool import DONE, ForkedPool, Task
 from inspector.system.memory import copies_with_room
 from inspector.tracking.observed import Observed
 from tests.conftest import bundled
-from tests.waiting import until
+from tests.waiting import COMMAND_SECONDS, until, waiting_bytes
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
 
@@ -89,14 +89,18 @@ def test_nobody_is_copied_for_nothing(count: int) -> None:
 
 
 def test_nobody_waits_for_a_copy_that_is_slow(tmp_path: Path) -> None:
-    """But for the task that it is at."""
-    begun = tmp_path / "begun"
+    """But for the task that it is at, which takes as long as all others together."""
+    begun, others_done = tmp_path / "begun", tmp_path / "others done"
 
     def slowly(number: int) -> None:
         begun.touch()
-        time.sleep(0.5)
+        assert until(others_done.exists)
 
-    pool = ForkedPool(Marked(slowly).tasks(7), 1)
+    def last(out: BinaryIO) -> None:
+        out.write(b"6 here\n")
+        others_done.touch()
+
+    pool = ForkedPool([*Marked(slowly).tasks(6), last], 1)
     assert until(begun.exists)
     assert written_by(pool) == [b"0", *(b"%d here" % number for number in range(1, 7))]
 
@@ -124,10 +128,10 @@ def test_nobody_gets_far_ahead(tmp_path: Path) -> None:
         return os.fstat(done).st_size
 
     with ForkedPool(Marked(lambda number: os.write(done, b".")).tasks(100), 3, 5) as pool:
-        assert until(lambda: has_done() == 5)
+        assert until(lambda: sum(map(waiting_bytes, pool._copies)) == 5 * DONE.size), "all that may be begun is told"
         results = pool.results()
         next(results)
-        time.sleep(0.1)  # for whoever does what it should not
+        assert waiting_bytes(pool._permits) == 0
         assert has_done() == 5
         next(results)
         assert until(lambda: has_done() == 6)
@@ -374,26 +378,26 @@ def test_a_document_is_the_same_whoever_writes_it(name: str, form: str, monkeypa
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 @pytest.mark.parametrize("processes", [2, 5])
 def test_a_document_is_the_same_where_a_copy_is_killed(
-    processes: int, form: str, monkeypatch: pytest.MonkeyPatch
+    processes: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whoever comes to the row by which a copy dies; and where this process leaves all to its copies."""
     analysis = bundled("mixed-pool")
     monkeypatch.setattr(json_stream, "CHUNK", 3)
     alone = written(analysis, form, 1)
-    here, encode, end, ended = os.getpid(), EncodedRows.connection, ForkedCopy.has_succeeded, list[bool]()
+    here, encode, died = os.getpid(), EncodedRows.connection, tmp_path / "died"
 
     def killed(self: EncodedRows, observed: Observed) -> bytes:
         if os.getpid() != here and observed.id == analysis.case.observed[20].id:
+            died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return encode(self, observed)
 
-    def noted(self: ForkedCopy) -> bool:
-        ended.append(end(self))
-        return ended[-1]
-
     monkeypatch.setattr(EncodedRows, "connection", killed)
-    monkeypatch.setattr(ForkedCopy, "has_succeeded", noted)
     assert [written(analysis, form, processes) for _ in range(8)] == [alone] * 8
-    assert not all(ended)
+    died.unlink(missing_ok=True)
+    monkeypatch.setattr(ForkedPool, "_next", lambda self: None)
+    assert written(analysis, form, processes) == alone
+    assert died.exists()
 
 
 def test_a_document_that_many_wrote_is_that_of_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,4 +430,4 @@ with ForkedPool(tasks, 2) as pool:
         result.append_to(out)
 assert out.getvalue() == b"0,1," + b"2," * 3000 + b"3,4,5,", len(out.getvalue())
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=COMMAND_SECONDS)

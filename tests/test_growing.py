@@ -40,7 +40,7 @@ async def test_leaving_while_it_reads(tmp_path: Path) -> None:
             await pilot.pause()
         assert app.return_value == 0
         os.close(writing)
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(app.feed.loading._thread.join)
         files.standard_input = None
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from inspector.live.sources.growing_keys import GrowingKeys
 from inspector.live.sources.tail import AT_ONCE
 from tests.conftest import CAPTURES, find
 from tests.live import WATCH, bytes_of, of_kind, watched
+from tests.waiting import COMMAND_SECONDS, has_read, until, waiting_bytes
 
 M = "cd" * 48
 
@@ -124,13 +124,14 @@ def test_secrets_behind_their_packets_open_them(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(half[:2000])
-        process.stdin.flush()
-        time.sleep(1.5)
+        pipe = process.stdin
+        pipe.write(half[:2000])
+        pipe.flush()
+        assert until(lambda: not waiting_bytes(pipe))
         keys.write_bytes(secrets)
-        time.sleep(1.0)
-        process.stdin.write(half[2000:])
-        out, errors = process.communicate(timeout=60)
+        assert until(lambda: has_read(process.pid, keys))
+        pipe.write(half[2000:])
+        out, errors = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 0, errors
     found = of_kind([json.loads(text) for text in out.splitlines()], "connection")
     assert {c["secrets"] for c in found} == {"decrypted"}

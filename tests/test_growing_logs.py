@@ -19,6 +19,7 @@ from tests.conftest import CAPTURES, find
 from tests.live import bytes_of, of_kind, watched, watching_as_nobody
 from tests.logged import SECOND, today
 from tests.test_logs import TCP
+from tests.waiting import PATIENCE_SECONDS
 
 START = 1_795_000_000 * SECOND
 
@@ -244,7 +245,7 @@ def test_watch_lives_on_without_its_logs(tmp_path: Path) -> None:
     process.stdin.write(bytes_of(find("silent-abort")))
     process.stdin.close()
     rest = [json.loads(line) for line in process.stdout.read().splitlines()]
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     assert all("was rotated, and the new file cannot be read" in text for text in found)
     assert [line for line in rest if line["record"] == "incident"]
     assert sum("was rotated" in limit for limit in rest[-1]["limits"]) == 2

@@ -8,6 +8,7 @@ import sys
 
 from inspector.live.sources.handover import LEAST_FILLED, MOST_WAITING, SLACK_BYTES, USUAL_BYTES
 from tests.conftest import CAPTURES
+from tests.waiting import COMMAND_SECONDS
 
 FILLING = """
 import json, os, random, sys
@@ -38,7 +39,12 @@ json.dump([len(told), *map(max, zip(*counts))], out)
 def test_what_waits_is_bounded_and_memory_is_given_back() -> None:
     """A reader is quick for a while, then slow, again and again."""
     done = subprocess.run(
-        [sys.executable, "-c", FILLING], capture_output=True, text=True, check=True, timeout=60, cwd=CAPTURES.parent
+        [sys.executable, "-c", FILLING],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_SECONDS,
+        cwd=CAPTURES.parent,
     )
     times, waiting, held = json.loads(done.stdout)
     assert times > 50

@@ -23,6 +23,7 @@ from inspector.reports.why import steps
 from inspector.text.safe import safe_text
 from tests.build import CLIENT
 from tests.conftest import bundled
+from tests.waiting import COMMAND_SECONDS
 
 JAVA = "/usr/lib/jvm/java-17-openjdk/bin/java"
 COMMAND = [
@@ -64,7 +65,9 @@ def machine(tmp_path: Path) -> Path:
 def test_what_functions_import_is_loaded_before_rights_are_given_up() -> None:
     """But for the capture process, which keeps them, and for what commands do before."""
     code = "import sys; from inspector.live.host.preloading import *; preload(SECRETS); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=COMMAND_SECONDS
+    )
     wanted: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] in ("bundle", "capture", "cli", "live", "tui"):

@@ -14,6 +14,7 @@ import pytest
 from inspector.tls.extension_types import ExtensionType
 from inspector.tls.types import ProtocolVersion
 from tests.test_layers import FILES, MODULES, PACKAGE, ROOT, room
+from tests.waiting import COMMAND_SECONDS
 
 MOST_LINES = 480
 
@@ -198,14 +199,19 @@ def test_nothing_left_behind() -> None:
 
 
 def test_ruff() -> None:
-    subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=ROOT, check=True, timeout=120)
     subprocess.run(
-        [sys.executable, "-m", "ruff", "format", "--check", "--no-cache", "."], cwd=ROOT, check=True, timeout=120
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=ROOT, check=True, timeout=COMMAND_SECONDS
+    )
+    subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--check", "--no-cache", "."],
+        cwd=ROOT,
+        check=True,
+        timeout=COMMAND_SECONDS,
     )
 
 
 def test_types() -> None:
-    subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, check=True, timeout=600)
+    subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, check=True, timeout=3 * COMMAND_SECONDS)
 
 
 def test_every_dependency_is_explained() -> None:

@@ -37,7 +37,7 @@ from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled
 from tests.live import bytes_of, incidents_in, listened, of_kind, watched
 from tests.test_watch import analyzed, fault, piped, wait_for
-from tests.waiting import until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 NOTHING = CaptureFacts("test", 0, 0, None, None, (), False, 0, 0, None, None)
@@ -100,7 +100,7 @@ def test_kill_9_in_mid_incident(tmp_path: Path) -> None:
         wait_for(process, "incident")
         assert until(lambda: path.exists() and len(analyzed(path).get("incidents", [])) == 3)
         process.kill()
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
     assert len(analyzed(path)["incidents"]) == 3
     assert len(JournalReader(str(path)).records("incident")) == 3
     lines, done = watched(capture(fault().flows), "--journal", str(path))
@@ -205,7 +205,7 @@ def test_a_damaged_journal_is_an_error_that_is_named(tmp_path: Path, damage: byt
     done = subprocess.run(
         [sys.executable, "-m", "inspector", "analyze", str(path)],
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
     )
@@ -234,7 +234,7 @@ def test_a_journal_and_a_capture_are_one_story(tmp_path: Path) -> None:
             str(tmp_path / "j.sqlite"),
         ],
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
     )

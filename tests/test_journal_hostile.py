@@ -33,6 +33,7 @@ from inspector.reports.text import write_text
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
 from tests.live import listened
+from tests.waiting import COMMAND_SECONDS
 from tests.work import Work
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -353,7 +354,7 @@ def test_every_command_names_a_journal_that_is_none_of_ours(journal: Path, comma
         [sys.executable, "-m", "inspector", *command, "j.sqlite"],
         input=capture([]),
         capture_output=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=journal.parent,
         env=env,

@@ -32,6 +32,7 @@ from tests.conftest import CAPTURES
 from tests.live import listened, of_kind
 from tests.test_journal_hostile import ENDLESS, SELF, changed, closed_journal
 from tests.test_watch import fault
+from tests.waiting import COMMAND_SECONDS
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 PROCESSOR_SECONDS = 60.0
@@ -278,7 +279,12 @@ def test_what_cannot_be_looked_up_is_set_aside_too(honest: Path, tmp_path: Path)
 def watch(path: Path, *options: str) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[bytes]]:
     command = [sys.executable, "-m", "inspector", "watch", "-", *SELF, "--journal", str(path), *options]
     done = subprocess.run(
-        command, input=capture(fault().flows), capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent
+        command,
+        input=capture(fault().flows),
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        cwd=CAPTURES.parent,
     )
     return [msgspec.json.decode(line) for line in done.stdout.splitlines()], done
 

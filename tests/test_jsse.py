@@ -15,6 +15,7 @@ from inspector.findings.jsse import Generation, Offer, decide, equivalence
 from inspector.tls.x509.distinguished_names import canonical
 from inspector.tracking.certificates import Identity, parse
 from tests.build import certificate
+from tests.waiting import COMMAND_SECONDS
 
 BASE = {
     "is_tls13": False,
@@ -168,7 +169,7 @@ def test_canonical_names_as_java_compares_them(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
     )
     if done.returncode:
         pytest.skip(f"this Java runs no source file: {done.stderr[:80]}")

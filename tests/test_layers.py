@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import COMMAND_SECONDS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "inspector"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -166,7 +168,9 @@ def test_the_engine_runs_without_the_screen() -> None:
         " set(sys.modules)"
     )
     subprocess.run(
-        [sys.executable, "-c", code, str(ROOT / "captures" / "silent-abort.pcap.gz")], check=True, timeout=60
+        [sys.executable, "-c", code, str(ROOT / "captures" / "silent-abort.pcap.gz")],
+        check=True,
+        timeout=COMMAND_SECONDS,
     )
 
 

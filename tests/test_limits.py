@@ -13,6 +13,7 @@ from inspector.live.host.limits import LEAST_FILES, LEAST_MEMORY, Scarcity, as_t
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import AS_IS
+from tests.waiting import COMMAND_SECONDS
 
 MEMORY = "memory (the control group's, MemoryMax=)"
 
@@ -56,6 +57,8 @@ def test_where_no_groups_are_shown(tmp_path: Path) -> None:
 def test_it_is_said_at_the_start() -> None:
     text = as_text(Scarcity("open files (ulimit -n, LimitNOFILE=)", 40, LEAST_FILES))
     command = ["sh", "-c", f'ulimit -n 40; exec "{sys.executable}" -m inspector watch --no-journal - "$@"', "-", *AS_IS]
-    done = subprocess.run(command, input=capture([]), capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    done = subprocess.run(
+        command, input=capture([]), capture_output=True, timeout=COMMAND_SECONDS, check=False, cwd=CAPTURES.parent
+    )
     assert done.returncode == 0
     assert done.stderr.decode().splitlines()[0] == f"inspector: {text}"

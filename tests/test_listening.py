@@ -19,6 +19,7 @@ import pytest
 from inspector.extract.journal import Journal
 from inspector.findings.case import Options
 from inspector.findings.wording import worded
+from inspector.live.clock import PacketClock
 from inspector.live.keeping import Keeping
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.recording import Recording
@@ -33,9 +34,10 @@ from inspector.tui.loading_screen import LoadingScreen
 from tests.app import shown, until
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
+from tests.ended import patient
 from tests.live import AS_IS, listened
 from tests.test_watch import analyzed, fault
-from tests.waiting import painted
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, is_running, painted, until as until_so
 
 HEADER = capture([])
 DB = certificate("db", ("db.example.com",))
@@ -69,10 +71,11 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         thread.start()
         await until(
             pilot,
-            lambda: tap.watching.window.forgotten >= 70 and "older connections were forgotten" in shown(tap.app),
+            lambda: tap.watching.window.forgotten == len(pool.flows) - 40 and "older connections" in shown(tap.app),
         )
         thread.join()
         state, window = tap.app.state, tap.watching.window
+        await until(pilot, lambda: f"the last 40 of {40 + window.forgotten}" in shown(tap.app))
         await until(pilot, lambda: state.whole_from_ns == window.whole_from_ns > 0)
         assert state.columns is not None
         late = state.columns.time_ns[state.columns.time_ns > state.whole_from_ns]
@@ -80,7 +83,6 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         assert len(late) > 5
         assert len(early) > 0
         assert int(max(late[1:] - late[:-1])) < 10 * SECOND_NS
-        await until(pilot, lambda: f"the last 40 of {40 + window.forgotten}" in shown(tap.app))
         assert "· not known" in shown(tap.app)
         screen = "\n".join(
             line for line in shown(tap.app).splitlines() if " from " not in line
@@ -90,7 +92,8 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         tap.end()
 
 
-async def test_it_waits_then_shows_then_knocks(tmp_path: Path) -> None:
+async def test_it_waits_then_shows_then_knocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.tui.feed.NEWS_SECONDS", PATIENCE_SECONDS)
     flows = fault().flows
     tap = Tap(
         Keeping(
@@ -146,12 +149,11 @@ async def test_what_is_selected_stays_selected_when_rows_arrive() -> None:
         tap.write(capture(flows[:3]))
         await until(pilot, lambda: "3 connections" in shown(tap.app))
         await pilot.press("3", "down")
-        await pilot.pause(0.3)
         rows = tap.app.screen.query_one("#connections")
-        before = rows.cursor  # type: ignore[attr-defined]
+        await until(pilot, lambda: rows.cursor == 1)  # type: ignore[attr-defined]
         tap.write(capture(flows[3:])[24:])
         await until(pilot, lambda: rows.count == 9)  # type: ignore[attr-defined]
-        assert rows.cursor == before == 1  # type: ignore[attr-defined]
+        assert rows.cursor == 1  # type: ignore[attr-defined]
         tap.end()
     tap.listening.close()
 
@@ -164,7 +166,7 @@ async def test_what_needs_packets_says_that_none_were_kept() -> None:
         await pilot.press("3", "enter", "enter")
         await until(pilot, lambda: "no packets were" in shown(tap.app))
         await pilot.press("escape", "ctrl+r", "o")
-        await pilot.pause(0.2)
+        await pilot.pause()
         assert tap.app.feed.loading is tap.listening
         tap.end()
     tap.listening.close()
@@ -233,19 +235,8 @@ def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int)
     """The real command in a terminal that hangs up in the middle of it."""
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
     command = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 600'"
-    words = [
-        sys.executable,
-        "-m",
-        "inspector",
-        "live",
-        *AS_IS,
-        "--via",
-        command,
-        "--journal",
-        f"{tmp_path}/j.sqlite",
-        "-w",
-        f"{tmp_path}/w.pcapng",
-    ]
+    words = patient([sys.executable, "-m", "inspector", "live", *AS_IS, "--via", command])
+    words += ["--journal", f"{tmp_path}/j.sqlite", "-w", f"{tmp_path}/w.pcapng"]
     process, controller = pty.fork()
     if not process:
         os.chdir(CAPTURES.parent)
@@ -255,6 +246,7 @@ def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int)
     os.kill(process, number)
     drained = threading.Thread(target=_drain, args=(controller,), daemon=True)
     drained.start()
+    assert until_so(lambda: not is_running(process))
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == status
     for path in ("j.sqlite", "w.pcapng"):
         assert len(analyzed(tmp_path / path)["incidents"]) == 1, path
@@ -273,15 +265,50 @@ def test_without_a_terminal_it_points_to_watch(tmp_path: Path) -> None:
         text=True,
         check=False,
         cwd=CAPTURES.parent,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     assert done.returncode == 2
     assert "inspector watch" in done.stderr
 
 
+class SetClock:
+    """This machine's, which somebody sets. ``look_ns``: how long it takes to look at it."""
+
+    def __init__(self) -> None:
+        self.ns = 1_700_000_000 * SECOND_NS
+        self.look_ns = 0
+        self._passed_ns = 0
+
+    def monotonic(self) -> float:
+        return self._passed_ns / SECOND_NS
+
+    def monotonic_ns(self) -> int:
+        return self._passed_ns
+
+    def time_ns(self) -> int:
+        self._passed_ns += self.look_ns
+        return self.ns + self._passed_ns
+
+
+def test_who_is_held_up_while_it_looks_does_not_take_that_for_a_clock_that_was_set() -> None:
+    clock = SetClock()
+    clock.look_ns = 2 * SECOND_NS
+    packets = PacketClock(clock)
+    assert packets.step_ns() == 0
+    clock.look_ns = 0
+    assert packets.step_ns() == 0
+    clock.look_ns = 2 * SECOND_NS
+    assert packets.step_ns() == 0
+    clock.look_ns = 0
+    clock.ns -= 3 * SECOND_NS
+    assert [packets.step_ns(), packets.step_ns()] == [-3 * SECOND_NS, 0]
+
+
 def test_a_clock_that_is_set_is_a_limit() -> None:
     watching, heard = listened(capture(fault().flows))
-    watching._packet_clock._offset -= 5_000_000_000
+    clock = SetClock()
+    watching._packet_clock = PacketClock(clock)
+    clock.ns += 5 * SECOND_NS
     watching._look_at_clock(heard)
     assert [kind for kind, text in heard.told] == ["clock"]
     assert any("clock was set forward by 5.0 s" in worded(bound) for bound in watching.limits())

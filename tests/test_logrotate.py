@@ -19,7 +19,7 @@ from inspector.live.sources.growing import GrowingLog
 from tests.conftest import find
 from tests.live import bytes_of, of_kind, watching_as_nobody
 from tests.logged import SECOND, today
-from tests.waiting import until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 pytestmark = pytest.mark.skipif(LOGROTATE is None, reason="there is no logrotate")
@@ -73,7 +73,7 @@ def rotate(folder: Path, log: Path, options: str, told: Path) -> None:
         capture_output=True,
         check=False,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     assert not done.returncode, done.stderr
 
@@ -159,6 +159,6 @@ def test_a_rotation_in_a_closed_directory_is_told(tmp_path: Path) -> None:
     process.stdin.write(bytes_of(find("silent-abort")))
     process.stdin.close()
     rest = [json.loads(line) for line in process.stdout.read().splitlines()]
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     assert of_kind(rest, "incident")
     assert [limit for limit in rest[-1]["limits"] if "was rotated" in limit]

@@ -13,6 +13,7 @@ from inspector.live.outputs.metrics import escaped
 from tests.build import Pool, capture, certificate, numbered
 from tests.live import watched
 from tests.test_watch import fault
+from tests.waiting import COMMAND_SECONDS
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 
@@ -70,7 +71,11 @@ def test_every_metric_has_its_type(tmp_path: Path) -> None:
     found = series(path.read_text())
     if promtool := shutil.which("promtool"):
         checked = subprocess.run(
-            [promtool, "check", "metrics"], input=path.read_bytes(), capture_output=True, timeout=60, check=False
+            [promtool, "check", "metrics"],
+            input=path.read_bytes(),
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
         )
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
     assert len(found) > 10

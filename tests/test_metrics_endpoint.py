@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from prometheus_client import Metric
@@ -34,11 +35,14 @@ from inspector.text.hostport import listening
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH_AS_USUAL, listened
-from tests.served_metrics import Served, counted, get
+from tests.served_metrics import Served, counted, get, patiently  # noqa: F401 - a fixture
 from tests.test_watch import fault
 from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+
+pytestmark = pytest.mark.usefixtures("patiently")
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,7 @@ def test_prometheus_own_tool_takes_it(served: Served) -> None:
     if promtool is None:
         pytest.skip("there is no promtool")
     checked = subprocess.run(
-        [promtool, "check", "metrics"], input=served.get()[2], capture_output=True, timeout=60, check=False
+        [promtool, "check", "metrics"], input=served.get()[2], capture_output=True, timeout=COMMAND_SECONDS, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
@@ -118,20 +122,24 @@ def test_prometheus_scrapes_it(served: Served, tmp_path: Path) -> None:
 
     def answered(query: str) -> list[tuple[dict[str, str], str]]:
         try:
-            status, _, body = get(port, f"/api/v1/query?query={query}")
+            status, _, body = get(port, f"/api/v1/query?query={quote(query)}")
         except OSError:  # it has not begun to listen
             return []
         if status != 200:  # it is not ready
             return []
         return [(result["metric"], result["value"][1]) for result in json.loads(body)["data"]["result"]]
 
+    def scraped(name: str) -> list[tuple[dict[str, str], str]]:
+        """The last that came, though it comes too late the next time."""
+        return answered(f"last_over_time({name}[1h])")
+
     with subprocess.Popen(
         [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as scraper:
         try:
             assert until(lambda: [value for _, value in answered("up")] == ["1"])
-            assert [value for _, value in answered("inspector_incidents_total")] == ["3"]
-            ((labels, value),) = answered("inspector_answer_seconds_count")
+            assert [value for _, value in scraped("inspector_incidents_total")] == ["3"]
+            ((labels, value),) = scraped("inspector_answer_seconds_count")
             assert (labels["service"], value) == ('a"b\\\\c\\x0a\\x1b[0m:8081', "2")
         finally:
             scraper.terminate()
@@ -220,7 +228,7 @@ def test_a_confined_watch_is_scraped(options: tuple[str, ...]) -> None:
             said += line
         (port,) = re.findall(rb"http://127\.0\.0\.1:(\d+)/metrics", said)
         assert (b"not confined" in said) == (options == ("--no-sandbox",))
-        assert b"inspector_incidents_total 0.0\n" in get(int(port))[2]
+        assert until(lambda: b"inspector_incidents_total 0.0\n" in get(int(port))[2])
         watching.stdin.write(capture(fault(3).flows))
         watching.stdin.flush()
         assert until(lambda: b"inspector_incidents_total 3.0\n" in get(int(port))[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from inspector.live.outputs.metrics_exchange import HEAD_BYTES
 from inspector.live.outputs.metrics_snapshot import MetricsSnapshot
 from tests.build import capture
 from tests.live import listened
-from tests.served_metrics import Served, counted, get
+from tests.served_metrics import Served, counted, get, patiently  # noqa: F401 - a fixture
 from tests.test_watch import fault
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import NEVER_SECONDS, PATIENCE_SECONDS, until
+
+pytestmark = pytest.mark.usefixtures("patiently")
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +73,10 @@ def test_garbage_costs_its_own_connection(name: str, served: Served, capsys: pyt
     assert capsys.readouterr().err == ""
 
 
-NEVER = 10 * PATIENCE_SECONDS
-"""No test waits so long."""
-
-
 @pytest.mark.parametrize("beginning", [b"", b"GET /metrics HTTP/1.1\r\n"], ids=["nothing", "no end"])
 def test_whoever_never_asks_delays_nobody(beginning: bytes, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many they are: the oldest of them makes room."""
-    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER)
+    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER_SECONDS)
     before = threading.active_count()
     with ExitStack() as open_ones:
         clients = []
@@ -118,8 +117,8 @@ REQUEST = b"GET /metrics HTTP/1.1\r\n\r\n"
 
 def test_whoever_does_not_read_delays_nobody(much: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """They make room only where nobody is there who has not asked yet."""
-    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER)
-    monkeypatch.setattr(metrics_endpoint, "FRESH_SECONDS", NEVER)
+    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER_SECONDS)
+    monkeypatch.setattr(metrics_endpoint, "FRESH_SECONDS", NEVER_SECONDS)
     with ExitStack() as open_ones:
 
         def unread() -> socket.socket:
@@ -154,21 +153,22 @@ def waiting_sockets(port: int) -> int:
 def test_what_nobody_takes_is_not_left_to_the_system(much: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would keep it for as long as whoever asked likes."""
     monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", 1.0)
+    left_alone = select.poll()
     with ExitStack() as open_ones:
         for _ in range(CONNECTIONS):
             client = open_ones.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", much.port))
             client.sendall(REQUEST)
-        assert until(lambda: much.endpoint._exchanges)
-        assert until(lambda: not much.endpoint._exchanges)
+            left_alone.register(client, 0)
+        assert until(lambda: len(left_alone.poll(0)) == CONNECTIONS), "each is told that it was left"
         assert waiting_sockets(much.port) == 0
 
 
 def test_whoever_has_the_answer_and_does_not_close_delays_nobody(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER)
+    monkeypatch.setattr(metrics_endpoint, "EXCHANGE_SECONDS", NEVER_SECONDS)
     with ExitStack() as open_ones:
         for _ in range(2 * CONNECTIONS):
             client = open_ones.enter_context(served.connected())
@@ -181,6 +181,7 @@ def test_whoever_has_the_answer_and_does_not_close_delays_nobody(
 def test_where_the_loop_hangs_that_is_the_answer(live: LiveCapture, monkeypatch: pytest.MonkeyPatch) -> None:
     """For all who ask, after what the first has to wait; until it goes on."""
     monkeypatch.setattr(metrics_endpoint, "LOOP_SECONDS", 0.1)
+    monkeypatch.setattr(metrics_endpoint, "FRESH_SECONDS", NEVER_SECONDS)
     endpoint = MetricsEndpoint("127.0.0.1", 0)
     endpoint.start()
     port = int(endpoint.url.rpartition(":")[2].partition("/")[0])

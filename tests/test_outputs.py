@@ -16,6 +16,7 @@ from inspector.reports.formats import FORMATS
 from tests.build import capture
 from tests.conftest import CAPTURES, find
 from tests.test_watch import fault
+from tests.waiting import COMMAND_SECONDS
 
 CAPTURE = str(find("silent-abort"))
 FULL = Path("/dev/full")
@@ -41,7 +42,9 @@ PRINTING = [
 def shell(line: str, *arguments: str, folder: Path, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """``line``: redirections around ``"$@"``, which is the command with these arguments."""
     command = [sys.executable, "-m", "inspector", *(a.format(new=folder / "new") for a in arguments)]
-    done = subprocess.run(["sh", "-c", line, "sh", *command], input=data, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *command], input=data, capture_output=True, timeout=COMMAND_SECONDS, check=False
+    )
     assert b"Traceback" not in done.stderr
     assert b"Exception" not in done.stderr
     return done
@@ -73,7 +76,7 @@ def test_a_reader_that_leaves_ends_a_command_quietly(arguments: tuple[str, ...],
         stderr=subprocess.PIPE,
     )
     os.close(right)
-    _, said = child.communicate(stream_of(arguments), timeout=120)
+    _, said = child.communicate(stream_of(arguments), timeout=COMMAND_SECONDS)
     assert child.returncode == READER_LEFT
     assert b"standard output" not in said
     assert b"Traceback" not in said
@@ -144,7 +147,7 @@ def test_a_disk_that_fills_up_is_named(arguments: tuple[str, ...], tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
     command = [sys.executable, "-m", "inspector", *(a.format(new=tmp_path / "new") for a in arguments)]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False, preexec_fn=few_bytes)
+    done = subprocess.run(command, capture_output=True, timeout=COMMAND_SECONDS, check=False, preexec_fn=few_bytes)
     assert (done.returncode, done.stderr) == (2, f"inspector: {tmp_path}/new: File too large\n".encode())
     assert not (tmp_path / "new.partial").exists()
 
@@ -158,7 +161,7 @@ def test_a_terminal_that_does_not_wait_is_waited_for(tmp_path: Path) -> None:
     os.close(right)
     with open(left, "rb") as out:
         whole = out.read()
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=COMMAND_SECONDS)
     assert (child.returncode, said) == (1, b"")
     assert len(whole) > 1 << 17
     assert whole.endswith(b"]}\n")

@@ -16,6 +16,7 @@ from inspector.cli.open import demo_files
 from inspector.tui.app import InspectorApp
 from tests.app import loaded, pressed, shown
 from tests.test_docs import COLUMNS, DOCS, ROOT, all_commands
+from tests.waiting import COMMAND_SECONDS
 
 INDEX = DOCS / "index.md"
 FLEET = DOCS / "fleet.md"
@@ -69,7 +70,11 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
         (folder / "captures").symlink_to(ROOT / "captures")
     command = line.split(" #")[0].split(" | ")[0].split(" > ")[0]
     return subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)], cwd=folder, capture_output=True, check=False, timeout=120
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        timeout=COMMAND_SECONDS,
     )
 
 
@@ -183,7 +188,12 @@ def test_library_examples(number: int, expected: str) -> None:
     )
     assert len(snippets) == 2
     done = subprocess.run(
-        [sys.executable, "-c", snippets[number]], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", snippets[number]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_SECONDS,
     )
     assert expected in done.stdout
 
@@ -195,7 +205,7 @@ def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
         cwd=ROOT,
         check=True,
         capture_output=True,
-        timeout=300,
+        timeout=COMMAND_SECONDS,
     )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -208,7 +218,7 @@ def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
         f" import inspector.cli.commands as c; assert {installed!r} in c.__file__; c.run()"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=120
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=COMMAND_SECONDS
     )
     assert done.returncode == 0, done.stderr
     assert b"The client aborted 23 of 177 connections" in done.stdout

@@ -9,8 +9,6 @@ import os
 import resource
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -29,7 +27,7 @@ from inspector.facts.spool import SpooledConnections
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.reports.json_stream import write_json
-from inspector.system.forked_copy import ForkedCopy
+from inspector.system.forked_pool import ForkedPool
 from tests.bench_fleet import HostDay, written
 
 pytest.importorskip("pyarrow.parquet")
@@ -112,43 +110,32 @@ def test_reading_may_be_stopped(made: Path, processes: int) -> None:
         read_tables(str(made), processes, progress=stop)
 
 
-@contextmanager
-def ends_of_copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """How copies ended."""
-    ended: list[bool] = []
-    wait = ForkedCopy.has_succeeded
-
-    def noted(self: ForkedCopy) -> bool:
-        ended.append(wait(self))
-        return ended[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ForkedCopy, "has_succeeded", noted)
-        yield ended
-
-
 @pytest.mark.parametrize("processes", PROCESSES)
 def test_what_a_copy_had_is_read_here_where_it_is_killed(
-    made: Path, spooled: bool, processes: int, monkeypatch: pytest.MonkeyPatch
+    made: Path, spooled: bool, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the midst of a part, of which some lies in its file by then."""
+    """In the midst of its second part, of which some lies in its file by then; also where this process leaves all parts
+    to its copies, which are fewer.
+    """
     alone = document(read_tables(str(made), 1), 1)
-    here, connection, count = os.getpid(), values.connection, 0
+    here, connection, count, died = os.getpid(), values.connection, 0, tmp_path / "died"
 
     def killed(name: object, packed: object, facts: Facts, runs: int) -> bytes:
         nonlocal count
         count += os.getpid() != here
         if count == EACH * 3 // 2:
+            died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return connection(name, packed, facts, runs)
 
     monkeypatch.setattr("inspector.extract.tables.part.BATCH_ROWS", 8)
     monkeypatch.setattr(values, "connection", killed)
-    with ends_of_copies(monkeypatch) as ended:
-        for _ in range(8):
-            assert document(read_tables(str(made), processes), processes) == alone
-            count = 0
-    assert not all(ended)
+    for _ in range(8):
+        assert document(read_tables(str(made), processes), processes) == alone
+    died.unlink(missing_ok=True)
+    monkeypatch.setattr(ForkedPool, "_next", lambda self: None)
+    assert document(read_tables(str(made), processes), 1) == alone
+    assert died.exists()
 
 
 @pytest.mark.parametrize("processes", PROCESSES)

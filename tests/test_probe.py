@@ -22,6 +22,7 @@ from inspector.reports import probed
 from tests.build import document_of
 from tests.pools import HOST, RESET, Issued, LoopbackPool, Talk, issued, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, ends, only, probed_in, to
+from tests.waiting import PATIENCE_SECONDS
 
 CBC = "ECDHE-ECDSA-AES128-SHA"
 
@@ -29,9 +30,9 @@ CBC = "ECDHE-ECDSA-AES128-SHA"
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy is given time."""
-    monkeypatch.setattr(conversation, "TICKET_SECONDS", 8.0)
-    monkeypatch.setattr(conversation, "ANSWER_SECONDS", 8.0)
-    monkeypatch.setattr(conversation, "CLOSING_SECONDS", 8.0)
+    monkeypatch.setattr(conversation, "TICKET_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(conversation, "ANSWER_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(conversation, "CLOSING_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,9 @@ def test_a_server_that_misbehaves_is_named_and_bounded(
 ) -> None:
     run, document = asked(
         tmp_path,
-        PLAN._replace(through=to(pool.server(talk)), connections=3, at_once=3, seconds=3.0 if talk is hang else 10.0),
+        PLAN._replace(
+            through=to(pool.server(talk)), connections=3, at_once=3, seconds=3.0 if talk is hang else PATIENCE_SECONDS
+        ),
     )
     assert len(run.transcripts) == 3
     assert ends(run) <= expected

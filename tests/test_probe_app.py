@@ -34,6 +34,7 @@ from tests.conftest import CAPTURES, find
 from tests.pools import HOST, Issued, LoopbackPool, server_context, tls
 from tests.probing import PLAN, WITH_TICKETS, back_ends, probe, to
 from tests.terminals import on_a_terminal
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS
 
 QUICK = ("-n", "6", "--rate", "50")
 
@@ -226,7 +227,7 @@ def test_no_resolver_holds_up_who_stops_it(tmp_path: Path, monkeypatch: pytest.M
 
     def look_up(*args: object, **kwargs: object) -> list[object]:
         one.stop()
-        over.wait(60)
+        over.wait(PATIENCE_SECONDS)
         return []
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)
@@ -311,7 +312,7 @@ async def test_nobody_is_asked_at_addresses_that_were_made_up(tmp_path: Path, ho
     redacted = tmp_path / "redacted"
     words = ["extract", capture, "--redact"] if how == "facts" else ["report", capture, "--redact"]
     command = [sys.executable, "-m", "inspector", *words, "-o", str(redacted)]
-    await asyncio.to_thread(subprocess.run, command, check=True, timeout=120, capture_output=True)
+    await asyncio.to_thread(subprocess.run, command, check=True, timeout=COMMAND_SECONDS, capture_output=True)
     path = redacted if how in ("directory", "facts") else redacted / "evidence.pcapng"
     if how in COMPRESSED:
         path = tmp_path / "evidence"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -21,11 +22,14 @@ from inspector.capture.writer import PcapngWriter
 from inspector.cli.probe import ENDS
 from inspector.cli.probe_options import MODEL_NAMES
 from inspector.probe.client_model import MODELS
+from inspector.probe.pace import AT_ONCE
 from inspector.probe.transcript import ProbeEnd
 from tests.build import document_of
+from tests.ended import patient
 from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
 from tests.probing import PLAN, TLS12, WITH_TICKETS, asked, back_ends, only, openssl_servers, probe, probed_in, to
 from tests.terminals import on_a_terminal
+from tests.waiting import COMMAND_SECONDS
 
 
 @pytest.fixture
@@ -51,7 +55,11 @@ def test_a_pool_that_resumes_by_ids(tmp_path: Path, pool: LoopbackPool, ports: l
 
 def inspector(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "inspector", *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "inspector", *words],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
     )
 
 
@@ -84,7 +92,8 @@ def test_how_far_it_is_stands_on_a_terminal_in_one_line(
     status, shown = on_a_terminal(words, columns=columns, output=tmp_path / "analysis")
     assert status == 0, shown
     drawn = shown.split("\r")[1:]
-    lines = [line.removesuffix("\x1b[K") for line in drawn if line.startswith("inspector: ") and "\n" not in line]
+    begun = (line for line in drawn if re.match(r"inspector: \d", line) and "\n" not in line)
+    lines = [line.removesuffix("\x1b[K") for line in begun]  # how much was read of it is told later, where that is slow
     numbers = [int(line.split()[1]) for line in lines]
     assert len(numbers) >= 2
     assert numbers == sorted({*numbers})
@@ -100,18 +109,16 @@ def test_ctrl_c_gives_what_is_known_so_far(tmp_path: Path, pool: LoopbackPool, c
     talk = tls(server_context(certificates[0]), lambda connection: accepted.release())
     words = ["probe", f"{HOST}:{pool.server(talk)}", "-n", "1000", "-T", "json"]
     words += ["-w", str(tmp_path / "kept.pcapng")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "inspector", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        for _ in range(3):
-            assert accepted.acquire(timeout=120)
+    command = patient([sys.executable, "-m", "inspector", *words])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for _ in range(AT_ONCE + 2):  # of which so many may be open
+            assert accepted.acquire(timeout=COMMAND_SECONDS)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 130
     assert b"ctrl+c ends it" in errors
-    if b"after the signal" not in errors:  # it was done in time, as it is but on a machine that stands still
-        assert json.loads(output)["services"][0]["connections"] >= 2
-        assert [path.name for path in tmp_path.iterdir()] == ["kept.pcapng"]
+    assert json.loads(output)["services"][0]["connections"] >= 2
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.pcapng"]
 
 
 def test_a_pool_that_nobody_reaches_is_no_clean_result(pool: LoopbackPool) -> None:
@@ -162,7 +169,9 @@ def test_help_loads_nothing_of_the_probe() -> None:
         "contextlib.suppress(SystemExit).__enter__(); cli(['--help'], standalone_mode=False);"
         "print([name for name in ('ssl', 'asyncio', 'inspector.probe.running') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True
+    )
     assert done.stdout.endswith("[]\n")
 
 

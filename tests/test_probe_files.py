@@ -13,6 +13,7 @@ import pytest
 from inspector.cli.kept_capture import KeptCapture
 from inspector.cli.probe import _unfinished
 from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
+from tests.waiting import COMMAND_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def inspector(*words: str, within: Path | None = None) -> subprocess.CompletedPr
         cwd=within,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
 

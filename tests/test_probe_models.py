@@ -33,6 +33,7 @@ from tests.probing import (
     probed_in,
     to,
 )
+from tests.waiting import COMMAND_SECONDS
 
 BOTH = (WITH_TICKETS["java8"], WITH_TICKETS["java8-no-ems"])
 
@@ -234,5 +235,9 @@ def test_more_turns_than_anybody_writes_are_of_nobody() -> None:
 
 def inspector(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "inspector", *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "inspector", *words],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
     )

@@ -27,6 +27,7 @@ from inspector.reports import probed
 from tests.pools import HOST, Issued, LoopbackPool
 from tests.probing import PLAN, WITH_TICKETS, asked, back_ends, probe, to
 from tests.test_probe_models import inspector
+from tests.waiting import PATIENCE_SECONDS
 
 WHOLE = click.Context(cli, info_name="inspector", **cli.context_settings)
 """Of the program: a command by itself has other names for its help, and keeps them."""
@@ -102,7 +103,7 @@ def test_a_resolver_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatc
     over = threading.Event()
 
     def look_up(*args: object, **kwargs: object) -> list[object]:
-        over.wait(60)
+        over.wait(PATIENCE_SECONDS)
         return []
 
     monkeypatch.setattr(destination, "LOOK_UP_SECONDS", 0.05)

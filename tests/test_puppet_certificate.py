@@ -15,6 +15,7 @@ import pytest
 from inspector.live.host.puppet_certificate import PuppetCertificate, puppet_certificate
 from tests.pools import HOST, Issued, LoopbackPool, issued, server_context, tls
 from tests.terminals import on_a_terminal
+from tests.waiting import COMMAND_SECONDS
 
 SSL = Path("etc/puppetlabs/puppet/ssl")
 NOBODY = 65534
@@ -140,7 +141,12 @@ def words(root: Path, port: int, *options: str) -> list[str]:
 
 def probed(root: Path, port: int, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        words(root, port, *options), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        words(root, port, *options),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
     )
 
 

@@ -28,7 +28,7 @@ from inspector.tui.uncaptured import GLYPH, MOST, WORDS, Stretch, UnseenTimes, b
 from tests.build import capture
 from tests.conftest import bundled
 from tests.test_watch import fault
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import COMMAND_SECONDS
 
 QUIET_SECONDS = 5.0
 START = 1_700_000_000 * SECOND_NS
@@ -45,7 +45,7 @@ def test_nothing_is_written_while_nothing_changes(key: str) -> None:
         os.execv(sys.executable, [sys.executable, "-m", "inspector", "live", "-"])
     os.close(reading)
     written, last = b"", time.monotonic()
-    until = last + PATIENCE_SECONDS
+    until = last + COMMAND_SECONDS
     try:
         os.write(writing, capture(fault().flows))
         is_asked = False

@@ -29,6 +29,7 @@ from tests.build import Pool, capture, certificate, facts_of, numbered, record
 from tests.conftest import CAPTURES, bundled, find
 from tests.live import WATCH, bytes_of, listened, of_kind, watched
 from tests.test_watch import analyzed, fault
+from tests.waiting import COMMAND_SECONDS
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 ALL = sorted(p.name.split(".pcap")[0] for p in CAPTURES.glob("*.pcap*.gz"))
@@ -146,7 +147,13 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
 
     command = [*WATCH, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "-"]
     done = subprocess.run(
-        command, input=data, capture_output=True, timeout=60, check=False, preexec_fn=limited, cwd=CAPTURES.parent
+        command,
+        input=data,
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        preexec_fn=limited,
+        cwd=CAPTURES.parent,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
@@ -171,7 +178,11 @@ def test_a_full_disk(tmp_path: Path) -> None:
     )
     script = f"mount -t tmpfs -o size=300k tmpfs {full} && {sys.executable} -m inspector watch {options} - < {data}"
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent
+        ["unshare", "-m", "sh", "-c", script],
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        cwd=CAPTURES.parent,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
@@ -198,7 +209,7 @@ def test_evidence_opens_as_a_capture_with_its_comments(tmp_path: Path) -> None:
             ["tshark", "-r", written_files[0]["path"], "-Y", "frame.comment", "-T", "fields", "-e", "frame.comment"],
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=COMMAND_SECONDS,
         )
         assert b"certificate-change-abort, declined" in done.stdout
 

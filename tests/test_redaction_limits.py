@@ -42,6 +42,7 @@ from inspector.wire.losses import Losses
 from tests.build import Pool, capture, certificate, numbered, written
 from tests.conftest import CAPTURES
 from tests.live import listened
+from tests.waiting import COMMAND_SECONDS
 
 SECRET = "quaxolotl"
 """A word that nobody else uses."""
@@ -153,7 +154,9 @@ def test_a_journal_by_a_relative_path_is_not_named(tmp_path: Path) -> None:
     listened(capture(pool.flows), Keeping(journal=journal))
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent), "XDG_STATE_HOME": str(tmp_path / "state")}
     command = [sys.executable, "-m", "inspector", "report", name, "-o", "out", "--redact"]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False, cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, timeout=COMMAND_SECONDS, check=False, cwd=tmp_path, env=environment
+    )
     assert done.returncode == 0, done.stderr
     for path in (tmp_path / "out").iterdir():
         assert SECRET.encode() not in path.read_bytes().lower(), path.name

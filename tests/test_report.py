@@ -31,6 +31,7 @@ from inspector.reports import overview
 from inspector.reports.lines import plain
 from tests.build import MS, Pool, certificate, certificates, message, numbered, record, server_hello, written
 from tests.conftest import CAPTURES, find
+from tests.waiting import COMMAND_SECONDS
 
 SIX = {
     "jdk17-abort": "confirmed",
@@ -159,16 +160,26 @@ def test_the_packets_open_in_tshark() -> None:
     _, bundle = reported("puppet-session-ids")
     path = str(bundle.directory / "evidence.pcapng")
     command = ["tshark", "-r", path, "-Y", "frame.comment", "-T", "fields", "-e", "frame.number", "-e", "frame.comment"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    lines = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=COMMAND_SECONDS
+    ).stdout.splitlines()
     declined = [line for line in lines if "certificate-change-abort, declined" in line]
     assert len(declined) == 46  # offer and answer of each
     assert all("Original frame" in line for line in lines)
     expert = subprocess.run(
-        ["tshark", "-r", path, "-Y", "_ws.malformed"], capture_output=True, text=True, check=True, timeout=60
+        ["tshark", "-r", path, "-Y", "_ws.malformed"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_SECONDS,
     ).stdout
     assert expert == ""
     hellos = subprocess.run(
-        ["tshark", "-r", path, "-Y", "tls.handshake.type == 11"], capture_output=True, text=True, check=True, timeout=60
+        ["tshark", "-r", path, "-Y", "tls.handshake.type == 11"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_SECONDS,
     ).stdout
     assert len(hellos.splitlines()) > 23
 

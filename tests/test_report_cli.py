@@ -14,6 +14,7 @@ import pytest
 from tests.build import Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
 from tests.live import bytes_of, watched
+from tests.waiting import COMMAND_SECONDS
 
 
 def run(*arguments: str, folder: Path, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -21,7 +22,7 @@ def run(*arguments: str, folder: Path, data: bytes = b"") -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "inspector", *arguments],
         capture_output=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=folder,
         env=environment,

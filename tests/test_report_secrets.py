@@ -16,6 +16,7 @@ from inspector.capture.files import Story
 from inspector.secrets.keylog import KeyLogLine, read_line
 from tests.conftest import CAPTURES, find
 from tests.test_report_cli import run
+from tests.waiting import COMMAND_SECONDS
 
 KEYS = [
     part
@@ -130,7 +131,7 @@ def test_wireshark_reads_such_evidence(tmp_path: Path) -> None:
         "-e",
         "tcp.srcport",
     ]
-    done = subprocess.run(words, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, check=True, timeout=COMMAND_SECONDS)
     ports = set(re.findall(rb"91\d\d", done.stdout))
     assert len(ports) >= 9
 

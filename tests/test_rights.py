@@ -26,7 +26,7 @@ from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH_AS_USUAL
 from tests.test_watch import fault
-from tests.waiting import until
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 NOBODY = account("nobody", {})
@@ -78,7 +78,7 @@ def test_the_app_loads_nothing_after_that() -> None:
     done = subprocess.run(
         [sys.executable, "-c", DRIVEN, str(CAPTURES / "puppet-session-ids.pcap.gz")],
         capture_output=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=True,
         cwd=CAPTURES.parent,
         env=environment,
@@ -121,7 +121,7 @@ def test_watch_loads_nothing_after_that(tmp_path: Path) -> None:
         command,
         input=capture(fault(3).flows),
         capture_output=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=True,
         cwd=CAPTURES.parent,
         env=environment,
@@ -138,7 +138,9 @@ def test_what_cannot_be_written_is_named_with_its_remedy(tmp_path: Path, option:
     tmp_path.chmod(0o700)
     kept = ["--no-journal"] if option != "--journal" else []
     command = [*WATCH_AS_USUAL, "-", option, str(tmp_path / name), *kept]
-    done = subprocess.run(command, input=capture([]), capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    done = subprocess.run(
+        command, input=capture([]), capture_output=True, timeout=COMMAND_SECONDS, check=False, cwd=CAPTURES.parent
+    )
     said = done.stderr.decode()
     assert done.returncode == 2
     assert "Traceback" not in said
@@ -159,7 +161,7 @@ def test_a_command_that_fails_without_rights_is_told_how_it_would_have_them(scri
         line = next(line for line in process.stdout if b"is started again" in line)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
     assert b"it runs as nobody: with -Z root it keeps root's rights" in line
 
 
@@ -229,7 +231,7 @@ def test_watch_as_root_keeps_its_journal_where_it_may_write(tmp_path: Path) -> N
     """In a file system of its own: the directory is made, and the next watch finds it. A second one goes without."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("no mount namespaces here")
-    watch = f"timeout 30 {shlex.quote(sys.executable)} -m inspector watch - < {tmp_path}/c.pcap"
+    watch = f"timeout {COMMAND_SECONDS:.0f} {shlex.quote(sys.executable)} -m inspector watch - < {tmp_path}/c.pcap"
     script = f"""
 mount --make-rprivate / && mount -t tmpfs none /var/lib
 unset STATE_DIRECTORY SUDO_UID
@@ -239,7 +241,11 @@ flock /var/lib/inspector/journal.sqlite.lock {watch}
 """
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=90, check=False, cwd=CAPTURES.parent
+        ["unshare", "-m", "sh", "-c", script],
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        cwd=CAPTURES.parent,
     )
     said, listed = done.stderr.decode(), done.stdout.decode()
     assert done.returncode == 0, said
@@ -357,7 +363,7 @@ def test_a_right_that_the_program_file_permits_is_taken_up(bounding: str, answer
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         env={
             **os.environ,

@@ -17,6 +17,7 @@ import pytest
 from inspector.live.host import landlock, seccomp
 from inspector.live.host.seccomp import ALLOW, MACHINES, REFUSE, REFUSED, SEND_TO, SOCKET, X32, CallNumbers, program
 from tests.conftest import CAPTURES
+from tests.waiting import COMMAND_SECONDS
 
 needs_landlock = pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
 needs_filter = pytest.mark.skipif(not seccomp.is_offered(), reason="no filters of system calls here")
@@ -126,7 +127,7 @@ def tried(as_what: str, folder: Path) -> dict[str, str]:
         [sys.executable, "-c", TRIED, *map(str, places), as_what],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         env=IN_TREE,
         cwd="/",
     )

@@ -23,6 +23,7 @@ from inspector.tui.app_state import View
 from tests.app import app_of, loaded, shown
 from tests.build import facts_of
 from tests.conftest import CAPTURES, bundled, find
+from tests.waiting import COMMAND_SECONDS
 
 TEXT = """
 theme = "nord"
@@ -186,7 +187,7 @@ def test_where_things_are_kept(environment: dict[str, str], config: str, state: 
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     folders = [f"{folder.replace('~', home)}/inspector" for folder in (config, config, state, state)]
     folders[3] = journal or folders[3]
@@ -202,7 +203,7 @@ def run_at(home: str | None, *arguments: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
 
 

@@ -23,19 +23,16 @@ import pytest
 from inspector.cli import ending
 from inspector.live.outputs.line_queue import LineQueue
 from tests.build import capture
-from tests.conftest import find
-from tests.ended import Run, hanging, patient
-from tests.live import AS_IS, WATCH, bytes_of, incidents_in, runs_in
+from tests.conftest import bundled, find
+from tests.ended import END_SECONDS, Run, hanging, patient
+from tests.live import AS_IS, WATCH, bytes_of, incidents_in, packets_in, runs_in
 from tests.test_watch import analyzed, fault
-from tests.waiting import painted, until, waiting_bytes
+from tests.waiting import PATIENCE_SECONDS, painted, until, waiting_bytes
 
 F_SETPIPE_SZ = 1031
 PCAP_HEADER_BYTES = 24
 SMALL = 4096
 """Bytes in a pipe that is soon full."""
-
-HELD_SECONDS = 5.0
-"""So long one waits at its end that writes what nobody takes; all else is done by then."""
 
 
 def small_pipe() -> tuple[int, int]:
@@ -71,15 +68,17 @@ def log_bytes(path: Path) -> int:
 def test_output_that_nobody_takes(held: object, number: int, status: int, tmp_path: Path) -> None:
     assert callable(held)
     ours, theirs = held()
-    journal, recording = tmp_path / "j.sqlite", tmp_path / "w.pcapng"
-    words = patient([*WATCH, "--journal", str(journal), "-w", str(recording), "-"], HELD_SECONDS)
+    journal, recording, released = tmp_path / "j.sqlite", tmp_path / "w.pcapng", tmp_path / "released"
+    words = patient([*WATCH, "--journal", str(journal), "-w", str(recording), "-"], released)
     with Run(words, capture(fault(20).flows), stdout=theirs) as run:
         os.close(theirs)
         assert until(lambda: incidents_in(journal) == 20), "the capture goes on though nobody reads"
-        assert run.end(number) == status
+        run.process.send_signal(number)
+        assert until(lambda: log_bytes(journal) == 0), "it is closed"
+        released.touch()
+        assert run.process.wait(END_SECONDS) == status
         assert run.is_alone()
         assert "lines of standard output, which nobody reads" in run.errors()
-    assert log_bytes(journal) == 0, "it is closed"
     assert len(analyzed(journal)["incidents"]) == len(analyzed(recording)["incidents"]) == 20
     os.close(ours)
 
@@ -161,7 +160,7 @@ def test_a_long_batch(tmp_path: Path) -> None:
     path = tmp_path / "c.pcap"
     path.write_bytes(capture(fault(2_000).flows))
     journal = tmp_path / "j.sqlite"
-    with Run([*WATCH, "--journal", str(journal), "--via", f"sh -c 'cat {path}; exec sleep 60'"]) as run:
+    with Run([*WATCH, "--journal", str(journal), "--via", f"sh -c 'cat {path}; exec sleep 600'"]) as run:
         assert run.process.stdout is not None
         run.process.stdout.readline()
         assert run.end() == 143
@@ -174,7 +173,7 @@ def test_a_journal_that_another_process_holds(tmp_path: Path) -> None:
     words = patient([*WATCH, "--findings-only", "--journal", str(journal), "-"])
     with Run(words, capture(fault(1).flows)) as run:
         assert until(lambda: incidents_in(journal) == 1)
-        other = sqlite3.connect(journal, isolation_level=None)
+        other = sqlite3.connect(journal, isolation_level=None, timeout=PATIENCE_SECONDS)
         other.execute("BEGIN EXCLUSIVE")
         assert run.process.stdin is not None
         assert run.process.stdout is not None
@@ -198,7 +197,7 @@ def test_what_came_while_the_journal_was_held_is_written_afterwards(tmp_path: Pa
         assert run.process.stdin is not None
         assert run.process.stdout is not None
         assert until(lambda: runs_in(journal) == 1), "whoever opens one waits for a second only"
-        other = sqlite3.connect(journal, isolation_level=None, timeout=5)
+        other = sqlite3.connect(journal, isolation_level=None, timeout=PATIENCE_SECONDS)
         other.execute("BEGIN EXCLUSIVE")
         run.process.stdin.write(capture(fault(3).flows))
         run.process.stdin.flush()
@@ -239,7 +238,7 @@ def test_what_hangs_while_it_is_opened(tmp_path: Path) -> None:
     """The system ends it, as any process: to a shell the exit status is the same."""
     told = tmp_path / "hangs"
     words = hanging("inspector.live.outputs:disk.create", told)
-    with Run([*words, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "--via", "sleep 60"]) as run:
+    with Run([*words, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "--via", "sleep 600"]) as run:
         assert until(told.exists)
         assert run.end() == -signal.SIGTERM
         assert run.is_alone()
@@ -273,7 +272,7 @@ def test_commands_end_with_a_watch_that_is_killed(tmp_path: Path) -> None:
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "if sys.argv[1:]: sys.stdout.buffer.write(open(sys.argv[1], 'rb').read()); sys.stdout.flush()\n"
-        "time.sleep(100)\n"
+        "time.sleep(600)\n"
     )
     deaf = f"{sys.executable} {script}"
     journal = tmp_path / "j.sqlite"
@@ -346,15 +345,18 @@ def test_a_live_capture_on_a_terminal_that_is_held(tmp_path: Path) -> None:
     (tmp_path / "c.pcap").write_bytes(bytes_of(find("silent-abort")))
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    journal, recording = tmp_path / "j.sqlite", tmp_path / "w.pcapng"
-    via = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 60'"
+    journal, recording, released = tmp_path / "j.sqlite", tmp_path / "w.pcapng", tmp_path / "released"
+    via = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 600'"
     words = [sys.executable, "-m", "inspector", "live", *AS_IS, "--via", via]
-    words += ["--journal", str(journal), "-w", str(recording)]
+    words = patient([*words, "--journal", str(journal), "-w", str(recording)], released)
     with Run(words, stdin=terminal, stdout=terminal, stderr=terminal, env={"TERM": "xterm-256color"}) as run:
-        assert until(lambda: recording.exists() and recording.stat().st_size > 10_000), "it captures all the same"
-        assert run.end() == 143
+        packets = bundled("silent-abort").document.captures[0].packets
+        assert until(lambda: packets_in(journal) == packets), "it captures all the same"
+        run.process.send_signal(signal.SIGTERM)
+        assert until(lambda: log_bytes(journal) == 0), "it is closed"
+        released.touch()
+        assert run.process.wait(END_SECONDS) == 143
         assert run.is_alone()
-    assert log_bytes(journal) == 0
     assert analyzed(journal)["incidents"] == analyzed(recording)["incidents"] != []
     os.close(controller)
     os.close(terminal)

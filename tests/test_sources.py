@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import pytest
 
+from inspector.capture.frames import FrameBatch
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.live.host.privileges import Account, account
@@ -40,7 +41,7 @@ from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH, listened
 from tests.test_watch import fault, wait_for
-from tests.waiting import LOOK_SECONDS, PATIENCE_SECONDS, children_of, is_running, until
+from tests.waiting import COMMAND_SECONDS, LOOK_SECONDS, PATIENCE_SECONDS, children_of, is_running, until
 
 
 def script(folder: Path, text: str) -> str:
@@ -130,9 +131,25 @@ def test_frames_come_through_a_command_as_they_do_from_a_file(tmp_path: Path) ->
 def test_several_sources_are_one_story(tmp_path: Path) -> None:
     flows = fault().flows
     sources: list[Source] = []
+
+    class InTurn(Command):
+        """Whose frames come once those of the one before it were read."""
+
+        def __init__(self, number: int) -> None:
+            turn = f"{tmp_path}/{number}"
+            super().__init__(f"sh -c 'until test -e {turn}; do sleep 0.02; done; cat {turn}.pcap; exec sleep 600'")
+            self._next = tmp_path / f"{number + 1}"
+
+        def ready(self, descriptor: int) -> FrameBatch | None:
+            batch = super().ready(descriptor)
+            if batch is not None and len(batch):
+                self._next.touch()
+            return batch
+
+    (tmp_path / "0").touch()
     for number, flow in enumerate(flows):
         (tmp_path / f"{number}.pcap").write_bytes(capture([flow]))
-        command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 600'")
+        command = InTurn(number)
         command.start()
         sources.append(command)
     from inspector.live.keeping import Keeping
@@ -229,7 +246,13 @@ def test_without_rights(command: str, tmp_path: Path) -> None:
     ]
     nobody_else = {**os.environ, "PATH": str(tmp_path)}  # no sudo, no dumpcap
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env=nobody_else
+        words,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        cwd=CAPTURES.parent,
+        env=nobody_else,
     )
     assert done.returncode == 4, done.stderr
     assert ("sudo" in done.stderr) if command == "watch" else ("--cap-add NET_RAW" in done.stdout)
@@ -257,7 +280,7 @@ def test_the_doctor_is_content_where_another_program_may_capture(tmp_path: Path)
         words,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
         env={**os.environ, "PATH": str(tmp_path)},
@@ -273,7 +296,7 @@ def test_an_ordinary_user_may_not(tmp_path: Path) -> None:
         [*WATCH, "-i", "lo", "--no-journal"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
         cwd=CAPTURES.parent,
     )

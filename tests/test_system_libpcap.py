@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes.util import find_library
 from pathlib import Path
 
 import msgspec
@@ -221,6 +222,22 @@ def test_there_is_none(by: CaptureMethod) -> None:
     ) as problem:
         sniff.opened(options, Handover.__new__(Handover))
     assert problem.value.obstacle == "library"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to capture")
+@pytest.mark.usefixtures("systems")
+def test_an_interface_is_looked_for_again_by_whom_starts_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Scapy lacks was found out while that was allowed."""
+    options = SniffOptions("none", "tcp", None, 262_144, 1, False, "scapy")
+
+    def refused(name: str) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    for find in (find_library, refused):
+        monkeypatch.setattr(sniff, "find_library", find)
+        with pytest.raises(Unavailable) as problem:
+            sniff.opened(options, Handover.__new__(Handover))
+        assert problem.value.obstacle == "device"
 
 
 @pytest.mark.usefixtures("both")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CAPTURES, find
-from tests.waiting import PATIENCE_SECONDS, painted
+from tests.conftest import CAPTURES, bundled, find
+from tests.live import packets_in
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, painted, until
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
 HUNG_UP = 129
@@ -37,8 +38,10 @@ def deaf(is_controlling: bool, is_blocked: bool) -> Callable[[], None]:
     return prepare
 
 
-def left_alone(arguments: list[str], wanted: bytes, prepare: Callable[[], None]) -> int:
-    """The exit status of the app, whose terminal is closed when it has painted some words."""
+def left_alone(
+    arguments: list[str], wanted: bytes, prepare: Callable[[], None], is_time: Callable[[], object] = lambda: True
+) -> int:
+    """The exit status of the app, whose terminal is closed when it has painted some words, and something is true."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -47,8 +50,10 @@ def left_alone(arguments: list[str], wanted: bytes, prepare: Callable[[], None])
     )
     os.close(terminal)
     text = painted(controller, wanted)
+    came = until(is_time)
     os.close(controller)
     try:
+        assert came
         assert wanted in text
         return child.wait(PATIENCE_SECONDS)
     finally:
@@ -67,9 +72,11 @@ def test_a_live_capture_is_finished_without_its_terminal(tmp_path: Path) -> None
     capture = tmp_path / "c.pcap"
     capture.write_bytes(gzip.decompress(packed.read_bytes()))
     source = f"sh -c 'cat {capture}; sleep 600'"
-    path = tmp_path / "live.pcapng"
-    options = ["live", "-Z", "root", "--no-journal", "-w", str(path), "--via", source]
-    assert left_alone(options, b"puppetdb", deaf(is_controlling=True, is_blocked=True)) == HUNG_UP
+    path, journal = tmp_path / "live.pcapng", tmp_path / "j.sqlite"
+    packets = bundled("silent-abort").document.captures[0].packets
+    options = ["live", "-Z", "root", "--journal", str(journal), "-w", str(path), "--via", source]
+    prepare = deaf(is_controlling=True, is_blocked=True)
+    assert left_alone(options, b"puppetdb", prepare, lambda: packets_in(journal) == packets) == HUNG_UP
     written, whole = (
         subprocess.run([*INSPECTOR, "analyze", "-T", "csv", str(p)], capture_output=True, check=False).stdout
         for p in (path, capture)
@@ -83,7 +90,13 @@ def test_a_dumb_terminal_is_not_painted_on(command: str) -> None:
     controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "dumb"}
     done = subprocess.run(
-        arguments, stdin=terminal, stdout=terminal, stderr=terminal, env=environment, timeout=60, check=False
+        arguments,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+        timeout=COMMAND_SECONDS,
+        check=False,
     )
     os.close(terminal)
     said = os.read(controller, 4096)
@@ -104,7 +117,7 @@ def test_an_app_that_nobody_sees_or_steers_does_not_begin(command: str, redirect
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,  # no controlling terminal
-        timeout=60,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
     os.close(terminal)

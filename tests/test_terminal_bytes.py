@@ -23,6 +23,7 @@ from inspector.text.safe import csv_cell
 from inspector.text.terminal import TerminalText, terminal_json, terminal_text
 from tests import der as d
 from tests.build import Pool, capture, numbered
+from tests.waiting import COMMAND_SECONDS
 
 RAISED = "\x1b]52;c;aGk=\x07\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\ufeff\U000e0041"
 """C0, C1, DEL, bidi, zero-width, line separators, a tag beyond the first plane."""
@@ -52,7 +53,7 @@ def run(*arguments: str, data: bytes = b"", **environment: str) -> tuple[bytes, 
         [sys.executable, "-m", "inspector", *arguments],
         input=data,
         capture_output=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         check=False,
         env={**os.environ, **environment},
     )

@@ -20,6 +20,7 @@ from inspector.live.wireshark import folders as wireshark_folders, installing
 from inspector.live.wireshark.folders import WiresharkFolders
 from inspector.live.wireshark.installing import PROFILE_FILES, install, launcher_of, profile_of, remove
 from tests.conftest import CAPTURES
+from tests.waiting import COMMAND_SECONDS
 
 TSHARK = shutil.which("tshark") or ""
 needs_tshark = pytest.mark.skipif(not TSHARK, reason="needs tshark")
@@ -181,7 +182,7 @@ def shown(folders: WiresharkFolders, *options: str, capture: Path = RECORDING) -
         env={"WIRESHARK_CONFIG_DIR": str(folders.configuration), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
         text=True,
         check=True,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
     )
     errors = [line for line in done.stderr.splitlines() if "dangerous" not in line]
     return done.stdout, "\n".join(errors)

@@ -21,6 +21,9 @@ PATIENCE_SECONDS = 60.0
 COMMAND_SECONDS = 5 * PATIENCE_SECONDS
 """A command that has work to do, and has not ended by then, does not end."""
 
+NEVER_SECONDS = 2 * COMMAND_SECONDS
+"""No test waits so long: what holds on that long holds on for good, and what is due then is never due."""
+
 LOOK_SECONDS = 0.02
 
 
@@ -42,6 +45,16 @@ def painted(controller: int, *wanted: bytes) -> bytes:
             except OSError:  # nobody has the terminal open any more
                 break
     return text
+
+
+def has_read(process: int, path: Path) -> bool:
+    """Whether a process has a file open, and has read all that is in it by now (proc_pid_fdinfo(5))."""
+    with contextlib.suppress(OSError):  # it has closed one meanwhile, or is gone
+        for descriptor in Path(f"/proc/{process}/fd").iterdir():
+            if descriptor.readlink() == path:
+                position = Path(f"/proc/{process}/fdinfo/{descriptor.name}").read_text().split()[1]
+                return int(position) == path.stat().st_size
+    return False
 
 
 def waiting_bytes(pipe: int | IO[bytes]) -> int:

@@ -32,7 +32,7 @@ class PacketClock:
         self._clock = clock
         self._newest_ns = 0
         self._came_at = clock.monotonic_ns()
-        self._offset = clock.time_ns() - clock.monotonic_ns()
+        self._offset = self._offset_ns()
 
     @property
     def now_ns(self) -> int:
@@ -50,7 +50,15 @@ class PacketClock:
         """How far this machine's clock was set since this was asked last, forward or (negative) back; 0 where it was
         not.
         """
-        offset = self._clock.time_ns() - self._clock.monotonic_ns()
-        step = offset - self._offset
+        offset, before = self._offset_ns(), self._offset
+        if offset is None:
+            return 0
         self._offset = offset
-        return step if abs(step) > STEP_NS else 0
+        return offset - before if before is not None and abs(offset - before) > STEP_NS else 0
+
+    def _offset_ns(self) -> int | None:
+        """By how much this machine's clock is ahead of the one that only counts; None where this process was held up
+        while it looked at one after the other.
+        """
+        before, now = self._clock.monotonic_ns(), self._clock.time_ns()
+        return now - before if self._clock.monotonic_ns() - before < STEP_NS // 2 else None

@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from ctypes.util import find_library
+from functools import cache
 from typing import Any, NoReturn, Protocol
 
 from inspector.errors import InspectorError
@@ -183,6 +184,12 @@ class Libpcap:
         self._pcap, self._past = pcap, past
 
 
+@cache
+def has_library() -> bool:
+    """Whether the system has a libpcap: looked for once, while this process may still start what looks for it."""
+    return find_library("pcap") is not None
+
+
 class Scapy:
     """Scapy's packet sockets, one for each interface, at a fraction of libpcap's speed; that compiles the filter."""
 
@@ -193,6 +200,7 @@ class Scapy:
 
         self.by = f"Scapy {conf.version}"
         self._options = options
+        self._has_library = has_library()
         self._sockets = self._opened()
         self._received = self._dropped = 0
         self._output = output
@@ -220,7 +228,7 @@ class Scapy:
         except PermissionError as error:
             raise Unavailable("permission", f"{interface}: {error.strerror}") from None
         except (OSError, ValueError) as error:
-            obstacle: Obstacle = "device" if find_library("pcap") else "library"
+            obstacle: Obstacle = "device" if self._has_library else "library"
             raise Unavailable(obstacle, f"{interface}: {error}") from None
         except Scapy_Exception as error:
             raise Unavailable("filter", f"-f {options.filter}: {error}") from None
@@ -293,10 +301,7 @@ def capture() -> NoReturn:
             if not options.waits or problem.obstacle != "device":
                 raise
             report(CaptureLost(str(problem)))
-        if options.account is not None and os.geteuid() == 0:
-            become(options.account, keep=(CAP_NET_RAW,))
-        else:
-            keep_only((CAP_NET_RAW,))
+        _give_up_rights(options)
         die_with_parent()  # forgotten by the kernel when the user or the rights changed
         report(_confined())
         while handle is None:
@@ -310,13 +315,24 @@ def capture() -> NoReturn:
         report(CaptureFailed(problem.obstacle, str(problem)))
         raise SystemExit(1) from None
     except OSError as problem:
-        report(CaptureFailed("permission", f"rights could not be given up: {problem}"))
+        report(CaptureFailed("device", f"{options.interface}: {problem}"))
         raise SystemExit(1) from None
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     report(CaptureOpened(handle.by, handle.method))
     handover.hand_on()
     _pump(handle, handover, report, stopping)
+
+
+def _give_up_rights(options: SniffOptions) -> None:
+    """All but the one to capture. Raises Unavailable."""
+    try:
+        if options.account is not None and os.geteuid() == 0:
+            become(options.account, keep=(CAP_NET_RAW,))
+        else:
+            keep_only((CAP_NET_RAW,))
+    except OSError as problem:
+        raise Unavailable("permission", f"rights could not be given up: {problem}") from None
 
 
 def _confined() -> CaptureConfined:
