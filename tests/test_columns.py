@@ -4,17 +4,19 @@ in memory and out of core.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
 from inspector import bounds
-from inspector.extract.tables import PartWriter
+from inspector.extract.tables import PartWriter, read_tables
 from inspector.facts.spool import SpooledConnections
 from inspector.findings.into_document.connection import result
 from inspector.findings.judge import Analysis, judge
 from inspector.query.arrays import RESULTS, Columns
 from inspector.query.session_columns import SessionColumns
+from inspector.reports.text import write_text
 from inspector.text.zones import UTC, zone_named
 from inspector.tracking.columns import DIGEST_BYTES
 from inspector.tui.connections import ConnectionsScreen
@@ -25,7 +27,8 @@ from tests.build import Pool, certificate, facts_of, numbered, written
 from tests.conftest import CAPTURES, bundled, find
 
 NAMES = sorted({path.name.split(".")[0] for path in CAPTURES.glob("*.pcap*")})
-CLIENTS = {f"10.{host}.0.1" for host in range(3)}
+CLIENTS_OF = [{f"10.{host}.0.1" for host in range(last + 1)} for last in range(3)]
+CLIENTS = CLIENTS_OF[-1]
 DAY = 86_400 * 1_000_000_000
 
 
@@ -144,3 +147,16 @@ async def test_whose_incidents_they_are(area: str, width: int, is_shown: bool, t
         named = {client for line in incidents for client in CLIENTS if client in line}
         assert incidents
         assert named == (CLIENTS if is_shown else set())
+
+
+def test_whose_incidents_a_text_names(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    facts = tmp_path / "facts"
+    PartWriter(str(facts))
+    for host in range(3):
+        parts_written(HostDay(str(facts), host, 0, 40))
+        out = io.StringIO()
+        write_text(judge(read_tables(str(facts))), None, out)
+        incidents = [line for line in out.getvalue().splitlines() if line.startswith("  ") and "declined, ab" in line]
+        assert incidents
+        assert {line.partition("   client ")[2] for line in incidents} == (CLIENTS_OF[host] if host else {""})

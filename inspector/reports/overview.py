@@ -4,11 +4,11 @@ app.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from inspector.document import Backend, Certificate, Client, Document, Incident, MatrixCell, Service
+from inspector.document import Backend, Certificate, Client, Document, Finding, Incident, MatrixCell, Service
 from inspector.reports.lines import Cell, Line, columns, plain
 from inspector.text.cells import cell_count
 from inspector.text.hostport import joined
@@ -172,6 +172,17 @@ def checks(service: Service) -> list[str]:
 def incident_line(incident: Incident, zone: TimeZone) -> str:
     """When an incident was, and its path: as its summary, which names UTC."""
     return f"{zone.moment(nanoseconds(incident.at))} {incident.path}"
+
+
+def client_of(document: Document) -> Callable[[Finding], str]:
+    """Whose a finding is: a name, or an address; of several clients how many they are."""
+    names = {c.id: safe_text(c.named or c.ip, 40) for c in document.clients}
+
+    def client(finding: Finding) -> str:
+        listed = finding.clients
+        return counted(len(listed), "client") if len(listed) > 1 else "".join(names.get(one, "") for one in listed)
+
+    return client
 
 
 UNREAD = ("unreadable", "not_extracted", "truncated", "damaged", "packets_left", "undecoded", "clipped")

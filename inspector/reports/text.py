@@ -21,6 +21,9 @@ from inspector.text.zones import UTC, TimeZone
 WIDTH = 100
 
 STORIES = 3
+LISTED = 50
+"""Incidents that are listed."""
+
 MOST_PLACES = 3
 """Captures, or hosts, that the heading names."""
 
@@ -108,12 +111,16 @@ def stories(analysis: Analysis, out: TextIO, zone: TimeZone) -> None:
     document = analysis.document
     if not document.incidents:
         return
-    out.write(f"\nINCIDENTS  {len(document.incidents)}\n")
-    for incident in document.incidents[:50]:
-        out.write(f"  {safe_text(overview.incident_line(incident, zone))}\n")
-    if len(document.incidents) > 50:
-        out.write(f"  and {len(document.incidents) - 50} more; -T json has all\n")
     by_id = {f.id: f for f in document.findings}
+    client_of = overview.client_of(document)
+    clients = [client_of(by_id[incident.findings[0]]) for incident in document.incidents]
+    are_several = len({*clients}) > 1
+    out.write(f"\nINCIDENTS  {len(document.incidents)}\n")
+    for incident, client in zip(document.incidents[:LISTED], clients, strict=False):
+        whose = f"   client {client}" if are_several and client else ""
+        out.write(f"  {safe_text(overview.incident_line(incident, zone))}{whose}\n")
+    if len(document.incidents) > LISTED:
+        out.write(f"  and {len(document.incidents) - LISTED} more; -T json has all\n")
     for incident in document.incidents[:STORIES]:
         finding = by_id[incident.findings[0]]
         out.write(f"\nSTORY  {safe_text(overview.incident_line(incident, zone))}\n")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from inspector.document import Document, Finding, Incident, Service
+from inspector.reports import overview
 from inspector.reports.lines import Kind
-from inspector.reports.overview import counted, nanoseconds
+from inspector.reports.overview import nanoseconds
 from inspector.text.safe import safe_text
 from inspector.text.zones import MILLISECONDS, TimeZone
 from inspector.tui.rows import Column
@@ -41,10 +42,10 @@ def finding_rows(
     """
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
-    names = {c.id: safe_text(c.named or c.ip, 40) for c in document.clients}
+    client_of = overview.client_of(document)
     digits = MILLISECONDS if zone.is_of_one_day else 0
     incidents = [
-        FindingRow(i.id, i, finding, _client(finding, names), zone.clock(nanoseconds(i.at), digits))
+        FindingRow(i.id, i, finding, client_of(finding), zone.clock(nanoseconds(i.at), digits))
         for i in listed
         for finding in (by_id[i.findings[0]],)
     ]
@@ -52,15 +53,10 @@ def finding_rows(
         incidents.reverse()
     named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
     return incidents + [
-        FindingRow(f.id, None, f, _client(f, names))
+        FindingRow(f.id, None, f, client_of(f))
         for f in document.findings
         if f.id not in named and (service is None or f.service in (service.id, None))
     ]
-
-
-def _client(finding: Finding, names: dict[str, str]) -> str:
-    listed = finding.clients
-    return counted(len(listed), "client") if len(listed) > 1 else "".join(names.get(client, "") for client in listed)
 
 
 def list_columns(rows: Sequence[FindingRow], title: str) -> list[Column]:
