@@ -69,10 +69,11 @@ def app_of(
     settings: Settings | None = None,
     given: SecretInputs | None = None,
     prober: Prober | None = lambda command: SilentProbe(),
+    logs: tuple[str, ...] = (),
 ) -> InspectorApp:
     return InspectorApp(
         [str(p) for p in paths],
-        Options(),
+        Options(logs=logs),
         settings=settings,
         view=view,
         ascii_wanted=ascii_wanted,

@@ -87,6 +87,20 @@ def test_what_a_directory_holds_and_cannot_be_read_is_named(tmp_path: Path, monk
     assert [path for path, _ in story.problems] == [str(closed), str(tmp_path / "gone.pcap")]
 
 
+def test_what_may_not_be_looked_at_is_no_end_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that may be listed and not entered: its files are named each, whatever else there is is read."""
+    one, shut = built(tmp_path / "one.pcap"), built(tmp_path / "shut.pcap")
+    look = os.stat
+
+    def stat(path: str | int, **where: bool) -> os.stat_result:
+        if str(path) == str(shut):  # root may look at everything
+            raise PermissionError(EACCES, "Permission denied", path)
+        return look(path, **where)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert find([str(tmp_path)]) == [str(one), str(shut)]
+
+
 def test_who_opens_a_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No command asks beforehand, to tell it as a mistake of usage."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)

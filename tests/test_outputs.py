@@ -120,23 +120,58 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     """Under whatever name, and in a directory that is read."""
     folder = tmp_path / "captures"
     folder.mkdir()
-    kept, log, link = folder / "kept.pcap.gz", tmp_path / "puppetserver.log", tmp_path / "link"
+    kept, log, link = folder / "kept.pcap.gz", tmp_path / "ssl.log", tmp_path / "link"
     kept.write_bytes(Path(CAPTURE).read_bytes())
     log.write_bytes(b"a line\n")
     link.symlink_to(kept)
+    (tmp_path / "hard").hardlink_to(kept)
     reading = ("analyze", "--log", str(log))
-    listening = ("watch", "--via", "true", "--no-journal", "--log", str(log), "--keylog", str(kept))
+    listening = ("watch", "--via", "true", "--log", str(log), "--keylog", str(kept))
     for words, option in (
         ((*reading, str(kept), "-o", str(link)), "a capture"),
         ((*reading, str(folder), "-T", "json", "-o", str(kept)), "a capture"),
+        ((*reading, str(kept), "-o", str(tmp_path / "hard")), "a capture"),
         ((*reading, str(kept), "-o", str(log)), "--log"),
+        ((*reading, str(kept), "-T", "zeek", "-o", str(tmp_path)), "--log"),
         ((*listening, "-w", str(link)), "--keylog"),
         ((*listening, "--metrics", str(log)), "--log"),
+        ((*listening, "--journal", str(log)), "--log"),
     ):
         done = shell('"$@"', *words, folder=tmp_path)
         assert done.returncode == 2
         assert f": that is the file of {option}\n".encode() in done.stderr
+    for command, writing in (("analyze", "-o"), ("watch", "-w")):
+        done = shell(f'"$@" <{kept}', command, "-", writing, str(link), folder=tmp_path)
+        assert done.returncode == 2
+        assert b": that is the file of standard input\n" in done.stderr
     assert (kept.read_bytes(), log.read_bytes()) == (Path(CAPTURE).read_bytes(), b"a line\n")
+
+
+def test_whatever_is_read_another_file_is_written(tmp_path: Path) -> None:
+    """Facts and a pipe are no files that could be written over, a device keeps nothing; what cannot be read beside is
+    named, and the rest is analysed.
+    """
+    facts, empty, written = tmp_path / "facts", tmp_path / "empty", tmp_path / "written"
+    empty.mkdir()
+    assert shell('"$@"', "extract", CAPTURE, "-o", str(facts), folder=tmp_path).returncode == 0
+    reading = ("analyze", "--fail-on", "never", "-T", "csv")
+    for line, words, problem in (
+        ('"$@"', (str(facts),), b""),
+        ('"$@"', (str(empty), CAPTURE), f"inspector: {empty}: no capture in this directory\n".encode()),
+        (f'cat {CAPTURE} | "$@"', ("-",), b""),
+        (f'"$@" <{CAPTURE}', ("-",), b""),
+    ):
+        printed = shell(line, *reading, *words, folder=tmp_path)
+        done = shell(line, *reading, *words, "-o", str(written), folder=tmp_path)
+        assert (done.returncode, done.stderr) == (0, problem)
+        assert written.read_bytes() == printed.stdout
+        written.unlink()
+    done = shell('"$@"', *reading, CAPTURE, "--log", os.devnull, "-o", os.devnull, folder=tmp_path)
+    assert done.returncode == 0
+    table = next((facts / "connections").rglob("*.parquet"))
+    done = shell('"$@"', *reading, str(facts), "-o", str(table), folder=tmp_path)
+    assert done.returncode == 2
+    assert b": that is the file of a capture\n" in done.stderr
 
 
 @pytest.mark.parametrize(

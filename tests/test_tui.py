@@ -254,6 +254,23 @@ async def test_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: i
         assert "Enter again to write over it" in shown(app)
 
 
+async def test_what_is_open_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    capture, log, new = (tmp_path / name for name in ("silent.pcap.gz", "server.log", "new.pcapng"))
+    capture.write_bytes(find("silent-abort").read_bytes())
+    log.write_bytes(b"a line\n")
+    (tmp_path / "link").symlink_to(capture)
+    app = app_of(".", logs=(log.name,))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("3", "space", "w")(pilot)
+        for name in ("link", "server.log"):
+            await pressed(pilot, "ctrl+u", *name, "enter", "enter")
+            assert f"{name} is read here: name another file" in shown(app)
+        await pressed(pilot, "ctrl+u", *new.name, "enter")
+        await until(pilot, new.exists)
+    assert (capture.read_bytes(), log.read_bytes()) == (find("silent-abort").read_bytes(), b"a line\n")
+
+
 async def test_opening_another_capture(tmp_path: Path) -> None:
     app = app_of(find("silent-abort"))
     async with app.run_test(size=(100, 30)) as pilot:

@@ -63,7 +63,7 @@ def _captures_below(folder: Path) -> Iterator[Path]:
     unlisted: list[OSError] = []
     for parent, _, names in os.walk(folder, onerror=unlisted.append):
         for path in (Path(parent, name) for name in names if any(suffix in name.lower() for suffix in SUFFIXES)):
-            if path.is_file() or not path.exists():
+            if os.path.isfile(path) or not os.path.exists(path):
                 yield path
     yield from (Path(error.filename) for error in unlisted)
 
@@ -128,6 +128,16 @@ def is_facts(path: str) -> bool:
 def holds_facts(path: str) -> bool:
     """Whether what a path holds was extracted before: a journal, or a directory of facts."""
     return is_journal(path) or is_facts(path)
+
+
+def files_of(argument: str) -> list[str]:
+    """The files that an argument means, those of facts among them; none where it cannot be read."""
+    if is_facts(argument):
+        return [os.path.join(folder, name) for folder, _, names in os.walk(argument) for name in names]
+    try:
+        return find([argument])
+    except UnreadableError:
+        return []
 
 
 def stored_bytes(path: str) -> int:

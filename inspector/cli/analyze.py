@@ -68,7 +68,7 @@ def analyze_command(
 
         condition = compile_filter(expression)
     if output is not None:
-        require_apart((("-o", output),), arguments.named())
+        require_apart((("-o", path) for path in _written(form, output)), arguments.named())
     analysis = analysis_of(arguments)
     is_wanted = None
     if condition is not None:
@@ -91,12 +91,20 @@ def print_analysis(
     if output is None:
         write(analysis, form, is_wanted, sys.stdout.buffer, zone)
         return
-    write_files = FORMATS[form].write_files
-    if write_files is not None and is_folder(output):
-        write_files(analysis, is_wanted, lambda name: output_file(os.path.join(output, name)))
+    files = FORMATS[form].files
+    if files is not None and is_folder(output):
+        files.write(analysis, is_wanted, lambda name: output_file(os.path.join(output, name)))
         return
     with output_file(output) as target:
         write(analysis, form, is_wanted, target, zone)
+
+
+def _written(form: str, output: str) -> list[str]:
+    """The files that ``-o`` means. Raises OutputError."""
+    files = FORMATS[form].files
+    if files is None or not is_folder(output):
+        return [output]
+    return [os.path.join(output, name) for name in files.names()]
 
 
 def _exit_by_findings(analysis: Analysis, fail_on: FailOn, strict: bool) -> None:

@@ -58,10 +58,15 @@ class CaptureArguments(NamedTuple):
         return Options(self.generation, self.vips, logs=self.logs)
 
     def named(self) -> Iterator[tuple[str, str]]:
-        """All files that are read, and by what option each. Raises UnreadableError."""
-        from inspector.capture.inputs import find
+        """All files that are read, and by what option each. Those that cannot be are named by whoever reads them."""
+        from inspector.capture.inputs import files_of
+        from inspector.cli.written_files import STANDARD_INPUT
 
-        yield from (("a capture", path) for path in find([path for path in self.files if path != "-"]))
+        for argument in self.files:
+            if argument == "-":
+                yield "standard input", STANDARD_INPUT
+            else:
+                yield from (("a capture", path) for path in files_of(argument))
         for option, paths in (
             ("--log", self.logs),
             ("--keylog", self.key_logs),

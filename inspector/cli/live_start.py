@@ -55,9 +55,15 @@ def begin(
     from inspector.live.host.preloading import SECRETS
     from inspector.live.sources.open_sources import prepared
 
-    read = {"--log": options.logs, "--keylog": options.key_logs, "--server-key": options.server_keys}
+    read = {
+        "--log": options.logs,
+        "--keylog": options.key_logs,
+        "--server-key": options.server_keys,
+        "standard input": () if piped is None else (f"/dev/fd/{piped}",),
+    }
     require_apart(
-        (("-w", options.path), ("--metrics", metrics)), [(name, path) for name, paths in read.items() for path in paths]
+        (("-w", options.path), ("--metrics", metrics), ("--journal", options.journal)),
+        [(name, path) for name, paths in read.items() for path in paths],
     )
     plan = LivePlan(options.request(piped), options.generation, options.logs)
     if plan.request.is_open_to_choice:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable
 
 from inspector.errors import UsageError
+from inspector.system.file_identity import file_identity
 from inspector.text.safe import path_text
+
+STANDARD_INPUT = "/dev/stdin"
 
 
 def require_apart(written: Iterable[tuple[str, str | None]], read: Iterable[tuple[str, str | None]]) -> None:
     """Files that are written are none of each other's, and none of those that are read; both by what names them. Raises
     UsageError.
     """
-    named = [(option, path) for option, path in read if path is not None]
+    options: dict[object, str] = {}
+    for option, path in read:
+        if path is not None:
+            options.setdefault(file_identity(path), option)
     for option, path in written:
-        if path is None:
+        identity = None if path is None else file_identity(path)
+        if path is None or identity is None:
             continue
-        for other, there in named:
-            if _is_same(path, there):
-                raise UsageError(f"{option} {path_text(path)}: that is the file of {other}", "name another file")
-        named.append((option, path))
-
-
-def _is_same(path: str, other: str) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samefile(path, other)
-    return os.path.realpath(path) == os.path.realpath(other)
+        if identity in options:
+            raise UsageError(
+                f"{option} {path_text(path)}: that is the file of {options[identity]}", "name another file"
+            )
+        options[identity] = option

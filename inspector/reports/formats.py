@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TextIO
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
 
 from inspector.text.terminal import TerminalText
 from inspector.text.zones import UTC, TimeZone
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from inspector.findings.judge import Analysis, Wanted
 
 
-class SeveralFiles(Protocol):
-    """Writes an analysis as files of a folder."""
+class SeveralFiles(NamedTuple):
+    """An analysis as files of a folder. ``write``: given what opens a file by its name, to be closed by ``write``."""
 
-    def __call__(self, analysis: Analysis, wanted: Wanted, opened: Callable[[str], BinaryIO], /) -> None:
-        """``opened``: a new file of that name, which is closed by whoever asked for it."""
+    names: Callable[[], Iterable[str]]
+    write: Callable[[Analysis, Wanted, Callable[[str], BinaryIO]], None]
 
 
 class Format(NamedTuple):
     """``menu``: what the app's export menu calls it. ``is_filtered``: whether the app's filter goes for it too.
-    ``write_files``: how it is written into a folder, where it can be.
+    ``files``: how it is written into a folder, where it can be.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Format(NamedTuple):
     menu: str
     write: Callable[[Analysis, Wanted, BinaryIO, TimeZone], None]
     is_filtered: bool = False
-    write_files: SeveralFiles | None = None
+    files: SeveralFiles | None = None
 
 
 def _write_text(analysis: Analysis, wanted: Wanted, target: BinaryIO, zone: TimeZone) -> None:
@@ -69,6 +69,12 @@ def _write_zeek(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
     ZeekLogs(analysis, wanted).write_json(target)
 
 
+def _zeek_logs() -> list[str]:
+    from inspector.reports.zeek.columns import COLUMNS
+
+    return [f"{path}.log" for path in COLUMNS]
+
+
 def _write_zeek_logs(analysis: Analysis, wanted: Wanted, opened: Callable[[str], BinaryIO]) -> None:
     from inspector.reports.zeek.analysis import ZeekLogs
     from inspector.reports.zeek.columns import COLUMNS
@@ -102,7 +108,13 @@ FORMATS = {
         Format("jsonl", "jsonl", "analysis as JSON lines", _in_utc(_write_jsonl)),
         Format("csv", "csv", "connections as CSV, filtered", _in_utc(_write_csv), is_filtered=True),
         Format("ecs", "ecs.jsonl", "events of the Elastic Common Schema, JSON lines", _in_utc(_write_ecs)),
-        Format("zeek", "zeek.jsonl", "Zeek's logs, JSON lines", _in_utc(_write_zeek), write_files=_write_zeek_logs),
+        Format(
+            "zeek",
+            "zeek.jsonl",
+            "Zeek's logs, JSON lines",
+            _in_utc(_write_zeek),
+            files=SeveralFiles(_zeek_logs, _write_zeek_logs),
+        ),
     )
 }
 """By name. What writes is imported when it is used."""

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from textual.app import App
 
+from inspector.capture.inputs import files_of
 from inspector.errors import InspectorError
 from inspector.packets.reread import clocks_late, save
 from inspector.query.language import compile_filter, matching
 from inspector.reports.formats import FORMATS, write
+from inspector.system.file_identity import file_identity
 from inspector.text.safe import path_text
 from inspector.text.zones import UTC
 from inspector.tui.app_state import AppState
@@ -97,6 +99,8 @@ class Exporter:
             path = Path(text).expanduser()
             if not text or path.is_dir() or not path.parent.is_dir():
                 return f"{path_text(text) or 'nothing'}: not the path of a file in a directory that exists"
+            if self._is_read(path):
+                return f"{path_text(text)} is read here: name another file"
             if path.exists() and asked_paths[-1:] != [text]:
                 asked_paths.append(text)
                 return f"{path_text(text)} exists; Enter again to write over it"
@@ -108,6 +112,14 @@ class Exporter:
                 self._in_thread(partial(work, path), f"{path_text(str(path))}: ")
 
         self._app.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
+
+    def _is_read(self, path: Path) -> bool:
+        """Whether it is a file of what is open: writing would take it away."""
+        read = [
+            *(each for argument in self._state.paths for each in files_of(argument)),
+            *self._state.now.case.options.logs,
+        ]
+        return file_identity(str(path)) in {file_identity(each) for each in read} - {None}
 
     def _in_thread(self, work: Callable[[], str], what: str = "") -> None:
         """Say what ``work`` wrote, or why it could not; ``what`` stands before the reason."""
