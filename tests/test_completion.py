@@ -82,6 +82,13 @@ def test_fish(program: Path, tmp_path: Path, line: str) -> None:
     assert OFFERED[line] in {word.split("\t")[0] for word in done.stdout.splitlines()}
 
 
+def test_what_fish_says_of_a_word_is_whole(program: Path, tmp_path: Path) -> None:
+    command = f"set -x PATH {program.parent} $PATH; source {tmp_path}/c.fish; complete -C 'inspector analyz'"
+    (tmp_path / "c.fish").write_text(made("fish"))
+    done = subprocess.run([shell("fish"), "--no-config", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "analyze\tPrint the analysis: text, JSON, CSV, ECS, Zeek's logs.\n"
+
+
 @pytest.mark.parametrize("name", SHELLS)
 def test_each_shell_takes_its_script(name: str) -> None:
     printed = run("completion", name).stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import BashComplete, ShellComplete, get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, get_completion_class
 
 BASH = r"""%(complete_func)s() {
     local cur cword words response kind value
@@ -36,8 +36,18 @@ class WholeWordBash(BashComplete):
     source_template = BASH
 
 
+class WholeLineFish(FishComplete):
+    """What is said of a word is whole, with its commas."""
+
+    source_template = FishComplete.source_template.replace('(string split ","', '(string split -m 1 ","')
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": WholeWordBash, "fish": WholeLineFish}
+"""Those whose way differs from click's."""
+
+
 def script(shell: str, program: str, variable: str) -> str:
     """What a shell is to run. ``variable``: of the environment, by which the program is asked."""
-    kind = WholeWordBash if shell == "bash" else get_completion_class(shell)
+    kind = SHELLS.get(shell) or get_completion_class(shell)
     assert kind is not None
     return ShellComplete.source(kind(click.Group(), {}, program, variable)).lstrip("\n")
