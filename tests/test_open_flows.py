@@ -27,6 +27,7 @@ from inspector.extract.put_away import TooLargeError, columns_again, put_away, t
 from inspector.extract.tables import read_tables
 from inspector.extract.tables.manifest import counting, parts_of
 from inspector.settings import open_flows_folder
+from inspector.system import own_files
 from tests.build import Pool, certificate, numbered
 from tests.fleet import cut, document
 from tests.test_tables import CAPTURES
@@ -38,6 +39,18 @@ from tests.runs import STORY, Host, connections
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
+
+
+def test_a_program_with_modules_of_other_names_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though as many, of the same time: packages give all files one."""
+    (tmp_path / "room").mkdir()
+    first, second = tmp_path / "room" / "closing.py", tmp_path / "room" / "lingering.py"
+    first.write_text("")
+    os.utime(first, (0, 0))
+    monkeypatch.setattr(own_files, "__file__", str(first))
+    before = own_files.program_digest()
+    first.rename(second)
+    assert own_files.program_digest() != before
 
 
 def test_another_version_of_the_program(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,9 +53,12 @@ def new_own(path: Path) -> BinaryIO:
 
 
 def program_digest() -> bytes:
-    """What this very program is told by: its version and Python's, and when its files were changed. Raises OSError."""
+    """What this very program is told by: its version and Python's, its files by name, size and when they were changed.
+    Raises OSError.
+    """
     files = sorted(Path(__file__).parent.parent.rglob("*.py"))
     digest = hashlib.sha256(f"{VERSION} {sys.version}".encode())
     for path in files:
-        digest.update(path.stat().st_mtime_ns.to_bytes(8, "little"))
+        state = path.stat()
+        digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.digest()
