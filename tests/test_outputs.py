@@ -147,6 +147,18 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     assert (kept.read_bytes(), log.read_bytes()) == (Path(CAPTURE).read_bytes(), b"a line\n")
 
 
+def test_a_report_does_not_take_the_place_of_the_evidence_that_it_is_made_of(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    assert shell('"$@"', "report", CAPTURE, "-o", str(folder), folder=tmp_path).returncode == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for source in (folder, folder / "evidence.pcapng"):
+        done = shell('"$@"', "report", str(source), "-o", str(folder), "--force", folder=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"inspector: -o {folder}/evidence.pcapng: that is the file of".encode())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert shell('"$@"', "report", CAPTURE, "-o", str(folder), "--force", folder=tmp_path).returncode == 0
+
+
 def test_whatever_is_read_another_file_is_written(tmp_path: Path) -> None:
     """Facts and a pipe are no files that could be written over, a device keeps nothing; what cannot be read beside is
     named, and the rest is analysed.

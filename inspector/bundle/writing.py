@@ -90,6 +90,12 @@ def write_bundle(analysis: Analysis, directory: str, request: BundleRequest) -> 
     return bundle
 
 
+def earlier_files(target: Path) -> list[Path]:
+    """The files of a report that stands there already. Raises UsageError where its manifest cannot be read."""
+    names = (*load(target).files, NAME) if (target / NAME).exists() else ()
+    return [target / name for name in names if "/" not in name]
+
+
 def _require_room(target: Path, is_forced: bool) -> None:
     """Raises UsageError where the target holds something that is not ours to write over."""
     try:
@@ -106,10 +112,8 @@ def _require_room(target: Path, is_forced: bool) -> None:
 
 def _replace(partial: Path, target: Path) -> None:
     """The files of an earlier report give way; what is not ours stays."""
-    earlier = (*load(target).files, NAME) if (target / NAME).exists() else ()
-    for name in earlier:
-        if "/" not in name:
-            (target / name).unlink(missing_ok=True)
+    for path in earlier_files(target):
+        path.unlink(missing_ok=True)
     for path in partial.iterdir():
         os.replace(path, target / path.name)
 

@@ -88,6 +88,13 @@ def report_command(arguments: CaptureArguments, options: ReportOptions) -> None:
     """
     if options.include_secrets and (options.redact or options.redact_key):
         raise UsageError("--include-secrets shows what --redact hides: give one of them")
+    if options.force:
+        from pathlib import Path
+
+        from inspector.bundle.writing import earlier_files
+        from inspector.cli.written_files import require_apart
+
+        require_apart((("-o", str(path)) for path in earlier_files(Path(options.directory))), arguments.named())
     secrets = arguments.secrets()
     if options.include_secrets:
         from inspector.secrets.inputs import SecretInputs
