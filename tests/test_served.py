@@ -115,6 +115,16 @@ def test_a_file_that_cannot_be_read_counts(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["compare", *files, "--fail-on", "never"]).exit_code == 0
 
 
+def test_certificates_out_of_pipes(tmp_path: Path) -> None:
+    """As a shell's ``<(openssl s_client …)`` has them: not even their first bytes can be read again."""
+    files = stored(tmp_path, a=OLD_A, b=B)
+    line = f'cat {files[0]} | "$@" compare -T json /dev/stdin {files[1]}'
+    command = ["sh", "-c", line, "sh", sys.executable, "-m", "inspector"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    assert done.stderr == ""
+    assert [each["source"] for each in json.loads(done.stdout)["certificates"]] == ["/dev/stdin", files[1]]
+
+
 def test_as_text(tmp_path: Path) -> None:
     path = capture(tmp_path, OLD_A, B)
     said = CliRunner().invoke(cli, ["compare", path, *stored(tmp_path, a=NEW_A, c=C)]).output

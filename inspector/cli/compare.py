@@ -118,6 +118,11 @@ def _read_capture(path: str, read: ComparedFiles) -> None:
 
 
 def _head(path: str) -> bytes:
+    """How a file begins; nothing of a pipe, of which it would be gone."""
+    from inspector.capture.inputs import is_pipe
+
+    if is_pipe(path):
+        return b""
     try:
         with open(path, "rb") as file:
             return file.read(4)
