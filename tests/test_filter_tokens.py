@@ -43,6 +43,9 @@ def matched(expression: str) -> list[str]:
         ("gap_bytes:0", ["gap == 0", "gap=0"]),
         ('"CN=puppetdb1"', ["CN=puppetdb1"]),
         ("client:10.0.0.1", ["client == 10.0.0.1"]),
+        ("client:10.0.0.1 s", ['client:10.0.0.1 "s"', "client == 10.0.0.1 && s"]),
+        ("-outcome:aborted", ["-!!outcome:aborted", "!-!outcome:aborted"]),
+        ("rtt>0.1ms -outcome:aborted", ["rtt > 0.1 ms&&!outcome:aborted"]),
     ],
 )
 def test_each_way_means_the_same(ours: str, written: list[str]) -> None:
@@ -73,6 +76,8 @@ def test_what_stands_above_is_not_always_nothing_or_everything() -> None:
         ('"outcome" == aborted', "a field is missing before == at column 11"),
         ("= 3", "a field is missing before = at column 1"),
         ("cert matches a.*", "no operator matches: cert~text contains it, cert:a[*] begins so at column 6"),
+        ("client in (10.0.0.1)", "no operator in: .* at column 8"),
+        ("- outcome:aborted", "a term is missing behind - at column 1"),
         ("port in {1, 2}", "no operator in: .* at column 6"),
         ("outcome != abc", "outcome has no value abc .* at column 12"),
         ("outcome > aborted", "outcome has no order.* at column 9"),
@@ -89,7 +94,9 @@ def test_what_means_nothing_is_an_error(expression: str, message: str | None) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["10.0.0.1:8081", "foo:", "CN=puppetdb1", "a=b", "orders", "android", "nothing", '"and"', '"!"', "in", "eq"]
+    "text",
+    ["10.0.0.1:8081", "foo:", "CN=puppetdb1", "a=b", "orders", "android", "nothing", '"and"', '"!"', "in", "eq"]
+    + ["port contain\N{LATIN SMALL LETTER LONG S} x", "port \N{LATIN SMALL LETTER DOTLESS I}n x"],
 )
 def test_a_text_is_a_text(text: str) -> None:
     compile_filter(text)
@@ -102,6 +109,9 @@ def test_a_text_is_a_text(text: str) -> None:
         ("outcome==ab", "outcome==aborted"),
         ("-outcome=ab", "-outcome=aborted"),
         ("port:1 outcome!=ab", "outcome!=aborted"),
+        ("!outcome:ab", "outcome:aborted"),
+        ("port:1&&outcome:ab", "outcome:aborted"),
+        ("port:1 or (outcome:ab", "outcome:aborted"),
     ],
 )
 def test_completion_goes_on_as_it_was_begun(typed: str, expected: str) -> None:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from inspector.query.arrays import Columns
 from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
 
-WORD = re.compile(r"[^\s()]*$")
+BETWEEN = re.compile(r"[\s()]|&&|\|\|")
+"""What ends a word."""
+
 SIGN = re.compile(r"(:|[=!]?=)")
 MOST_VALUES = 40
 """Of a field, that are suggested."""
@@ -51,8 +53,7 @@ def completions(text: str, columns: Columns | None) -> list[Suggestion]:
 
 def last_word(text: str) -> str:
     """What is being typed."""
-    match = WORD.search(text)
-    return match[0] if match else ""
+    return BETWEEN.split(text)[-1].lstrip("!")
 
 
 def _shown(value: str | bool | None) -> str:
@@ -60,4 +61,4 @@ def _shown(value: str | bool | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{text}"' if re.search(r"[\s()]", text) else text
+    return f'"{text}"' if BETWEEN.search(text) else text

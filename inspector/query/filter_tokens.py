@@ -34,19 +34,23 @@ UNITS: dict[Holds, dict[str, float]] = {
 }
 
 VALUE = r'"[^"]*"|(?:(?!&&|\|\|)[^\s()])+'
-MEASURE = rf"\d[\d.]*\s+(?:{'|'.join(filter(None, (*UNITS['duration'], *UNITS['size'])))})(?=[\s()]|$)"
+NUMBER = re.compile(r"\d[\d.]*")
+DETACHED = "|".join(filter(None, (*UNITS["duration"], *UNITS["size"])))
+DETACHED_UNIT = re.compile(rf"\s+({DETACHED})(?=[\s()]|&&|\|\||$)", re.IGNORECASE)
+"""Behind a number, as in ``5 ms``."""
+
 KNOWN = "|".join(sorted([*BY_NAME, *OTHER_NAMES], key=len, reverse=True))
 WORDS = "|".join([*(name for name in OPERATORS if name.isalpha()), *NOT_OPERATORS])
 TOKEN = re.compile(
     rf"""\s*(?:
       (?P<open>\() | (?P<close>\))
-    | (?P<not>-(?=[\w"(]|$) | !(?!=) | not(?=[\s(]|$))
+    | (?P<not>-(?=[\w"(!]|$) | !(?!=) | not(?=[\s(]|$))
     | (?P<and>&& | and(?=[\s(]|$))
     | (?P<or>\|\| | or(?=[\s(]|$))
     | (?P<comparison>
         (?: (?P<field>\w+(?=[:<>~]) | [\w.]+(?=\s*[=!]=)) (?: (?P<sign>[:~]|[<>]=?) | \s*(?P<spaced>[=!]=) \s*)
-          | (?P<known>{KNOWN}) (?: \s*(?P<free>[<>]=?|=|~) \s* | \s+(?P<word>{WORDS})(?=[\s"(]|$) \s*))
-        (?P<value>{MEASURE}|{VALUE})?)
+          | (?P<known>(?ai:{KNOWN})) (?: \s*(?P<free>[<>]=?|=|~) \s* | \s+(?P<word>(?ai:{WORDS}))(?=[\s"(]|$) \s*))
+        (?P<value>{VALUE})?)
     | (?P<text>{VALUE}))""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -90,43 +94,42 @@ def tokens(expression: str) -> list[FilterToken]:
         if match is None:
             raise FilterError("cannot read this", expression, position + 1)
         read.append(_token(expression, match))
-        position = match.end()
+        position = read[-1].end_column - 1
     return read
 
 
 def _token(expression: str, match: re.Match[str]) -> FilterToken:
     kind: TokenKind = next(kind for kind in _KINDS if match[kind])
     if kind == "text" and SIGNS.fullmatch(match[kind]):
-        raise FilterError(f"a field is missing before {match[kind]}", expression, match.start(kind) + 1)
+        missing = "term is missing behind" if match[kind].startswith("-") else "field is missing before"
+        raise FilterError(f"a {missing} {match[kind]}", expression, match.start(kind) + 1)
     if kind != "comparison":
         return FilterToken(kind, match[kind], match.start(kind) + 1, match.end() + 1)
     name = "field" if match["field"] else "known"
     sign = next(group for group in _SIGNS if match[group])
     field, operator = match[name], match[sign]
-    is_known = OTHER_NAMES.get(field.lower(), field.lower()) in BY_NAME
-    if match["value"] is None:
-        if not is_known and not match["spaced"]:  # a text with such an end
-            return FilterToken("text", match[kind], match.start(kind) + 1, match.end() + 1)
-        raise FilterError(f"a value is missing behind {match[kind].rstrip()}", expression, match.end() + 1)
+    known = BY_NAME.get(OTHER_NAMES.get(field.lower(), field.lower()))
     if operator.lower() in NOT_OPERATORS:
         column = match.start(sign) + 1
         raise FilterError(f"no operator {operator}: {field}~text contains it, {field}:a* begins so", expression, column)
+    if match["value"] is None:
+        if known is None and not match["spaced"]:  # a text with such an end
+            return FilterToken("text", match[kind], match.start(kind) + 1, match.end() + 1)
+        raise FilterError(f"a value is missing behind {match[kind].rstrip()}", expression, match.end() + 1)
+    is_measured = known is not None and known.holds != "text" and NUMBER.fullmatch(match["value"])
+    unit = DETACHED_UNIT.match(expression, match.end()) if is_measured else None
+    end = unit.end() if unit else match.end()
     return FilterToken(
         kind,
-        match[kind],
+        expression[match.start(kind) : end],
         match.start(kind) + 1,
-        match.end() + 1,
+        end + 1,
         field=field,
         operator=OPERATORS[operator.lower()],
         operator_column=match.start(sign) + 1,
-        value=_value(match["value"]),
+        value=match["value"].strip('"') + (unit[1] if unit else ""),
         value_column=match.start("value") + 1,
     )
-
-
-def _value(written: str) -> str:
-    """Without quotes; a number together with its unit."""
-    return "".join(written.split()) if re.match(MEASURE, written, re.IGNORECASE) else written.strip('"')
 
 
 _KINDS: tuple[TokenKind, ...] = ("open", "close", "not", "and", "or", "comparison", "text")
