@@ -77,7 +77,7 @@ def test_a_connection_by_its_id(name: str) -> None:
             assert case.by_id(observed.id).index == observed.index
         ids = [o.id for o in case.observed]
         across = "".join(ids)[DIGEST_BYTES : 3 * DIGEST_BYTES]  # the end of one and the beginning of the next
-        for unknown in {"", "00", ids[0][:4] if ids else "ab", "f" * 12, across} - {*ids}:
+        for unknown in {"", "00", ids[0][:4] if ids else "ab", "f" * 12, "no hex digits", across} - {*ids}:
             with pytest.raises(KeyError):
                 case.by_id(unknown)
 

@@ -101,6 +101,13 @@ def test_how_much_was_read(made: Path, processes: int, monkeypatch: pytest.Monke
     assert both == [2 * total]
 
 
+def test_what_goes_before_its_size_is_known_has_none(facts: Path, tmp_path: Path) -> None:
+    before = stored_bytes(str(facts))
+    (facts / "connections" / "gone").symlink_to(tmp_path / "nowhere")
+    assert stored_bytes(str(facts)) == before > 0
+    assert stored_bytes(str(tmp_path / "nowhere")) == 0
+
+
 @pytest.mark.parametrize("processes", [1, *PROCESSES])
 def test_reading_may_be_stopped(made: Path, processes: int) -> None:
     def stop(count: int) -> None:

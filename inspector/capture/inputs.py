@@ -141,12 +141,20 @@ def files_of(argument: str) -> list[str]:
 
 
 def stored_bytes(path: str) -> int:
-    """Bytes of what ``holds_facts``: of a directory the tables of connections, next to which the others are small."""
+    """Bytes of what ``holds_facts``: of a directory the tables of connections, next to which the others are small. What
+    goes meanwhile has none.
+    """
     if not is_facts(path):
-        return os.stat(path).st_size
+        return _size(path)
     tables = os.path.join(path, "connections")
-    files = (os.path.join(folder, name) for folder, _, names in os.walk(tables) for name in names)
-    return sum(os.stat(file).st_size for file in files if os.path.exists(file))
+    return sum(_size(os.path.join(folder, name)) for folder, _, names in os.walk(tables) for name in names)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def identity(path: str) -> object:

@@ -108,11 +108,15 @@ class ConnectionColumns:
 
     def index(self, name: str) -> int:
         """The connection of an id. Raises KeyError where there is none."""
+        try:
+            wanted = bytes.fromhex(name)
+        except ValueError:
+            raise KeyError(name) from None
         digests = self._digests[: self._count * DIGEST_BYTES].tobytes()
-        at = digests.find(bytes.fromhex(name))
+        at = digests.find(wanted)
         while at % DIGEST_BYTES and at >= 0:  # the end of one and the beginning of the next
-            at = digests.find(bytes.fromhex(name), at + 1)
-        if at < 0 or len(name) != 2 * DIGEST_BYTES:
+            at = digests.find(wanted, at + 1)
+        if at < 0 or len(wanted) != DIGEST_BYTES:
             raise KeyError(name)
         return at // DIGEST_BYTES
 
