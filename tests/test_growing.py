@@ -12,6 +12,7 @@ import pytest
 from inspector.capture.files import Story
 from inspector.extract.engine import Engine
 from inspector.findings.case import Options
+from inspector.findings.judge import judge
 from inspector.settings import Settings
 from inspector.tracking import connections
 from inspector.tui.app import InspectorApp
@@ -20,7 +21,7 @@ from inspector.tui.loading import Loading
 from inspector.tui.loading_screen import LoadingScreen
 from inspector.tui.rows import Rows
 from tests.app import B, app_of, loaded, pressed, shown, then, until
-from tests.build import Pool, numbered, written
+from tests.build import Pool, facts_of, numbered, written
 from tests.conftest import find
 from tests.waiting import PATIENCE_SECONDS
 
@@ -128,3 +129,39 @@ async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
         await loaded(pilot)
         assert "so far" not in shown(app)
         assert app.state.now.count > before
+
+
+@pytest.mark.parametrize("key", ["3", "4", "5"])
+async def test_columns_grow_with_times_where_midnight_comes(tmp_path: Path, key: str) -> None:
+    day, moment = 86_400 * 1_000_000_000, 1_764_000_000_000_000_000
+    pool = Pool()
+    for number in range(2):
+        pool.ns = moment + number * day
+        pool.full(B, numbered(number + 1))
+    app = app_of(written(tmp_path, pool.flows[:1]))
+    async with app.run_test(size=(160, 50)) as pilot:
+        await then(key)(pilot)
+        assert "  16:00:00" in shown(app)
+        written(tmp_path, pool.flows)
+        await pressed(pilot, "ctrl+r")
+        await loaded(pilot)
+        lines = shown(app).splitlines()
+        assert any("  11-24 16:00:00" in line for line in lines)
+        times = "11-25 16:00:00.003  " if key == "3" else "11-25 16:00:00.004  " if key == "4" else "11-25 16:00:00  "
+        assert any(times in line for line in lines)
+
+
+async def test_a_session_that_stands_open_over_midnight(tmp_path: Path) -> None:
+    day, moment = 86_400 * 1_000_000_000, 1_764_000_000_000_000_000
+    pool = Pool()
+    for number in range(2):
+        pool.ns = moment + number * day
+        pool.full(B, numbered(number + 1))
+    app = app_of(written(tmp_path, pool.flows[:1]))
+    async with app.run_test(size=(160, 50)) as pilot:
+        await then("4", "enter")(pilot)
+        assert "  16:00:00.004  " in shown(app)
+        app.state.take(judge(facts_of(written(tmp_path, pool.flows))), None)
+        app.screen.query_one(Rows).refresh_changed()
+        await pilot.pause()
+        assert "  16:00:00.004  " in shown(app)

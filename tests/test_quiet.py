@@ -18,7 +18,7 @@ from inspector.live.sources.source import PipeSource
 from inspector.reports.lines import plain
 from inspector.settings import Settings
 from inspector.text.times import SECOND_NS
-from inspector.text.zones import UTC
+from inspector.text.zones import UTC, zone_named
 from inspector.tui.chart import BEFORE, MARGIN, chart
 from inspector.tui.feed import NEWS_SECONDS, Feed
 from inspector.tui.finding_rows import finding_rows
@@ -74,6 +74,18 @@ def drawn(unknown: list[Stretch], *, is_forgotten: bool = False) -> list[str]:
     times = np.array([START + second * SECOND_NS for second in (0, 0, 19)], np.int64)
     lines = chart(times, np.zeros(3, np.uint8), [], 60, 10, UTC, unknown, is_forgotten=is_forgotten)
     return [plain(line) for line in lines]
+
+
+@pytest.mark.parametrize("width", [17, 24, 40, 60, 70])
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_a_chart_is_no_wider_than_its_room(width: int, *, is_forgotten: bool) -> None:
+    times = np.array([1, START], np.int64)
+    for zone in (UTC, zone_named("Asia/Kolkata")):
+        shown = zone.over(1, START)
+        lines = chart(times, np.zeros(2, np.uint8), [], width, 10, shown, is_forgotten=is_forgotten)
+        ends = plain(lines[-2]).strip()
+        assert len(plain(lines[-2])) <= width
+        assert shown.clock(1, 0).startswith(ends.rstrip("…")) or shown.clock(START, 0) in ends
 
 
 def test_what_was_not_captured_is_no_pause() -> None:

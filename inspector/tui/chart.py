@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line, merged
+from inspector.text.cells import cut
 from inspector.text.times import SECOND_NS, bar_step, span
 from inspector.text.zones import TimeZone
 from inspector.tui.uncaptured import GLYPH, KIND, WORDS, Stretch, unknown_bars
@@ -75,7 +76,9 @@ def chart(
         ]
     )
     first, last = zone.clock(low, 0), zone.clock(high, 0)
-    lines.append([(" " * (MARGIN + before) + first + " " * max(bars - len(first) - len(last), 1) + last, "dim")])
+    ends = first + " " * max(bars - len(first) - len(last), 1) + last
+    room = width - MARGIN - before
+    lines.append([(" " * (MARGIN + before) + (ends if len(ends) <= room else cut(first, room)), "dim")])
     lines.append(
         [
             (" " * MARGIN, ""),

@@ -138,6 +138,7 @@ class SessionScreen(Page):
         self._session = session
         self._analysis = state.now
         self._moments = moments(state.now.case, session)
+        self._zone = state.zone
 
     def compose(self) -> ComposeResult:
         session = self._session
@@ -154,7 +155,7 @@ class SessionScreen(Page):
         yield Static(content(lines), id="heading")
         columns = [
             Column("", 1),
-            Column("time", self.state.zone.clock_width),
+            Column("time", self._zone.clock_width),
             Column("since", 10, 1, True),
             Column("back end", 8),
             Column("what", 18),
@@ -171,7 +172,7 @@ class SessionScreen(Page):
         since = f"+{span(moment.ns - self._moments[index - 1].ns)}" if index else ""
         return [
             (moment.glyph, moment.kind),
-            (self.state.zone.clock(moment.ns), "dim"),
+            (self._zone.clock(moment.ns), "dim"),
             (since, "dim"),
             (moment.label, ""),
             (moment.word, moment.kind),
@@ -183,6 +184,4 @@ class SessionScreen(Page):
         self.app.push_screen(ConnectionScreen(self.state, self._moments[message.index].connection))
 
     def to_copy(self) -> tuple[str, str]:
-        return "the session", "\n".join(
-            f"{self.state.zone.clock(m.ns)} {m.label} {m.word}" for m in self._moments
-        ) + "\n"
+        return "the session", "\n".join(f"{self._zone.clock(m.ns)} {m.label} {m.word}" for m in self._moments) + "\n"
