@@ -130,7 +130,7 @@ def test_a_zone_over_some_days() -> None:
     assert UTC.over(moment, moment + DAY).nanoseconds("11-24 16:00:00", moment + DAY) == moment
 
 
-@pytest.mark.parametrize(("width", "is_shown"), [(160, True), (80, False)])
+@pytest.mark.parametrize(("width", "is_shown"), [(160, True), (100, True), (80, False)])
 @pytest.mark.parametrize("area", ["2", "6"])
 async def test_whose_incidents_they_are(area: str, width: int, is_shown: bool, tmp_path: Path) -> None:
     """Where there is room, and where they are of several."""

@@ -19,7 +19,8 @@ SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "
 PATH_WIDTH = 72
 """In which the story of an incident is told whole, mostly."""
 
-CLIENT = Column("client", 16, 1)
+CLIENT = Column("client", 16, 3)
+"""It goes last: what else a list has of an incident is mostly the same in each line."""
 
 
 class FindingRow(NamedTuple):

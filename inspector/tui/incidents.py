@@ -44,7 +44,7 @@ class IncidentsScreen(Area):
         rows.renew([f.id for f in self._incident_rows])
 
     def _listed(self, title: str) -> list[Column]:
-        return [*list_columns(self._incident_rows, title), Column("verdict", 9, 3), Column("grade", 11, 2)]
+        return [*list_columns(self._incident_rows, title), Column("verdict", 9, 2), Column("grade", 11, 1)]
 
     def _row(self, index: int) -> list[Cell]:
         row = self._incident_rows[index]
