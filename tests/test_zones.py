@@ -300,6 +300,26 @@ def test_a_time_behind_midnight_is_of_the_next_day(tmp_path: Path) -> None:
     assert [go_to.find(analysis, text, zone) for text in ("23:00:00", "00:10:00", "23:59:00")] == [0, 1, 1]
 
 
+def test_a_time_that_is_shown_cut_is_that_of_the_first_day(tmp_path: Path) -> None:
+    pool, leaf = Pool(), certificate("puppetdb1", ("puppetdb1.example.com",))
+    for number in range(3):
+        pool.ns = at(f"2026-10-2{number}T21:30:00+00:00") + 600_000
+        pool.full(leaf, numbered(number + 1))
+    analysis = judge(facts_of(written(tmp_path, pool.flows)))
+    shown = UTC.clock(analysis.case.observed[0].hello_ns)
+    assert [go_to.find(analysis, text, UTC) for text in (shown, shown[:8])] == [0, 0]
+
+
+def test_a_day_without_a_year_is_of_the_year_that_was_captured(tmp_path: Path) -> None:
+    pool, leaf = Pool(), certificate("puppetdb1", ("puppetdb1.example.com",))
+    for number, second in enumerate((-2, -1, 1, 2)):
+        pool.ns = at("2026-01-01T00:00:00+00:00") + second * SECOND_NS
+        pool.full(leaf, numbered(number + 1))
+    analysis = judge(facts_of(written(tmp_path, pool.flows)))
+    times = ("12-31 23:59:59", "01-01 00:00:00", "01-01 00:00:02", "2026-01-01 00:00:02", "00:00:02")
+    assert [go_to.find(analysis, text, UTC) for text in times] == [1, 2, 3, 3, 3]
+
+
 def test_bounds_of_a_report() -> None:
     analysis = bundled("puppet-session-ids")
     expected = scope_of(analysis, ScopeRequest(since="17:28:30", until="2026-11-23T17:28:40Z"))

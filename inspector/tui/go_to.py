@@ -7,6 +7,7 @@ from bisect import bisect_left
 
 from inspector.facts import frame_reference, unpack_events
 from inspector.findings.judge import Analysis
+from inspector.text.times import SECOND_NS
 from inspector.text.zones import TimeZone
 
 FRAME = re.compile(r"(?:frame\s+)?(?:([0-9]{1,9}):)?([0-9]{1,12})", re.IGNORECASE)
@@ -28,10 +29,10 @@ def find(analysis: Analysis, text: str, zone: TimeZone) -> int | str:
     stamps = columns.hello_ns[: len(columns)]
     wanted = zone.nanoseconds(text, stamps[0])
     if wanted is not None:
-        later = zone.nanoseconds(text, stamps[0], days=1)
-        if wanted < stamps[0] and later is not None and later <= stamps[-1]:
-            wanted = later
-        return min(bisect_left(stamps, wanted), len(columns) - 1)
+        of_next_day, of_last_year = zone.nanoseconds(text, stamps[0], days=1), zone.nanoseconds(text, stamps[-1])
+        begin = stamps[0] - stamps[0] % SECOND_NS  # a time is shown cut
+        times = [at for at in (wanted, of_next_day, of_last_year) if at is not None and begin <= at <= stamps[-1]]
+        return min(bisect_left(stamps, times[0] if times else wanted), len(columns) - 1)
     return "a frame (470, or 1:470 in the second capture), a time (17:28:21.6) or the beginning of a connection's id"
 
 
