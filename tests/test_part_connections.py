@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from inspector import bounds
-from inspector.capture.inputs import stored_bytes
+from inspector.capture.inputs import facts_bytes
 from inspector.errors.captures import PartAltered, PartUnfinished
 from inspector.extract.journal import values
 from inspector.extract.journal.database import DamagedError
@@ -93,7 +93,7 @@ def test_how_much_was_read(made: Path, processes: int, monkeypatch: pytest.Monke
     monkeypatch.setattr("inspector.extract.tables.part.BATCH_ROWS", 8)
     read: list[int] = []
     read_tables(str(made), processes, progress=read.append)
-    total, steps = stored_bytes(str(made)), PARTS * EACH // 8
+    total, steps = facts_bytes(str(made)), PARTS * EACH // 8
     assert len(read) == (steps if processes == 1 else PARTS)
     assert total - steps < sum(read) <= total  # each is rounded
     both: list[int] = []
@@ -102,10 +102,10 @@ def test_how_much_was_read(made: Path, processes: int, monkeypatch: pytest.Monke
 
 
 def test_what_goes_before_its_size_is_known_has_none(facts: Path, tmp_path: Path) -> None:
-    before = stored_bytes(str(facts))
+    before = facts_bytes(str(facts))
     (facts / "connections" / "gone").symlink_to(tmp_path / "nowhere")
-    assert stored_bytes(str(facts)) == before > 0
-    assert stored_bytes(str(tmp_path / "nowhere")) == 0
+    assert facts_bytes(str(facts)) == before > 0
+    assert facts_bytes(str(tmp_path / "nowhere")) == 0
 
 
 @pytest.mark.parametrize("processes", [1, *PROCESSES])

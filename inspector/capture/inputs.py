@@ -140,7 +140,7 @@ def files_of(argument: str) -> list[str]:
         return []
 
 
-def stored_bytes(path: str) -> int:
+def facts_bytes(path: str) -> int:
     """Bytes of what ``holds_facts``: of a directory the tables of connections, next to which the others are small. What
     goes meanwhile has none.
     """

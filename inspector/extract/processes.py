@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from inspector.capture.inputs import Workload, holds_facts, is_journal, is_pipe, stored_bytes, workload
+from inspector.capture.inputs import Workload, facts_bytes, holds_facts, is_journal, is_pipe, workload
 from inspector.system.anonymous_files import anonymous_file
 from inspector.system.cores import usable_cores
 from inspector.system.one_thread import keep_numpy_to_one_thread
@@ -213,7 +213,7 @@ def _with_kept(
     from inspector.extract.merging import merge
 
     if begun is not None:
-        begun(sum(map(stored_bytes, kept)))
+        begun(sum(map(facts_bytes, kept)))
     parts = [kept_facts(path, progress) for path in kept]
     if captures:
         parts.append(extract(captures, progress, begun, watch, secrets))
@@ -233,7 +233,7 @@ def require_any(facts: Facts, kept: Sequence[str]) -> None:
 
 
 def kept_facts(path: str, progress: Progress | None = None) -> Facts:
-    """Of a journal, or of a directory of facts. ``progress`` is told of their ``stored_bytes``, and may raise to stop.
+    """Of a journal, or of a directory of facts. ``progress`` is told of their ``facts_bytes``, and may raise to stop.
     Raises InspectorError.
     """
     if is_journal(path):
@@ -241,7 +241,7 @@ def kept_facts(path: str, progress: Progress | None = None) -> Facts:
 
         facts = read_facts(path)
         if progress is not None:
-            progress(stored_bytes(path))
+            progress(facts_bytes(path))
         return facts
     from inspector.extract.tables import read_tables
 

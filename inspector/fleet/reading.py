@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from inspector.capture.files import Progress, Story
-from inspector.capture.inputs import holds_facts, stored_bytes
+from inspector.capture.inputs import facts_bytes, holds_facts
 from inspector.errors import UsageError
 from inspector.extract.merging import merge
 from inspector.extract.processes import kept_facts, require_any
@@ -42,7 +42,7 @@ def extract_by_cluster(
     patterns = [pattern(text) for text in vantages]
     kept = [path for path in paths if holds_facts(path)]
     if kept and begun is not None:
-        begun(sum(map(stored_bytes, kept)))
+        begun(sum(map(facts_bytes, kept)))
     parts = [kept_facts(path, progress) for path in kept]
     captures = [path for path in paths if not holds_facts(path)]
     if captures:

@@ -88,8 +88,8 @@ class FilterToken(NamedTuple):
 def tokens(expression: str) -> list[FilterToken]:
     """Raises FilterError."""
     read: list[FilterToken] = []
-    position = 0
-    while expression[position:].strip():
+    position, end = 0, len(expression.rstrip())
+    while position < end:
         match = TOKEN.match(expression, position)
         if match is None:
             raise FilterError("cannot read this", expression, position + 1)

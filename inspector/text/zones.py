@@ -55,9 +55,8 @@ class TimeZone(NamedTuple):
     def over(self, first_ns: int, last_ns: int) -> TimeZone:
         """The same zone, in which a ``clock`` tells all times from one to another apart."""
         first, last = self.day(first_ns), self.day(last_ns)
-        if first == last:
-            return self
-        return self._replace(left_out=YEAR_LETTERS if first[:YEAR_LETTERS] == last[:YEAR_LETTERS] else 0)
+        is_of_one_year = first[:YEAR_LETTERS] == last[:YEAR_LETTERS]
+        return self._replace(left_out=DAY_LETTERS if first == last else YEAR_LETTERS if is_of_one_year else 0)
 
     @property
     def is_of_one_day(self) -> bool:

@@ -67,12 +67,15 @@ def list_columns(rows: Sequence[FindingRow], title: str) -> list[Column]:
     return [Column("", 1), Column(title, 0)]
 
 
-def cells(row: FindingRow) -> list[tuple[str, Kind]]:
-    """A mark and a line."""
+def cells(row: FindingRow, shown: Sequence[Column]) -> list[tuple[str, Kind]]:
+    """As ``list_columns`` has them. ``shown``: the columns of the list."""
     finding = row.finding
     mark: tuple[str, Kind]
     if row.incident is not None:
         mark = ("✖", "bad") if finding.verdict == "confirmed" else ("◌", "warn")
-        return [mark, (f"{row.at} {safe_text(row.incident.path)}", "")]
-    mark = ("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity])
-    return [mark, (f"{finding.severity}: {safe_text(finding.title)}", "")]
+        line = f"{row.at} {safe_text(row.incident.path)}"
+    else:
+        mark = ("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity])
+        line = f"{finding.severity}: {safe_text(finding.title)}"
+    client: list[tuple[str, Kind]] = [(row.client, "dim")] if CLIENT in shown else []
+    return [mark, (line, ""), *client]

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from inspector.reports import overview
-from inspector.tui.finding_rows import CLIENT, FindingRow, cells, finding_rows, list_columns
+from inspector.tui.finding_rows import FindingRow, cells, finding_rows, list_columns
 from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.story import story_of
@@ -48,8 +48,8 @@ class IncidentsScreen(Area):
 
     def _row(self, index: int) -> list[Cell]:
         row = self._incident_rows[index]
-        client: list[Cell] = [(row.client, "dim")] if CLIENT in self.query_one(Rows).columns else []
-        return [*cells(row), *client, (row.finding.verdict, "dim"), (overview.WORDS[row.finding.grade], "dim")]
+        shown = cells(row, self.query_one(Rows).columns)
+        return [*shown, (row.finding.verdict, "dim"), (overview.WORDS[row.finding.grade], "dim")]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         open_story(self, self._incident_rows, message.index)
@@ -58,6 +58,7 @@ class IncidentsScreen(Area):
         return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:
+        columns = self.query_one(Rows).columns
         return "the list of incidents and findings", "".join(
-            " ".join(text for text, _ in cells(f)) + "\n" for f in self._incident_rows
+            " ".join(text for text, _ in cells(f, columns)).rstrip() + "\n" for f in self._incident_rows
         )

@@ -19,7 +19,7 @@ from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.cells import cell_count
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
-from inspector.tui.finding_rows import CLIENT, FindingRow, cells, finding_rows, list_columns
+from inspector.tui.finding_rows import FindingRow, cells, finding_rows, list_columns
 from inspector.tui.incidents import open_story
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Rows
@@ -234,9 +234,7 @@ class OverviewScreen(Area):
         return lines
 
     def _row(self, index: int) -> list[Cell]:
-        row = self._incident_rows[index]
-        client: list[Cell] = [(row.client, "dim")] if CLIENT in self.query_one(Rows).columns else []
-        return [*cells(row), *client]
+        return list(cells(self._incident_rows[index], self.query_one(Rows).columns))
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         open_story(self, self._incident_rows, message.index)
