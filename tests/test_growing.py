@@ -113,7 +113,7 @@ def test_who_leaves_does_not_wait_until_all_is_judged(monkeypatch: pytest.Monkey
     assert loading.is_done
     assert loading.problem is None
     assert not loading.is_whole
-    assert (loading.status(), loading.amount()) == ("", "20 of 177 connections")
+    assert (loading.status(), loading.stage.amount) == ("", "20 of 177 connections")
 
 
 async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
@@ -131,13 +131,19 @@ async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
         assert app.state.now.count > before
 
 
-@pytest.mark.parametrize("key", ["3", "4", "5"])
-async def test_columns_grow_with_times_where_midnight_comes(tmp_path: Path, key: str) -> None:
+def two_days() -> Pool:
+    """A connection at the same time of each."""
     day, moment = 86_400 * 1_000_000_000, 1_764_000_000_000_000_000
     pool = Pool()
     for number in range(2):
         pool.ns = moment + number * day
         pool.full(B, numbered(number + 1))
+    return pool
+
+
+@pytest.mark.parametrize("key", ["3", "4", "5"])
+async def test_columns_grow_with_times_where_midnight_comes(tmp_path: Path, key: str) -> None:
+    pool = two_days()
     app = app_of(written(tmp_path, pool.flows[:1]))
     async with app.run_test(size=(160, 50)) as pilot:
         await then(key)(pilot)
@@ -152,11 +158,7 @@ async def test_columns_grow_with_times_where_midnight_comes(tmp_path: Path, key:
 
 
 async def test_a_session_that_stands_open_over_midnight(tmp_path: Path) -> None:
-    day, moment = 86_400 * 1_000_000_000, 1_764_000_000_000_000_000
-    pool = Pool()
-    for number in range(2):
-        pool.ns = moment + number * day
-        pool.full(B, numbered(number + 1))
+    pool = two_days()
     app = app_of(written(tmp_path, pool.flows[:1]))
     async with app.run_test(size=(160, 50)) as pilot:
         await then("4", "enter")(pilot)

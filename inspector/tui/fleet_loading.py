@@ -9,7 +9,7 @@ from inspector.findings.case import Options
 from inspector.fleet.reading import extract_by_cluster
 from inspector.secrets.inputs import SecretInputs
 from inspector.settings import Settings
-from inspector.tui.loading import Loading
+from inspector.tui.loading import Loading, LoadingStage
 
 
 class FleetLoading(Loading):
@@ -47,5 +47,5 @@ class FleetLoading(Loading):
 
     def _files(self, read: int, total: int) -> None:
         """So many captures were read, of all."""
-        self._enter("reading captures", total, "files")
-        self._set_done(read)
+        self.stage = LoadingStage("reading captures", total, "files", read)
+        self._check(read)

@@ -22,7 +22,7 @@ from inspector.query.arrays import Columns
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS
-from inspector.tui.loading import SWITCH_SECONDS, Loading, Stopped
+from inspector.tui.loading import SWITCH_SECONDS, Loading, LoadingStage, Stopped
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 1.0
@@ -192,14 +192,14 @@ class Listening(Growing):
         self._watching.close()
 
     def _work(self) -> None:
-        self.stage = "no packet yet"
+        self.stage = LoadingStage("no packet yet")
         self._capture.start()
         pause, shown, next_count = 0.0, state_of(Facts()), 0.0
         while not self._stopped.wait(pause):
             facts = self._ask()
             if facts is None:
                 break
-            self.stage = f"{self._watching.info.packets:,} packets, no TLS connection yet"
+            self.stage = LoadingStage(f"{self._watching.info.packets:,} packets, no TLS connection yet")
             state = state_of(facts)
             is_news = state[0] != shown[0] or (state != shown and time.monotonic() > next_count)
             pause = QUIET_SECONDS

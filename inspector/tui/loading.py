@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from inspector import settings
 from inspector.document import Limit
@@ -57,6 +57,29 @@ FEW = 5_000
 Unit = Literal["bytes", "connections", "files"]
 
 
+class LoadingStage(NamedTuple):
+    """What is done, and how far: ``done`` of ``total`` in its unit; ``total`` is 0 where it is not known. It is
+    replaced as a whole: the app reads it from another thread.
+    """
+
+    name: str
+    total: int = 0
+    unit: Unit = "bytes"
+    done: int = 0
+
+    @property
+    def share(self) -> str:
+        """In percent; empty where it is not known."""
+        return f"{min(self.done * 100 // self.total, 99)} %" if self.total else ""
+
+    @property
+    def amount(self) -> str:
+        """How much is done; empty where there is nothing to say."""
+        if self.unit == "bytes":
+            return f"{self.done / 1e6:,.0f} MB read" if self.done else ""
+        return f"{min(self.done, self.total):,} of {self.total:,} {self.unit}"
+
+
 class Stopped(BaseException):
     """The person has left: no mistake, wherever it is raised (``errors.internal``)."""
 
@@ -85,11 +108,7 @@ class Loading:
         ``most_packets``: as in ``extract``.
         """
         self.paths = list(paths)
-        self.stage = "opening"
-        self.unit: Unit = "bytes"
-        self.total = 0
-        self.done = 0
-        """So much of the stage, in its unit. ``total``: 0 where it is not known."""
+        self.stage = LoadingStage("opening")
         self.version = 0
         self.analysis: Analysis | None = None
         self.columns: Columns | None = None
@@ -133,14 +152,8 @@ class Loading:
         """How far it is, in a few words; empty where there is nothing to say."""
         if self.is_done:
             return ""
-        share = f" {min(self.done * 100 // self.total, 99)} %" if self.total else ""
-        return f"{'' if self.is_whole else 'so far, '}{self.stage}{share}"
-
-    def amount(self) -> str:
-        """How much of its stage is done; empty where there is nothing to say."""
-        if self.unit == "bytes":
-            return f"{self.done / 1e6:,.0f} MB read" if self.done else ""
-        return f"{min(self.done, self.total):,} of {self.total:,} {self.unit}"
+        stage = self.stage
+        return f"{'' if self.is_whole else 'so far, '}{stage.name} {stage.share}".rstrip()
 
     def incident_count(self) -> int:
         """How many incidents were met live so far; none of what was read from files."""
@@ -179,21 +192,18 @@ class Loading:
             if self.analysis is None and len(facts.connections) > FEW:
                 self._publish_part(facts.first(FIRST_KEPT))
         if self._options.logs:
-            self._enter("reading logs")
+            self.stage = LoadingStage("reading logs")
             add_logs(facts, self._options.logs)
-        self._enter("judging", len(facts.connections), "connections")
+        self.stage = LoadingStage("judging", len(facts.connections), "connections")
         analysis = judge(facts, self._options, advance=self._set_done)
-        self._enter("assessing")
+        self.stage = LoadingStage("assessing")
         self._name(analysis)
         columns = Columns(analysis, self._check) if analysis.count <= FEW else None
         self._publish(analysis, columns, whole=True)
         if columns is None:
-            self._enter("indexing", analysis.count, "connections")
+            self.stage = LoadingStage("indexing", analysis.count, "connections")
             self._stopped.wait(PAINT_SECONDS)
             self._publish(analysis, Columns(analysis, self._set_done), whole=True)
-
-    def _enter(self, stage: str, total: int = 0, unit: Unit = "bytes") -> None:
-        self.stage, self.unit, self.total, self.done = stage, unit, total, 0
 
     def _extracted(self) -> Facts:
         """By reading."""
@@ -217,15 +227,14 @@ class Loading:
 
     def _begun(self, count: int) -> None:
         """So many bytes are to be read; once more, where they are read a second time."""
-        self.total += count
-        self.stage = "reading"
+        self.stage = self.stage._replace(name="reading", total=self.stage.total + count)
 
     def _advance(self, count: int) -> None:
-        self.done += count
+        self.stage = self.stage._replace(done=self.stage.done + count)
         self._check(0)
 
     def _set_done(self, done: int) -> None:
-        self.done = max(done, self.done)
+        self.stage = self.stage._replace(done=max(done, self.stage.done))
         self._check(done)
 
     def _check(self, done: int) -> None:

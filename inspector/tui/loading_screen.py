@@ -43,13 +43,13 @@ class LoadingScreen(Screen[None]):
 
     def look(self) -> None:
         """Show how far the reading is."""
-        loading = self._loading
+        loading, stage = self._loading, self._loading.stage
         if not loading.is_repeatable:  # sources come and go
             self._show("#doing", self._doing())
         for bar in self.query(ProgressBar):
-            if loading.total:
-                bar.update(total=loading.total, progress=min(loading.done, loading.total))
-        self._show("#stage", content([[(f"{loading.stage}   {loading.amount()}", "dim")]]))
+            if stage.total:
+                bar.update(total=stage.total, progress=min(stage.done, stage.total))
+        self._show("#stage", content([[(f"{stage.name}   {stage.amount}", "dim")]]))
 
     def _show(self, where: str, what: Content) -> None:
         """Where it is not what stands there already."""
