@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -127,24 +128,27 @@ def test_how_many_files_were_read(tmp_path: Path) -> None:
     assert told == sorted(told)
 
 
-def test_progress_by_files(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("tell", "done", "total", "line"),
+    [
+        (cli_progress.Progress.files, (1, 2, 3), 1_200, "inspector: read 2 of 1,200 files\n"),
+        (cli_progress.Progress.judged, (0, 1_024, 2_048), 5_000, "inspector: judged 20 % of 5,000 connections\n"),
+    ],
+)
+def test_progress_is_told_every_ten_seconds(
+    tell: Callable[[cli_progress.Progress, int, int], None],
+    done: tuple[int, ...],
+    total: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     moments = iter([0.0, 0.5, 20.0, 20.1])
     monkeypatch.setattr(cli_progress, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     out = io.StringIO()
     progress = cli_progress.Progress(out)
-    for read in (1, 2, 3):
-        progress.files(read, 1_200)
-    assert out.getvalue() == "inspector: read 2 of 1,200 files\n"
-
-
-def test_progress_of_judging(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter([0.0, 0.5, 20.0, 20.1])
-    monkeypatch.setattr(cli_progress, "time", SimpleNamespace(monotonic=lambda: next(moments)))
-    out = io.StringIO()
-    progress = cli_progress.Progress(out)
-    for done in (0, 1_024, 2_048):
-        progress.judged(done, 5_000)
-    assert out.getvalue() == "inspector: judged 20 % of 5,000 connections\n"
+    for count in done:
+        tell(progress, count, total)
+    assert out.getvalue() == line
 
 
 def test_a_pattern_may_match_either_side(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from inspector.query.arrays import Columns
-from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
+from inspector.query.fields import FIELDS, field_named
 
 BETWEEN = re.compile(r"[\s()]|&&|\|\|")
 """What ends a word."""
@@ -32,7 +32,7 @@ def completions(text: str, columns: Columns | None) -> list[Suggestion]:
     minus = "-" if word.startswith("-") else ""
     bare = word.removeprefix("-")
     name, sign, start = SIGN.split(bare, 1) if SIGN.search(bare) else (bare, "", "")
-    field = BY_NAME.get(OTHER_NAMES.get(name.lower(), name.lower()))
+    field = field_named(name)
     if not sign:
         return [Suggestion(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
     if field is None:

@@ -222,4 +222,11 @@ OTHER_NAMES = {"gap": "gap_bytes"}
 """What fields were called before. In a ladder a gap is the time between two messages."""
 
 BY_NAME = {field.name: field for field in FIELDS}
+
+
+def field_named(name: str) -> Field | None:
+    """The field that somebody calls so, now or before, whatever the case."""
+    return BY_NAME.get(OTHER_NAMES.get(name.lower(), name.lower()))
+
+
 TEXT_FIELDS = ("service", "client", "server", "host", "sni", "cert", "session", "alert", "id", "version", "cipher")

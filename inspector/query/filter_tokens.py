@@ -8,7 +8,7 @@ import re
 from typing import Literal, NamedTuple
 
 from inspector.errors import UsageError
-from inspector.query.fields import BY_NAME, OTHER_NAMES, Holds
+from inspector.query.fields import BY_NAME, OTHER_NAMES, Holds, field_named
 
 OPERATORS = {
     **{sign: sign for sign in (":", "~", "<", "<=", ">", ">=", "!=")},
@@ -108,7 +108,7 @@ def _token(expression: str, match: re.Match[str]) -> FilterToken:
     name = "field" if match["field"] else "known"
     sign = next(group for group in _SIGNS if match[group])
     field, operator = match[name], match[sign]
-    known = BY_NAME.get(OTHER_NAMES.get(field.lower(), field.lower()))
+    known = field_named(field)
     if operator.lower() in NOT_OPERATORS:
         column = match.start(sign) + 1
         raise FilterError(f"no operator {operator}: {field}~text contains it, {field}:a* begins so", expression, column)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from inspector.findings.judge import Analysis
 from inspector.query.coded import CodedColumn, coded, text_of
-from inspector.query.fields import BY_NAME, OTHER_NAMES, TEXT_FIELDS, Field, Holds, Values
+from inspector.query.fields import BY_NAME, TEXT_FIELDS, Field, Holds, Values, field_named
 from inspector.query.filter_tokens import UNITS, FilterError, FilterToken, TokenKind, tokens
 from inspector.tracking.observed import Observed
 
@@ -142,13 +142,6 @@ class _Parser:
         """Of the next token."""
         return self.tokens[self.at].kind if self.at < len(self.tokens) else None
 
-    def next(self, missing: str) -> FilterToken:
-        """Raises FilterError with what is ``missing`` where there is none."""
-        if self.kind() is None:
-            raise FilterError(missing, self.expression, self.column())
-        self.at += 1
-        return self.tokens[self.at - 1]
-
     def alternatives(self) -> Predicate:
         tests: list[Predicate] = [self.conjunction()]
         while self.kind() == "or":
@@ -170,7 +163,8 @@ class _Parser:
         return _All(tuple(tests))
 
     def term(self) -> Predicate:
-        token = self.next("a term is missing")
+        token = self.tokens[self.at]
+        self.at += 1
         if token.kind in ("not", "open"):
             if self.depth == DEEPEST:
                 raise FilterError("more than that is not nested", self.expression, token.end_column - 1)
@@ -198,8 +192,7 @@ class _Parser:
 
     def comparison(self, token: FilterToken) -> Predicate:
         """``field:value`` and the like."""
-        name = token.field.lower()
-        field = BY_NAME.get(OTHER_NAMES.get(name, name))
+        field = field_named(token.field)
         if field is None:
             known = ", ".join(BY_NAME)
             raise FilterError(f"no field {token.field} (there are {known})", self.expression, token.column)
